@@ -1,0 +1,1 @@
+"""What can be known of the muscle, and when it cannot."""

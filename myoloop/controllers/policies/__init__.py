@@ -1,0 +1,1 @@
+"""What a controller asks for, given what it knows."""

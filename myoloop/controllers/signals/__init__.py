@@ -1,0 +1,1 @@
+"""Filters, features and windows."""

@@ -1,0 +1,1 @@
+"""The protocol file: schema, lint and the shipped presets."""

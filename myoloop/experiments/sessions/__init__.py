@@ -1,0 +1,1 @@
+"""Director, thresholds, trials and the one who operates."""

@@ -1,0 +1,1 @@
+"""The one file of a session: written, read, verified, recovered."""

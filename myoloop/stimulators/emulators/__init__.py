@@ -1,0 +1,1 @@
+"""Devices that speak the wire protocol on a pty or a socket."""
