@@ -158,16 +158,12 @@ class _Reading:
     def plain(self, node: Node, keys: KeyPath, line: int) -> Any:
         self._nodes += 1
         if self._nodes > MAX_NODES or len(keys) > MAX_DEPTH:
-            raise self._refused(
-                node, f"found more than {MAX_NODES} values or {MAX_DEPTH} levels, allowed at most that"
-            )
+            raise self._refused(node, f"found more than {MAX_NODES} values or {MAX_DEPTH} levels, allowed at most that")
         self.lines[keys] = line
         if isinstance(node, MappingNode):
             return self._mapping(node, keys)
         if isinstance(node, SequenceNode):
-            return [
-                self.plain(item, (*keys, i), item.start_mark.line + 1) for i, item in enumerate(node.value)
-            ]
+            return [self.plain(item, (*keys, i), item.start_mark.line + 1) for i, item in enumerate(node.value)]
         return self._scalar(node)
 
     def _mapping(self, node: MappingNode, keys: KeyPath) -> dict[str, Any]:
