@@ -16,7 +16,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """What all messages have in common: nothing but being a frozen record."""
 
 
-class Measure(Message):
+class Measure(Message, frozen=True, kw_only=True):
     """One estimated quantity, with what is known of its truth.
 
     Attributes
@@ -38,7 +38,7 @@ class Measure(Message):
     reason: str = "not estimated"
 
 
-class SampleDescriptor(Message):
+class SampleDescriptor(Message, frozen=True, kw_only=True):
     """What a reader must know of a sample stream; constant for a session, part of the recorded chain.
 
     A physical value is ``(raw * scale + offset)`` in `units`, channel by channel.
@@ -78,7 +78,7 @@ class SampleDescriptor(Message):
     device: str = ""
 
 
-class Samples(Message):
+class Samples(Message, frozen=True, kw_only=True):
     """A block of samples; the array (n_samples, n_channels) travels beside it, raw.
 
     Attributes
@@ -100,7 +100,7 @@ class Samples(Message):
     invalid: bytes = b""
 
 
-class Vital(Message):
+class Vital(Message, frozen=True, kw_only=True):
     """The health of a source, sent with each block: what the gate listens to.
 
     Attributes
@@ -125,7 +125,7 @@ class Vital(Message):
     flags: tuple[str, ...]
 
 
-class Step(Message):
+class Step(Message, frozen=True, kw_only=True):
     """What one step of a pure object consumed: enough to take the same step again.
 
     Attributes
@@ -149,7 +149,7 @@ class Step(Message):
     digest: int = 0
 
 
-class Start(Message):
+class Start(Message, frozen=True, kw_only=True):
     """What a pure object was before its first step: from here a replay begins.
 
     Attributes
@@ -167,7 +167,7 @@ class Start(Message):
     versions: dict[str, str] = {}
 
 
-class MuscleEstimate(Message):
+class MuscleEstimate(Message, frozen=True, kw_only=True):
     """What is known of one muscle.
 
     Attributes
@@ -201,7 +201,7 @@ class MuscleEstimate(Message):
     contractions: int = 0
 
 
-class Estimate(Message):
+class Estimate(Message, frozen=True, kw_only=True):
     """Everything a controller believes at one step."""
 
     step: int
@@ -211,7 +211,7 @@ class Estimate(Message):
     reflex: str = ""
 
 
-class ChannelSetting(Message):
+class ChannelSetting(Message, frozen=True, kw_only=True):
     """Stimulation of one channel: symmetric biphasic pulses, current-controlled.
 
     Attributes
@@ -232,7 +232,7 @@ class ChannelSetting(Message):
     rate_hz: float
 
 
-class StimRequest(Message):
+class StimRequest(Message, frozen=True, kw_only=True):
     """A controller's wish, good for `lease_ms` from its own `t_ns` and no longer."""
 
     step: int
@@ -243,7 +243,7 @@ class StimRequest(Message):
     reason: str = ""
 
 
-class Dose(Message):
+class Dose(Message, frozen=True, kw_only=True):
     """What the person has had."""
 
     session_charge_mc: float = 0.0
@@ -253,7 +253,7 @@ class Dose(Message):
     course_charge_mc: float = 0.0
 
 
-class StimReport(Message):
+class StimReport(Message, frozen=True, kw_only=True):
     """What was asked, what was allowed, what the device says it does, and why they differ."""
 
     step: int
@@ -270,7 +270,7 @@ class StimReport(Message):
     latched: str = ""
 
 
-class DeviceReport(Message):
+class DeviceReport(Message, frozen=True, kw_only=True):
     """What the stimulator said since it was last asked: input of the gate, and recorded as such."""
 
     t_ns: int
@@ -283,7 +283,7 @@ class DeviceReport(Message):
     faults: tuple[str, ...] = ()
 
 
-class Pulses(Message):
+class Pulses(Message, frozen=True, kw_only=True):
     """When current flowed.
 
     Attributes
@@ -304,7 +304,7 @@ class Pulses(Message):
     phase_us: float
 
 
-class Target(Message):
+class Target(Message, frozen=True, kw_only=True):
     """What the protocol wants on one channel now, thresholds already resolved."""
 
     channel: str
@@ -315,7 +315,7 @@ class Target(Message):
     ramp_down_s: float
 
 
-class Phase(Message):
+class Phase(Message, frozen=True, kw_only=True):
     """The whole state of the protocol, ten times a second and at each change.
 
     Attributes
@@ -368,7 +368,7 @@ class Phase(Message):
     reason: str = ""
 
 
-class Trial(Message):
+class Trial(Message, frozen=True, kw_only=True):
     """One row at the end of every trial: of a block, or one threshold of a calibration."""
 
     t_ns: int
@@ -383,7 +383,7 @@ class Trial(Message):
     values: dict[str, float | str | None] = {}
 
 
-class Event(Message):
+class Event(Message, frozen=True, kw_only=True):
     """Something that happened once: stop, pain score, mark, fault, adverse event, an operator's act.
 
     A person's answers are events too: ``felt`` with ``values["what"]`` one of ``sensory``, ``motor``, ``tolerance``.
@@ -396,7 +396,7 @@ class Event(Message):
     values: dict[str, float | str | bool | None] = {}
 
 
-class Gap(Message):
+class Gap(Message, frozen=True, kw_only=True):
     """Messages that a subscriber never got."""
 
     t_ns: int
@@ -407,7 +407,7 @@ class Gap(Message):
     last_missing: int
 
 
-class Command(Message):
+class Command(Message, frozen=True, kw_only=True):
     """An act addressed to one node, and answered.
 
     Attributes
@@ -434,7 +434,7 @@ class Command(Message):
     nonce: str = ""
 
 
-class Answer(Message):
+class Answer(Message, frozen=True, kw_only=True):
     """The answer to a command."""
 
     t_ns: int
@@ -444,7 +444,7 @@ class Answer(Message):
     values: dict[str, Any] = {}
 
 
-class Stop(Message):
+class Stop(Message, frozen=True, kw_only=True):
     """Zero, now. Anybody may; it is never refused and never waits."""
 
     t_ns: int
@@ -452,7 +452,7 @@ class Stop(Message):
     why: str
 
 
-class Heartbeat(Message):
+class Heartbeat(Message, frozen=True, kw_only=True):
     """Sent every 40 ms from the loop itself, never from a thread beside it."""
 
     t_ns: int
@@ -466,7 +466,7 @@ class Heartbeat(Message):
     counters: dict[str, float] = {}
 
 
-class ClockSample(Message):
+class ClockSample(Message, frozen=True, kw_only=True):
     """Stamps of one host's clocks, and of an exchange with another where there is one."""
 
     t_ns: int
@@ -478,7 +478,7 @@ class ClockSample(Message):
     received_ns: int | None = None
 
 
-class Truth(Message):
+class Truth(Message, frozen=True, kw_only=True):
     """What the virtual subject knows of itself. Recorded; no controller may subscribe."""
 
     t_ns: int
@@ -486,7 +486,7 @@ class Truth(Message):
     pulses_ns: tuple[int, ...] = ()
 
 
-class Chain(Message):
+class Chain(Message, frozen=True, kw_only=True):
     """The running hash over everything before it in the file."""
 
     records: int
