@@ -1,0 +1,361 @@
+"""The sockets of one node: publish, subscribe, command, record, stop.
+
+Every node binds its own PUB (what it says) and ROUTER (what it is told); the recorder binds PULL, and every node
+pushes each recorded message to it without waiting, because PUB drops silently when a subscriber is slow. The
+stimulator's stop socket is a plain datagram socket, so that anything with the standard library can reach it. All
+ZeroMQ traffic is CURVE; a key that is not in the list gets silence.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import sys
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from math import ceil
+
+import zmq
+from zmq.auth.thread import ThreadAuthenticator
+
+from myoloop.platform import wire
+from myoloop.platform.keyring import Keyring
+from myoloop.platform.messages import Answer, Command, Stop
+from myoloop.platform.runtime import RuntimeFolder
+from myoloop.platform.steps import Outgoing, Received
+from myoloop.platform.streams import stream_of
+
+#: Messages that may wait for the recorder. At 1000 a second this is a minute; then it is a fault, not a wait.
+RECORD_QUEUE = 60_000
+#: Messages that may wait for a slow subscriber before PUB drops them (and the subscriber counts a gap).
+PUBLISH_QUEUE = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A command as it came to this node, with the way back to who sent it."""
+
+    received: Received
+    route: bytes
+
+
+class Bus:
+    """All sockets of one node.
+
+    Parameters
+    ----------
+    runtime
+        Where the sockets are.
+    node
+        Own name; its key must be in the runtime folder's list.
+    session
+        Session id that goes into every head.
+    recorder
+        Name of the node that records, or None (the recorder itself, or nothing records).
+    """
+
+    def __init__(self, runtime: RuntimeFolder, node: str, *, session: str, recorder: str | None = None) -> None:
+        self.node = node
+        self.session = session
+        self.epoch = time.monotonic_ns() // 1_000_000
+        self.record_queue_full = 0
+        self.refused = 0
+        self._runtime = runtime
+        self._keys = Keyring(runtime.path)
+        self._own = self._keys.key(node)
+        self._seq: dict[str, int] = {}
+        self._context = zmq.Context()
+        self._context.linger = 0
+        self._authenticator = ThreadAuthenticator(self._context)
+        self._authenticator.start()
+        self._authenticator.configure_curve_callback(domain="*", credentials_provider=self._keys)
+        self._publish = self._server(zmq.PUB, "pub")
+        self._publish.sndhwm = PUBLISH_QUEUE
+        self._commands = self._server(zmq.ROUTER, "cmd")
+        self._subscribe = self._client(zmq.SUB)
+        self._subscribe.rcvhwm = 0
+        self._topics: frozenset[bytes] = frozenset()
+        self._dealers: dict[str, zmq.Socket[bytes]] = {}
+        self._pull: zmq.Socket[bytes] | None = None
+        self._push: zmq.Socket[bytes] | None = None
+        self._stop: socket.socket | None = None
+        if recorder is not None:
+            self.record_to(recorder)
+        self._poller = zmq.Poller()
+        self._poller.register(self._subscribe, zmq.POLLIN)
+        self._poller.register(self._commands, zmq.POLLIN)
+
+    # -- saying ------------------------------------------------------------------------------------------------
+
+    def publish(self, outgoing: Outgoing) -> list[bytes]:
+        """Say something: to subscribers, and to the recorder if the table says so. Returns the frames."""
+        row = stream_of(outgoing.topic)
+        frames = self._encode(outgoing)
+        if row.road == "publish":
+            self._publish.send_multipart(frames)
+        if row.recorded:
+            self.record(frames)
+        return frames
+
+    def record(self, frames: list[bytes]) -> None:
+        """Hand frames to the recorder without waiting; a full queue is counted and is a fault of the session."""
+        if self._push is None:
+            return
+        try:
+            self._push.send_multipart(frames, flags=zmq.NOBLOCK, copy=True)
+        except zmq.Again:
+            self.record_queue_full += 1
+
+    def ask(self, command: Command) -> None:
+        """Send a command to its target; the answer comes with :meth:`answers`."""
+        dealer = self._dealers.get(command.target)
+        if dealer is None:
+            dealer = self._client(zmq.DEALER)
+            dealer.curve_serverkey = self._keys.key(command.target).public
+            dealer.connect(self._runtime.endpoint(command.target, "cmd"))
+            self._dealers[command.target] = dealer
+            self._poller.register(dealer, zmq.POLLIN)
+        dealer.send_multipart(self._encode(Outgoing("command", command)))
+
+    def answer(self, route: bytes, answer: Answer) -> None:
+        """Answer a command, and have the answer recorded."""
+        frames = self._encode(Outgoing("answer", answer))
+        self._commands.send_multipart([route, *frames])
+        self.record(frames)
+
+    # -- hearing -----------------------------------------------------------------------------------------------
+
+    def subscribe(self, publishers: Iterable[str], topics: Iterable[str]) -> None:
+        """Listen to exactly these topics of these nodes (and drop what merely begins like one)."""
+        wanted = [topic.encode("ascii") for topic in topics]
+        for topic in wanted:
+            stream_of(topic.decode("ascii"))
+            self._subscribe.setsockopt(zmq.SUBSCRIBE, topic)
+        self._topics |= frozenset(wanted)
+        for publisher in publishers:
+            self._subscribe.curve_serverkey = self._keys.key(publisher).public
+            self._subscribe.connect(self._runtime.endpoint(publisher, "pub"))
+
+    def wait(self, timeout_s: float, also: Iterable[int] = ()) -> None:
+        """Sleep until something has come or the time is over; `also` are file descriptors that end the sleep."""
+        extra = [fd for fd in also if fd not in self._poller]
+        for fd in extra:
+            self._poller.register(fd, zmq.POLLIN)
+        try:
+            # Rounded up: waking under a millisecond late is better than turning idle rounds before a deadline.
+            self._poller.poll(max(0, ceil(timeout_s * 1e3)))
+        finally:
+            for fd in extra:
+                self._poller.unregister(fd)
+
+    def heard(self) -> list[Received]:
+        """Everything that subscriptions have brought since last asked."""
+        arrived: list[Received] = []
+        while True:
+            try:
+                frames = self._subscribe.recv_multipart(flags=zmq.NOBLOCK)
+            except zmq.Again:
+                return arrived
+            if frames[0] not in self._topics:
+                continue
+            try:
+                head, received = wire.decode(frames)
+            except wire.WireError:
+                self.refused += 1
+                continue
+            if head.session == self.session:
+                arrived.append(received)
+
+    def asked(self, nonce: str = "") -> list[Asked]:
+        """Commands that have come, each with its sender's role as the key list has it now.
+
+        They are recorded here, by who received them, so that a replay sees what the receiver saw.
+        """
+        arrived: list[Asked] = []
+        while True:
+            try:
+                route, *parts = self._commands.recv_multipart(flags=zmq.NOBLOCK, copy=False)
+            except zmq.Again:
+                return arrived
+            try:
+                head, received = wire.decode([part.bytes for part in parts])
+            except wire.WireError:
+                self.refused += 1
+                continue
+            owner = self._keys.owner(str(parts[-1].get("User-Id")).encode()) if parts else None
+            if owner is None or not isinstance(received.message, Command) or head.session != self.session:
+                self.refused += 1
+                continue
+            command = _with_role(received.message, owner.role, nonce)
+            frames = wire.encode(
+                "command",
+                command,
+                session=self.session,
+                publisher=owner.node,
+                epoch=received.epoch,
+                seq=received.seq,
+            )
+            self.record(frames)
+            arrived.append(Asked(wire.decode(frames)[1], route.bytes))
+
+    def answers(self) -> list[Answer]:
+        """Answers to this node's own commands."""
+        arrived = []
+        for dealer in self._dealers.values():
+            while True:
+                try:
+                    frames = dealer.recv_multipart(flags=zmq.NOBLOCK)
+                except zmq.Again:
+                    break
+                try:
+                    _, received = wire.decode(frames)
+                except wire.WireError:
+                    self.refused += 1
+                    continue
+                if isinstance(received.message, Answer):
+                    arrived.append(received.message)
+        return arrived
+
+    # -- recorder and stimulator -------------------------------------------------------------------------------
+
+    def record_to(self, recorder: str) -> None:
+        """Push recorded messages to this node from now on."""
+        self._push = self._client(zmq.PUSH)
+        self._push.sndhwm = RECORD_QUEUE
+        self._push.curve_serverkey = self._keys.key(recorder).public
+        self._push.connect(self._runtime.endpoint(recorder, "rec"))
+
+    def open_record(self) -> None:
+        """Bind the socket that everybody pushes recorded messages to."""
+        self._pull = self._server(zmq.PULL, "rec")
+        self._pull.rcvhwm = 0
+        self._poller.register(self._pull, zmq.POLLIN)
+
+    def pushed(self) -> list[list[bytes]]:
+        """Frames that have been pushed to this recorder."""
+        arrived: list[list[bytes]] = []
+        while self._pull is not None:
+            try:
+                arrived.append(self._pull.recv_multipart(flags=zmq.NOBLOCK))
+            except zmq.Again:
+                break
+        return arrived
+
+    def open_stop(self) -> None:
+        """Bind the stop socket of a stimulator."""
+        self._stop = stop_socket(self._runtime, self.node)
+        self._poller.register(self._stop.fileno(), zmq.POLLIN)
+
+    def stops(self, now_ns: int) -> list[Stop]:
+        """Stops that have come. Whatever arrives on that socket is one, readable or not."""
+        arrived: list[Stop] = []
+        while self._stop is not None:
+            try:
+                data = self._stop.recv(4096)
+            except (BlockingIOError, OSError):
+                break
+            arrived.append(_read_stop(data, now_ns))
+        return arrived
+
+    def own(self, outgoing: Outgoing) -> Received:
+        """Publish something that this node's own object also consumes, and give it back as received."""
+        return wire.decode(self.publish(outgoing))[1]
+
+    def close(self) -> None:
+        """Close everything, giving what is still queued for the recorder half a second; may be called twice."""
+        if self._context.closed:
+            return
+        if self._push is not None:
+            self._push.close(linger=500)
+        for each in (self._publish, self._commands, self._subscribe, self._pull, *self._dealers.values()):
+            if each is not None:
+                each.close(linger=200)
+        if self._stop is not None:
+            self._stop.close()
+        self._authenticator.stop()
+        self._context.term()
+        self._runtime.remove_sockets(self.node)
+
+    # -- inside ------------------------------------------------------------------------------------------------
+
+    def _encode(self, outgoing: Outgoing) -> list[bytes]:
+        seq = self._seq.get(outgoing.topic, 0)
+        self._seq[outgoing.topic] = seq + 1
+        return wire.encode(
+            outgoing.topic,
+            outgoing.message,
+            session=self.session,
+            publisher=self.node,
+            epoch=self.epoch,
+            seq=seq,
+            array=outgoing.array,
+        )
+
+    def _server(self, kind: int, what: str) -> zmq.Socket[bytes]:
+        made = self._context.socket(kind)
+        made.curve_secretkey = self._own.secret
+        made.curve_publickey = self._own.public
+        made.curve_server = True
+        made.bind(self._runtime.endpoint(self.node, what))
+        return made
+
+    def _client(self, kind: int) -> zmq.Socket[bytes]:
+        made = self._context.socket(kind)
+        made.curve_secretkey = self._own.secret
+        made.curve_publickey = self._own.public
+        return made
+
+
+def stop_socket(runtime: RuntimeFolder, node: str) -> socket.socket:
+    """Bind the datagram socket on which a stimulator hears stops."""
+    if sys.platform == "win32":
+        made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        made.bind(("127.0.0.1", 0))
+        runtime.socket_path(f"{node}.stop").write_text(str(made.getsockname()[1]), encoding="ascii")
+    else:
+        made = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        made.bind(str(runtime.socket_path(f"{node}.stop")))
+    made.setblocking(False)
+    return made
+
+
+def send_stop(runtime: RuntimeFolder, node: str, who: str, why: str) -> None:
+    """Send a stop to a stimulator's stop socket.
+
+    Raises
+    ------
+    OSError
+        If the stimulator is not there.
+    """
+    data = json.dumps({"who": who, "why": why}).encode()
+    path = runtime.socket_path(f"{node}.stop")
+    if sys.platform == "win32":
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as made:
+            made.sendto(data, ("127.0.0.1", int(path.read_text(encoding="ascii"))))
+    else:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as made:
+            made.setblocking(False)
+            made.sendto(data, str(path))
+
+
+def _read_stop(data: bytes, now_ns: int) -> Stop:
+    try:
+        said = json.loads(data)
+        return Stop(t_ns=now_ns, who=str(said["who"])[:64], why=str(said["why"])[:256])
+    except (ValueError, KeyError, TypeError):
+        return Stop(t_ns=now_ns, who="unknown", why="a stop that could not be read")
+
+
+def _with_role(command: Command, role: str, nonce: str) -> Command:
+    return Command(
+        t_ns=command.t_ns,
+        id=command.id,
+        kind=command.kind,
+        target=command.target,
+        who=command.who,
+        why=command.why,
+        arguments=command.arguments,
+        role=role,
+        nonce=nonce,
+    )

@@ -1,0 +1,153 @@
+"""The rig file: which nodes, with which devices, and which channel of theirs is which muscle.
+
+The same protocol runs on SIM, BENCH and HUMAN rigs; only the rig differs. What a rig says here is checked when it is
+read; whether a device has the channels is known when it is opened.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from myoloop.platform.quantities import QuantityError, parse
+from myoloop.platform.yamlfile import FileError, load_model
+
+NodeRole = Literal["acquisition", "controller", "stimulator", "director", "recorder", "subject"]
+_NAME = r"^[a-z0-9][a-z0-9_-]{0,30}$"
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class RigHeader(_Strict):
+    """Identity of the rig and what it may touch."""
+
+    id: str = Field(pattern=_NAME)
+    rig_class: Literal["SIM", "BENCH", "HUMAN"] = Field(alias="class")
+
+
+class NodeEntry(_Strict):
+    """One process.
+
+    Attributes
+    ----------
+    role
+        What it does.
+    source, driver
+        Name of the source or driver, for acquisition and stimulator.
+    settings
+        Settings of source, driver or subject; checked by it.
+    host
+        Where it runs; only this host for now.
+    """
+
+    role: NodeRole
+    source: str | None = None
+    driver: str | None = None
+    settings: dict[str, Any] = {}
+    host: Literal["localhost"] = "localhost"
+
+    @model_validator(mode="after")
+    def _named_device(self) -> NodeEntry:
+        if self.role == "acquisition" and not self.source:
+            raise ValueError("an acquisition node names its source")
+        if self.role == "stimulator" and not self.driver:
+            raise ValueError("a stimulator node names its driver")
+        return self
+
+
+class EmgChannel(_Strict):
+    """Which source's channel is a muscle of the protocol."""
+
+    source: str
+    channel: str
+
+
+class ImuPlace(_Strict):
+    """Which source carries the inertial sensor, and where it sits."""
+
+    source: str
+
+
+class StimulationPlace(_Strict):
+    """Which output of the device a channel of the protocol is, and its pad."""
+
+    output: int = Field(ge=0, le=63)
+    pad: str
+
+    @field_validator("pad")
+    @classmethod
+    def _is_area(cls, value: str) -> str:
+        try:
+            parse(value, "cm2")
+        except QuantityError as error:
+            raise ValueError(str(error)) from None
+        return value
+
+    @property
+    def pad_area_cm2(self) -> float:
+        """Area of the smaller pad."""
+        return parse(self.pad, "cm2")
+
+
+class Rig(_Strict):
+    """A rig file.
+
+    Attributes
+    ----------
+    emg
+        The protocol's muscles; `stimulated_person` is False where the EMG is another person's (a playback), so that
+        no stimulation artifact can be in it.
+    """
+
+    rig: RigHeader
+    nodes: dict[str, NodeEntry]
+    emg: dict[str, EmgChannel]
+    imu: ImuPlace | None = None
+    stimulation: dict[str, StimulationPlace] = {}
+    stimulated_person: bool = True
+
+    @model_validator(mode="after")
+    def _hangs_together(self) -> Rig:
+        sources = {name for name, node in self.nodes.items() if node.role == "acquisition"}
+        for muscle, place in self.emg.items():
+            if place.source not in sources:
+                raise ValueError(f"emg.{muscle}.source: found {place.source!r}, the rig has {sorted(sources)}")
+        if self.imu is not None and self.imu.source not in sources:
+            raise ValueError(f"imu.source: found {self.imu.source!r}, the rig has {sorted(sources)}")
+        outputs = [place.output for place in self.stimulation.values()]
+        if len(set(outputs)) != len(outputs):
+            raise ValueError("stimulation: an output stands twice")
+        for role in ("controller", "stimulator", "director", "recorder", "subject"):
+            names = [name for name, node in self.nodes.items() if node.role == role]
+            if len(names) > 1:
+                raise ValueError(f"nodes: {', '.join(names)} are all of role {role}, allowed is one")
+        if self.node_of("subject") and self.rig.rig_class != "SIM":
+            raise ValueError(f"a virtual subject belongs on a SIM rig, this is {self.rig.rig_class}")
+        return self
+
+    def node_of(self, role: NodeRole) -> str | None:
+        """Name of the only node of a role; None where there is none."""
+        return next((name for name, node in self.nodes.items() if node.role == role), None)
+
+    def sources(self) -> list[str]:
+        """Names of the acquisition nodes."""
+        return [name for name, node in self.nodes.items() if node.role == "acquisition"]
+
+
+def load_rig(path: Path | str) -> Rig:
+    """Read a rig file.
+
+    Raises
+    ------
+    FileError
+        With every mistake in it, one line each.
+    """
+    rig = load_model(path, Rig)
+    missing = [role for role in ("controller", "stimulator", "director", "recorder") if not rig.node_of(role)]
+    if missing and rig.stimulation:
+        raise FileError([f"{path}:1: nodes: no node of role {', '.join(missing)}"])
+    return rig

@@ -1,0 +1,61 @@
+"""Takes the steps of a pure object and writes down each of them: in a node, in lockstep, everywhere the same."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Iterable, Mapping
+
+from myoloop.platform.messages import Start, Step
+from myoloop.platform.steps import Outgoing, Received, StepInput, Stepped
+
+
+def digest(received: Iterable[Received]) -> int:
+    """CRC-32 over the CRCs of messages, in order."""
+    return zlib.crc32(b"".join(each.crc.to_bytes(4, "little") for each in received))
+
+
+def start_record(stepped: Stepped, kind: str, settings: str, versions: Mapping[str, str]) -> Outgoing:
+    """What the object is before its first step, for the record."""
+    state = json.dumps(stepped.state(), allow_nan=False, separators=(",", ":"))
+    start = Start(object=stepped.name, kind=kind, settings=settings, state=state, versions=dict(versions))
+    return Outgoing(f"start/{stepped.name}", start)
+
+
+class Stepping:
+    """Collects what arrives for an object and steps it.
+
+    Parameters
+    ----------
+    stepped
+        The object.
+    """
+
+    def __init__(self, stepped: Stepped) -> None:
+        self.stepped = stepped
+        self.number = 0
+        self._inbox: list[Received] = []
+
+    def receive(self, received: Received) -> None:
+        """Put a message into the next step's input."""
+        self._inbox.append(received)
+
+    def step(self, now_ns: int, not_alive: Mapping[str, str]) -> list[Outgoing]:
+        """Take a step with everything received since the last.
+
+        Returns
+        -------
+        list of Outgoing
+            The step's own record first, then what the object has to say.
+        """
+        self.number += 1
+        inbox, self._inbox = self._inbox, []
+        outgoing = self.stepped.step(StepInput(self.number, now_ns, inbox, not_alive))
+        record = Step(
+            number=self.number,
+            now_ns=now_ns,
+            inputs=tuple(each.reference for each in inbox),
+            not_alive=dict(not_alive),
+            digest=digest(inbox),
+        )
+        return [Outgoing(f"step/{self.stepped.name}", record), *outgoing]
