@@ -1,0 +1,105 @@
+# Everything from nothing but python3 and make: each target builds what it needs in .venv, once.
+#
+#   make demo     a closed-loop session on the virtual subject, in separate processes, then its report
+#   make test     all tests but the long proofs
+#   make lint     style, types, import rules
+#   make docs     the documentation, into docs/_build/html
+#   make bench    how quick the loop is, beside a plain pipe and plain ZeroMQ
+#   make prove    the long proofs, whole
+#   make clean    removes what these made
+#
+# Another interpreter: make PYTHON=python3.12 ...   More for the command behind a target: make demo ARGS="--seed 3"
+
+PYTHON ?= python3
+ARGS ?=
+.DEFAULT_GOAL := help
+# One installer at a time, and tests side by side with nothing else: a parallel make would run them together.
+.NOTPARALLEL:
+
+VENV := .venv
+BIN := $(VENV)/bin
+# What is installed is stamped in .venv; when one of these is newer than the stamp, it is installed again.
+NEEDS := pyproject.toml constraints.txt
+TEST_EXTRAS := .[test,lsl]
+
+# uv takes seconds where pip takes a minute or more. Where uv cannot be had, or cannot install here, pip does it.
+export UV_PYTHON_DOWNLOADS := never
+define install
+	@echo "myoloop: installing $(1) into $(VENV)"
+	@{ test -x $(BIN)/uv && $(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e "$(1)"; } \
+	  || $(BIN)/python -m pip install --quiet -c constraints.txt -e "$(1)"
+	@touch $@
+endef
+
+.PHONY: help demo test test-quick test-processes gate-coverage lint style types imports docs docs-commands bench prove clean
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+demo: $(VENV)/.has-core
+	$(BIN)/myoloop demo $(ARGS)
+
+test: test-quick test-processes
+
+# Two workers for what shares nothing; one after another for what starts and kills processes, which minds its neighbours.
+test-quick: $(VENV)/.has-test
+	$(BIN)/python -m pytest -n 2 -m "not processes and not prove" $(ARGS)
+
+test-processes: $(VENV)/.has-test
+	$(BIN)/python -m pytest -m "processes and not prove" $(ARGS)
+
+# The package is named, not a folder: a module that no test imports counts as not covered.
+gate-coverage: $(VENV)/.has-test
+	$(BIN)/python -m pytest tests/stimulators/gate -m "not prove" --cov=myoloop.stimulators.gate --cov-branch \
+	  --cov-report=term-missing:skip-covered --cov-fail-under=100 $(ARGS)
+
+lint: style types imports
+
+style: $(VENV)/.has-check
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.has-check
+	$(BIN)/mypy
+
+imports: $(VENV)/.has-check
+	$(BIN)/lint-imports
+
+docs: $(VENV)/.has-docs
+	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
+docs-commands: $(VENV)/.has-core
+	$(BIN)/python docs/check_commands.py $(ARGS)
+
+bench: $(VENV)/.has-core
+	$(BIN)/myoloop bench loop $(ARGS)
+
+prove: $(VENV)/.has-test
+	$(BIN)/python -m pytest -m prove --prove $(ARGS)
+
+clean:
+	rm -rf $(VENV) build dist docs/_build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis \
+	  .import_linter_cache .coverage htmlcov
+	find myoloop tests docs benchmarks examples -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/.has-pip:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "myoloop needs Python 3.11 or newer, $(PYTHON) is $$($(PYTHON) -V 2>&1); say make PYTHON=..." >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) \
+	  || { echo "$(PYTHON) cannot make a virtual environment; on Debian and Ubuntu install python3-venv" >&2; exit 1; }
+	@$(BIN)/python -m pip install --quiet -c constraints.txt uv \
+	  || echo "myoloop: no uv here, pip will install (slower)"
+	@touch $@
+
+$(VENV)/.has-core: $(VENV)/.has-pip $(NEEDS)
+	$(call install,.)
+
+$(VENV)/.has-test: $(VENV)/.has-pip $(NEEDS)
+	$(call install,$(TEST_EXTRAS))
+
+$(VENV)/.has-check: $(VENV)/.has-pip $(NEEDS)
+	$(call install,.[check])
+
+$(VENV)/.has-docs: $(VENV)/.has-pip $(NEEDS)
+	$(call install,.[docs])

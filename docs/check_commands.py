@@ -1,0 +1,161 @@
+"""Run the commands that README.md and the pages show, so that what a reader types works.
+
+A page's ```console blocks are run in order, in a folder of the page's own, for each line that begins with
+``$ myoloop`` (a line that ends in a backslash goes on in the next). A command must end with 0, or with what
+``<!-- exits: 2 -->`` before its block says. A block after ``<!-- not-run: reason -->`` is left out, and listed with
+the reason, so that leaving out is seen. Other ``$`` lines (make, git, pip) are listed as not run too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+_FENCE = re.compile(r"^(?P<indent> *)(?P<ticks>`{3,})(?P<language>[\w{}:-]*).*$")
+_MARK = re.compile(r"^\s*<!--\s*(?P<key>not-run|exits):\s*(?P<value>.+?)\s*-->\s*$")
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command as a page shows it."""
+
+    page: Path
+    line: int
+    text: str
+    exits: int = 0
+    not_run: str = ""
+
+
+class BadPage(ValueError):
+    """A page whose blocks or marks cannot be read."""
+
+
+def commands_of(page: Path) -> Iterator[Command]:
+    """Find the commands of a page, in order.
+
+    Raises
+    ------
+    BadPage
+        If a mark stands before anything but a console block, or a block or a continued line does not end.
+    """
+    lines = page.read_text(encoding="utf-8").splitlines()
+    marks: dict[str, str] = {}
+    number = 0
+    while number < len(lines):
+        line = lines[number]
+        number += 1
+        fence = _FENCE.match(line)
+        if mark := _MARK.match(line):
+            if mark["key"] == "exits" and not mark["value"].isdigit():
+                raise BadPage(f"{page}:{number}: exits: {mark['value']!r} is not an exit code")
+            marks[mark["key"]] = mark["value"]
+        elif fence:
+            first = number
+            while number < len(lines) and lines[number].strip() != fence["ticks"]:
+                number += 1
+            if number == len(lines):
+                raise BadPage(f"{page}:{first}: a block that does not end")
+            if fence["language"] == "console":
+                yield from _of_block(page, first, lines[first:number], marks)
+            elif marks:
+                raise BadPage(f"{page}:{first}: a mark before a block that is not console")
+            marks = {}
+            number += 1
+        elif line.strip() and marks:
+            raise BadPage(f"{page}:{number}: a mark that no console block follows")
+    if marks:
+        raise BadPage(f"{page}:{len(lines)}: a mark that no console block follows")
+
+
+def _of_block(page: Path, first: int, block: list[str], marks: dict[str, str]) -> Iterator[Command]:
+    offset = 0
+    while offset < len(block):
+        start, text = offset, block[offset].strip()
+        offset += 1
+        if not text.startswith("$ "):
+            continue
+        text = text[2:]
+        while text.endswith("\\"):
+            if offset == len(block):
+                raise BadPage(f"{page}:{first + start + 1}: a continued line that does not end")
+            text = text[:-1].rstrip() + " " + block[offset].strip()
+            offset += 1
+        ours = text.split()[0] == "myoloop"
+        not_run = marks.get("not-run", "" if ours else "not a myoloop command")
+        yield Command(page, first + start + 1, text, int(marks.get("exits", "0")), not_run)
+
+
+def run_page(page: Path, timeout_s: float) -> tuple[int, int, int]:
+    """Run a page's commands in a folder of its own; (good, failed, not run)."""
+    good = failed = left_out = 0
+    environment = dict(os.environ)
+    environment["PATH"] = os.pathsep.join((str(Path(sys.executable).parent), environment.get("PATH", "")))
+    with tempfile.TemporaryDirectory(prefix="page-") as folder:
+        for command in commands_of(page):
+            where = f"{page.name}:{command.line}"
+            if command.not_run:
+                left_out += 1
+                print(f"not run  {where}  {command.text}  ({command.not_run})")
+                continue
+            began = time.monotonic()
+            result, output = _run(command.text, folder, environment, timeout_s)
+            took_s = time.monotonic() - began
+            if result == command.exits:
+                good += 1
+                print(f"good     {where}  {command.text}  ({took_s:.1f} s)", flush=True)
+            else:
+                failed += 1
+                print(f"FAILED   {where}  {command.text}  exit {result}, not {command.exits}\n{output}", flush=True)
+    return good, failed, left_out
+
+
+def _run(text: str, folder: str, environment: dict[str, str], timeout_s: float) -> tuple[int | str, str]:
+    try:
+        done = subprocess.run(
+            ["bash", "-o", "pipefail", "-c", text],
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            timeout=timeout_s,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as late:
+        said = late.stdout or b""
+        return f"none within {timeout_s:g} s", said if isinstance(said, str) else said.decode(errors="replace")
+    return done.returncode, done.stdout
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the pages given, or README.md and docs/*.md; 0 if every command ended as it should."""
+    parser = argparse.ArgumentParser(description="Run the commands that the pages show.")
+    parser.add_argument("pages", nargs="*", type=Path)
+    parser.add_argument("--timeout", type=float, default=300.0, help="seconds per command")
+    options = parser.parse_args(arguments)
+    pages = options.pages or [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    totals = [0, 0, 0]
+    for page in pages:
+        try:
+            counts = run_page(page, options.timeout)
+        except (BadPage, OSError) as error:
+            print(f"FAILED   {error}")
+            counts = (0, 1, 0)
+        totals = [a + b for a, b in zip(totals, counts, strict=True)]
+    print(f"{totals[0]} commands good, {totals[1]} failed, {totals[2]} not run")
+    return 1 if totals[1] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,43 @@
+"""What all tests share: the real recordings, and which tests are left out unless asked for."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def _data_dir() -> Path:
+    return Path(os.environ.get("MYOLOOP_DATA") or ROOT.parent / "shared" / "data")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--prove", action="store_true", help="run the long proofs too (or MYOLOOP_PROVE=1)")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    proving = config.getoption("--prove") or os.environ.get("MYOLOOP_PROVE") == "1"
+    data = _data_dir()
+    for item in items:
+        if item.get_closest_marker("prove") and not proving:
+            item.add_marker(pytest.mark.skip(reason="a long proof: pytest --prove, or make prove"))
+        if item.get_closest_marker("realdata") and not data.is_dir():
+            item.add_marker(pytest.mark.skip(reason=f"no recordings at {data}; MYOLOOP_DATA says where they are"))
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The repository's root."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """The real recordings; for tests marked `realdata`, which are skipped where there are none."""
+    data = _data_dir()
+    if not data.is_dir():
+        pytest.skip(f"no recordings at {data}; MYOLOOP_DATA says where they are")
+    return data

@@ -1,0 +1,56 @@
+"""The tables that the pages take from the code are the code's."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from myoloop.platform.streams import STREAMS
+from myoloop.stimulators.gate.states import TRANSITIONS
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+
+
+@pytest.fixture(scope="module")
+def tables() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("docs_tables", DOCS / "tables.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("name", ["streams", "transitions", "ceilings"])
+def test_the_page_holds_the_table_of_the_code(tables: ModuleType, name: str) -> None:
+    page, make = tables.TABLES[name]
+    text = (DOCS / page).read_text(encoding="utf-8")
+    assert tables.with_table(text, name, make()) == text, "run: python docs/tables.py --write"
+
+
+def test_every_stream_has_one_row(tables: ModuleType) -> None:
+    rows = tables.streams().splitlines()[2:]
+    assert len(rows) == len(STREAMS)
+    for row, stream in zip(rows, STREAMS, strict=True):
+        assert row.startswith(f"| `{stream.name}")
+        assert f"`{stream.message.__name__}`" in row
+        assert row.count("|") == 9
+
+
+def test_every_transition_has_one_row(tables: ModuleType) -> None:
+    assert len(tables.transitions().splitlines()) == len(TRANSITIONS) + 2
+
+
+def test_a_table_replaces_what_stood_between_its_marks(tables: ModuleType) -> None:
+    begin, end = "<!-- x: begin, made by docs/tables.py -->", "<!-- x: end -->"
+    made = tables.with_table(f"before\n{begin}\nold\n{end}\nafter\n", "x", "new")
+    assert made == f"before\n{begin}\n\nnew\n\n{end}\nafter\n"
+    assert tables.with_table(made, "x", "new") == made
+
+
+def test_a_page_without_the_marks_is_refused(tables: ModuleType) -> None:
+    with pytest.raises(ValueError, match="x: begin"):
+        tables.with_table("nothing here", "x", "new")
