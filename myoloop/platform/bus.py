@@ -199,9 +199,9 @@ class Bus:
             self.record(frames)
             arrived.append(Asked(wire.decode(frames)[1], route.bytes))
 
-    def answers(self) -> list[Answer]:
-        """Answers to this node's own commands."""
-        arrived = []
+    def answers(self) -> list[Received]:
+        """Answers to this node's own commands, as the answering node recorded them."""
+        arrived: list[Received] = []
         for dealer in self._dealers.values():
             while True:
                 try:
@@ -214,7 +214,7 @@ class Bus:
                     self.refused += 1
                     continue
                 if isinstance(received.message, Answer):
-                    arrived.append(received.message)
+                    arrived.append(received)
         return arrived
 
     # -- recorder and stimulator -------------------------------------------------------------------------------

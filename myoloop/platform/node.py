@@ -15,7 +15,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from myoloop.platform.bus import Asked, Bus
@@ -44,6 +44,7 @@ class Heard:
 
     received: list[Received]
     asked: list[Asked]
+    answers: list[Received]
     stops: list[Stop]
     not_alive: Mapping[str, str]
 
@@ -163,7 +164,7 @@ class Node:
         self._timer = CycleTimer()
         self._heartbeat_ns = 0
         self._supervisor_ns: int | None = None
-        self._pending = Heard([], [], [], {})
+        self._pending = Heard([], [], [], [], {})
         self._ending: tuple[str, str] | None = None
         self._last_phase: Phase | None = None
         self._last_words_ns: int | None = None
@@ -218,6 +219,10 @@ class Node:
             self._note(received)
             self._pending.received.append(received)
             woken = woken or received.topic in self._body.wakes
+        answers = self._bus.answers()
+        if answers:
+            self._pending.answers.extend(answers)
+            woken = True
         for asked in self._bus.asked(secrets.token_hex(8)):
             command = asked.received.message
             if getattr(command, "kind", "") in _NODE_COMMANDS:
@@ -277,15 +282,15 @@ class Node:
 
     def _begin(self, now_ns: int) -> None:
         # What was heard before the beginning belongs to no session.
-        self._pending = Heard([], [], [], {})
+        self._pending = Heard([], [], [], [], {})
         self._body.begin(now_ns)
         self._state = "running"
 
     def _turn(self, now_ns: int) -> None:
         pending = self._pending
-        self._pending = Heard([], [], [], {})
+        self._pending = Heard([], [], [], [], {})
         not_alive = self._liveness.not_alive(now_ns)
-        self._body.turn(Heard(pending.received, pending.asked, pending.stops, not_alive), now_ns)
+        self._body.turn(replace(pending, not_alive=not_alive), now_ns)
         self._timer.note(now_ns, self._clock.now_ns())
 
     def _beat(self, now_ns: int) -> None:

@@ -6,7 +6,9 @@ import json
 import zlib
 from collections.abc import Iterable, Mapping
 
-from myoloop.platform.messages import Start, Step
+from myoloop.platform.bus import Bus
+from myoloop.platform.messages import Answer, Command, Start, Step
+from myoloop.platform.node import Heard
 from myoloop.platform.steps import Outgoing, Received, StepInput, Stepped
 
 
@@ -59,3 +61,52 @@ class Stepping:
             digest=digest(inbox),
         )
         return [Outgoing(f"step/{self.stepped.name}", record), *outgoing]
+
+
+class BusStepping:
+    """A stepped object behind a node's sockets: what it may hear goes in, what it says goes where it belongs.
+
+    Parameters
+    ----------
+    stepped
+        The object.
+    bus
+        The node's sockets.
+    """
+
+    def __init__(self, stepped: Stepped, bus: Bus) -> None:
+        self._stepping = Stepping(stepped)
+        self._bus = bus
+        self._topics = frozenset(stepped.subscriptions)
+        self._routes: dict[str, bytes] = {}
+
+    def take(self, heard: Heard) -> None:
+        """Put what has come into the next step's input."""
+        for received in heard.received:
+            if received.topic in self._topics:
+                self._stepping.receive(received)
+        for received in heard.answers:
+            self._stepping.receive(received)
+        for asked in heard.asked:
+            command = asked.received.message
+            if isinstance(command, Command):
+                self._routes[command.id] = asked.route
+                self._stepping.receive(asked.received)
+
+    def receive(self, received: Received) -> None:
+        """Put one message of the node's own into the next step's input."""
+        self._stepping.receive(received)
+
+    def step(self, now_ns: int, not_alive: Mapping[str, str]) -> None:
+        """Take a step and send everything the object has to say."""
+        known = {topic: why for topic, why in not_alive.items() if topic in self._topics}
+        for outgoing in self._stepping.step(now_ns, known):
+            message = outgoing.message
+            if isinstance(message, Answer):
+                route = self._routes.pop(message.id, None)
+                if route is not None:
+                    self._bus.answer(route, message)
+            elif isinstance(message, Command):
+                self._bus.ask(message)
+            else:
+                self._bus.publish(outgoing)

@@ -1,0 +1,249 @@
+"""The stimulator's process: the only owner of the driver.
+
+Everything it decides, the gate decides; this shell hands bytes to the device, stop bytes before anything else, and
+keeps the person's dose ledger.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from myoloop import __version__
+from myoloop.platform.bus import Bus
+from myoloop.platform.clock import boottime_ns
+from myoloop.platform.messages import ChannelSetting, ClockSample, DeviceReport, Pulses
+from myoloop.platform.node import Configuration, Heard, NodeFault
+from myoloop.platform.stepping import BusStepping, start_record
+from myoloop.platform.steps import Outgoing
+from myoloop.stimulators import gate
+from myoloop.stimulators.driver import Driver, DriverError
+from myoloop.stimulators.registry import make_driver
+from myoloop.stimulators.stimulator import Stimulator, StimulatorSettings, VitalSource, settings_json
+
+#: What the device says is recorded when it changes, and at least this often.
+DEVICE_REPORT_NS = 100_000_000
+CLOCK_SAMPLE_NS = 100_000_000
+LEDGER_NS = 1_000_000_000
+
+
+class StimulatorBody:
+    """Work of role ``stimulator``."""
+
+    role = "stimulator"
+    cycle_ns = 10_000_000
+    wakes = frozenset({"request"})
+
+    def configure(self, given: Configuration, bus: Bus) -> tuple[tuple[str, ...], dict[str, Any]]:
+        """Open the driver, read the ledger, build the gate.
+
+        Raises
+        ------
+        NodeFault
+            If there is no such device, or the ledger cannot be believed.
+        """
+        settings = given.settings
+        self._bus = bus
+        try:
+            self._driver: Driver = make_driver(settings["driver"], settings["driver_settings"], settings["outputs"])
+            identity = self._driver.open()
+        except DriverError as error:
+            raise NodeFault(str(error)) from None
+        self._ledger = Ledger.open(settings["ledger"], settings["subject"], settings["session"], settings["day"])
+        stimulator_settings = stimulator_settings_of(settings, self._driver, self._ledger.prior)
+        self._stimulator = Stimulator(stimulator_settings)
+        self._stepping = BusStepping(self._stimulator, bus)
+        self._handover = Handover(self._driver, self._stimulator)
+        self._clock_ns = 0
+        bus.open_stop()
+        return self._stimulator.subscriptions, {"identity": identity}
+
+    def begin(self, now_ns: int) -> None:
+        """Write down what the gate starts from."""
+        settings = settings_json(self._stimulator.settings)
+        self._bus.publish(start_record(self._stimulator, "stimulator", settings, {"myoloop": __version__}))
+
+    def turn(self, heard: Heard, now_ns: int) -> None:
+        """Stop first; then let the gate decide on everything that has come, and do what it says."""
+        if heard.stops:
+            self._driver.stop(now_ns)
+        for stop in heard.stops:
+            self._stepping.receive(self._bus.own(Outgoing("stop", stop)))
+        report, pulses = self._handover.poll(now_ns)
+        if report is not None:
+            self._stepping.receive(self._bus.own(Outgoing("device", report)))
+        if now_ns - self._clock_ns >= CLOCK_SAMPLE_NS:
+            self._clock_ns = now_ns
+            self._stepping.receive(self._bus.own(Outgoing("clock", clock_sample(now_ns))))
+        self._stepping.take(heard)
+        self._stepping.step(now_ns, heard.not_alive)
+        self._handover.obey(now_ns)
+        for each in pulses:
+            self._bus.publish(Outgoing("pulse", each))
+        self._ledger.keep(self._stimulator.gate_state.dose, now_ns, force=bool(heard.stops))
+
+    def end(self, outcome: str, reason: str, now_ns: int) -> None:
+        """Stop the device whatever has happened, and book the dose."""
+        driver = getattr(self, "_driver", None)
+        if driver is None:
+            return
+        for _ in range(3):
+            driver.stop(now_ns)
+        driver.close()
+        ledger = getattr(self, "_ledger", None)
+        if ledger is not None:
+            ledger.keep(self._stimulator.gate_state.dose, now_ns, force=True)
+
+    def counters(self) -> dict[str, float]:
+        """Current on all channels now, in mA."""
+        stimulator = getattr(self, "_stimulator", None)
+        output = stimulator.gate_state.output if stimulator is not None else ()
+        return {"current_ma": sum(setting.current_ma for setting in output)}
+
+
+class Handover:
+    """What is between the gate's order and the driver: encode, read again, write; poll.
+
+    The same in a node and in lockstep.
+
+    Parameters
+    ----------
+    driver
+        An open driver.
+    stimulator
+        Whose orders are carried out.
+    """
+
+    def __init__(self, driver: Driver, stimulator: Stimulator) -> None:
+        self._driver = driver
+        self._stimulator = stimulator
+        self._faults: tuple[str, ...] = ()
+        self._said: DeviceReport | None = None
+
+    def poll(self, now_ns: int) -> tuple[DeviceReport | None, tuple[Pulses, ...]]:
+        """What the device has said, if it is worth recording, and the pulses known since."""
+        report, pulses = self._driver.poll(now_ns)
+        if self._faults:
+            report = msgspec.structs.replace(report, faults=(*report.faults, *self._faults))
+        said = self._said
+        if (
+            said is not None
+            and msgspec.structs.replace(said, t_ns=report.t_ns) == report
+            and now_ns - said.t_ns < DEVICE_REPORT_NS
+        ):
+            return None, pulses
+        self._said = report
+        return report, pulses
+
+    def obey(self, now_ns: int) -> None:
+        """Carry out the gate's newest order. Bytes that do not say what was allowed are not written: all stops."""
+        order = self._stimulator.order
+        if order.stop:
+            self._driver.stop(now_ns)
+        if not order.write:
+            return
+        try:
+            data = self._driver.encode(order.settings)
+            wrong = self._disagreement(data, order.settings, order.calibrating)
+            if wrong:
+                self._driver.stop(now_ns)
+                self._faults = (wrong,)
+            else:
+                self._driver.write(data, now_ns)
+        except DriverError as error:
+            self._driver.stop(now_ns)
+            self._faults = (str(error),)
+
+    def _disagreement(self, data: bytes, settings: Sequence[ChannelSetting], calibrating: bool) -> str:
+        decoded = [
+            gate.WireOutput(each.output, each.current_ma, each.phase_us, each.rate_hz, each.net_charge_wire)
+            for each in self._driver.decode(data)
+        ]
+        allowed = [gate.Setting(s.channel, s.current_ma, s.phase_us, s.rate_hz) for s in settings]
+        state = self._stimulator.gate_state
+        return gate.disagreement(allowed, decoded, state.envelope, self._stimulator.device_limits, calibrating)
+
+
+class Ledger:
+    """The person's dose ledger on disk.
+
+    Parameters
+    ----------
+    path
+        ``dose.jsonl`` in the person's folder.
+    """
+
+    def __init__(self, path: Path, subject: str, session: str, day: str, prior: gate.PriorDose) -> None:
+        self._path = path
+        self._subject, self._session, self._day = subject, session, day
+        self.prior = prior
+        self._kept_ns = 0
+        self._booked: gate.DoseTotals | None = None
+
+    @classmethod
+    def open(cls, path: str, subject: str, session: str, day: str) -> Ledger:
+        """Read what other sessions have given.
+
+        Raises
+        ------
+        NodeFault
+            If the ledger is unreadable or another person's: then nobody is armed.
+        """
+        file = Path(path)
+        try:
+            text = file.read_text(encoding="utf-8") if file.exists() else ""
+            prior = gate.read_ledger(text, subject, session, day)
+        except (OSError, UnicodeDecodeError, gate.LedgerError) as error:
+            raise NodeFault(f"dose ledger {file}: {error}") from None
+        return cls(file, subject, session, day, prior)
+
+    def keep(self, dose: gate.DoseTotals, now_ns: int, *, force: bool = False) -> None:
+        """Append and sync, once a second or when forced, if there is anything new.
+
+        Raises
+        ------
+        NodeFault
+            If it cannot be written.
+        """
+        if dose == self._booked or dose == gate.DoseTotals() or not (force or now_ns - self._kept_ns >= LEDGER_NS):
+            return
+        line = gate.ledger_line(self._subject, self._session, self._day, dose).encode()
+        try:
+            descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+            with contextlib.closing(os.fdopen(descriptor, "wb", buffering=0)) as file:
+                file.write(line)
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise NodeFault(f"dose ledger {self._path}: {error.strerror}") from None
+        self._kept_ns, self._booked = now_ns, dose
+
+
+def clock_sample(now_ns: int) -> ClockSample:
+    """Stamps of this host's clocks. The wall time is for people; nothing is reckoned with it."""
+    import time
+
+    return ClockSample(t_ns=now_ns, wall_ns=time.time_ns(), boottime_ns=now_ns + boottime_ns() - time.monotonic_ns())
+
+
+def stimulator_settings_of(settings: Mapping[str, Any], driver: Driver, prior: gate.PriorDose) -> StimulatorSettings:
+    """Build the gate's settings from a node's and the device's capabilities."""
+    can = driver.capabilities
+    return StimulatorSettings(
+        session=settings["session"],
+        subject=settings["subject"],
+        rig_class=settings["rig_class"],
+        watched=tuple(settings["watched"]),
+        vitals=tuple(VitalSource(v["topic"], v["rate_hz"], tuple(v["channels"])) for v in settings["vitals"]),
+        outputs=can.outputs,
+        current_max_ma=can.current_max_ma,
+        current_step_ma=can.current_step_ma,
+        phase_us=(can.phase_min_us, can.phase_max_us),
+        rate_hz=(can.rate_min_hz, can.rate_max_hz),
+        prior_day_charge_mc=prior.day_charge_mc,
+        prior_course_charge_mc=prior.course_charge_mc,
+    )
