@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 from docutils import nodes
 from docutils.utils.math.latex2mathml import tex2mathml
 from sphinx.application import Sphinx
+from sphinx.errors import SphinxError
 from sphinx.writers.html5 import HTML5Translator
 
 from myoloop import __version__
@@ -44,6 +48,21 @@ def _display(self: HTML5Translator, node: nodes.math_block) -> None:
     raise nodes.SkipNode
 
 
+_FETCHED = re.compile(r"""(?:\bsrc=|<link\b[^>]*\bhref=|\burl\(|@import\s)["']?(?:https?:)?//[^"')>\s]+""")
+
+
+def _refuse_what_is_fetched(app: Sphinx, failed: Exception | None) -> None:
+    """Fail if a built page or style sheet would load anything from elsewhere; a link to follow is none of that."""
+    if failed is not None:
+        return
+    for path in sorted(Path(app.outdir).rglob("*")):
+        if path.suffix in {".html", ".css"}:
+            found = _FETCHED.search(path.read_text(encoding="utf-8"))
+            if found:
+                raise SphinxError(f"{path.name} fetches {found[0][:120]}")
+
+
 def setup(app: Sphinx) -> None:
-    """Let formulas be MathML, which browsers draw themselves."""
+    """Let formulas be MathML, which browsers draw themselves, and hold the pages to fetching nothing."""
     app.add_html_math_renderer("mathml", (_inline, None), (_display, None))
+    app.connect("build-finished", _refuse_what_is_fetched)
