@@ -137,17 +137,29 @@ class Bus:
             self._subscribe.curve_serverkey = self._keys.key(publisher).public
             self._subscribe.connect(self._runtime.endpoint(publisher, "pub"))
 
-    def wait(self, timeout_s: float, also: Iterable[int] = ()) -> None:
-        """Sleep until something has come or the time is over; `also` are file descriptors that end the sleep."""
-        extra = [fd for fd in also if fd not in self._poller]
+    def wait(self, timeout_s: float, also: Iterable[int] = ()) -> set[int]:
+        """Sleep until something has come or the time is over.
+
+        Parameters
+        ----------
+        also
+            File descriptors that end the sleep too.
+
+        Returns
+        -------
+        set of int
+            Which of those are ready.
+        """
+        extra = list(also)
         for fd in extra:
             self._poller.register(fd, zmq.POLLIN)
         try:
             # Rounded up: waking under a millisecond late is better than turning idle rounds before a deadline.
-            self._poller.poll(max(0, ceil(timeout_s * 1e3)))
+            ready = self._poller.poll(max(0, ceil(timeout_s * 1e3)))
         finally:
             for fd in extra:
                 self._poller.unregister(fd)
+        return {fd for fd, _ in ready if isinstance(fd, int)} & set(extra)
 
     def heard(self) -> list[Received]:
         """Everything that subscriptions have brought since last asked."""
@@ -230,7 +242,6 @@ class Bus:
         """Bind the socket that everybody pushes recorded messages to."""
         self._pull = self._server(zmq.PULL, "rec")
         self._pull.rcvhwm = 0
-        self._poller.register(self._pull, zmq.POLLIN)
 
     def pushed(self) -> list[list[bytes]]:
         """Frames that have been pushed to this recorder."""

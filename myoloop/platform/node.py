@@ -86,6 +86,11 @@ class Body(Protocol):
         """Topics that give it a turn at once."""
         ...
 
+    @property
+    def files(self) -> tuple[int, ...]:
+        """File descriptors that give it a turn at once when they are ready to be read."""
+        ...
+
     def configure(self, given: Configuration, bus: Bus) -> tuple[tuple[str, ...], dict[str, Any]]:
         """Get ready: open devices, build objects. Returns the topics to subscribe to, and values for the answer.
 
@@ -178,9 +183,12 @@ class Node:
         try:
             while self._state != "ended":
                 now_ns = self._clock.now_ns()
-                self._bus.wait((min(turn_ns, self._heartbeat_ns + HEARTBEAT_NS) - now_ns) * 1e-9, self._also())
+                files = self._body.files if self._state == "running" else ()
+                ready = self._bus.wait(
+                    (min(turn_ns, self._heartbeat_ns + HEARTBEAT_NS) - now_ns) * 1e-9, (*files, *self._also())
+                )
                 now_ns = self._clock.now_ns()
-                woken = self._collect(now_ns)
+                woken = self._collect(now_ns) or not ready.isdisjoint(files)
                 if self._state == "running" and (woken or now_ns >= turn_ns):
                     self._turn(now_ns)
                 if now_ns >= turn_ns:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
+from myoloop import __version__
 from myoloop.platform.bus import Bus
 from myoloop.platform.messages import Answer, Command, Start, Step
-from myoloop.platform.node import Heard
+from myoloop.platform.node import Configuration, Heard, NodeFault
 from myoloop.platform.steps import Outgoing, Received, StepInput, Stepped
 
 
@@ -110,3 +112,61 @@ class BusStepping:
                 self._bus.ask(message)
             else:
                 self._bus.publish(outgoing)
+
+
+class SteppedBody:
+    """The work of a node whose object needs nothing but messages: controller and director.
+
+    Parameters
+    ----------
+    role
+        Role of the node; also the kind its start record names.
+    build
+        Makes the object from a configuration's settings and gives its settings as JSON.
+    wakes
+        Topics that make it take a step at once, given the object.
+    cycle_ns
+        It takes a step at least this often.
+    """
+
+    files: tuple[int, ...] = ()
+
+    def __init__(
+        self,
+        role: str,
+        build: Callable[[Mapping[str, Any]], tuple[Stepped, str]],
+        wakes: Callable[[Stepped], Iterable[str]],
+        cycle_ns: int,
+    ) -> None:
+        self.role = role
+        self.cycle_ns = cycle_ns
+        self.wakes: frozenset[str] = frozenset()
+        self._build = build
+        self._wakes_of = wakes
+
+    def configure(self, given: Configuration, bus: Bus) -> tuple[tuple[str, ...], dict[str, Any]]:
+        """Build the object."""
+        try:
+            self._stepped, self._settings = self._build(given.settings)
+        except ValueError as error:
+            raise NodeFault(str(error)) from None
+        self._bus = bus
+        self._stepping = BusStepping(self._stepped, bus)
+        self.wakes = frozenset(self._wakes_of(self._stepped))
+        return tuple(self._stepped.subscriptions), {}
+
+    def begin(self, now_ns: int) -> None:
+        """Write down what it starts from."""
+        self._bus.publish(start_record(self._stepped, self.role, self._settings, {"myoloop": __version__}))
+
+    def turn(self, heard: Heard, now_ns: int) -> None:
+        """Take a step."""
+        self._stepping.take(heard)
+        self._stepping.step(now_ns, heard.not_alive)
+
+    def end(self, outcome: str, reason: str, now_ns: int) -> None:
+        """Nothing to put away."""
+
+    def counters(self) -> dict[str, float]:
+        """Nothing to count."""
+        return {}

@@ -38,6 +38,7 @@ class StimulatorBody:
     role = "stimulator"
     cycle_ns = 10_000_000
     wakes = frozenset({"request"})
+    files: tuple[int, ...] = ()
 
     def configure(self, given: Configuration, bus: Bus) -> tuple[tuple[str, ...], dict[str, Any]]:
         """Open the driver, read the ledger, build the gate.

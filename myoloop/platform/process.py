@@ -1,0 +1,51 @@
+"""The entry of a node's process: finds its body by role and lets the node live.
+
+The supervisor starts ``python -P -m myoloop node RIG NAME --runtime DIR``; the rig file itself is read by the
+supervisor alone, a node is told what it needs when it is configured.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from myoloop.platform.bus import Bus
+from myoloop.platform.node import Body, Node
+from myoloop.platform.runtime import RuntimeFolder
+
+#: Where the work of each role stands. Names, not imports: the platform knows nothing of the rooms above it.
+BODIES = {
+    "acquisition": "myoloop.acquisition.node:AcquisitionBody",
+    "controller": "myoloop.controllers.node:controller_body",
+    "stimulator": "myoloop.stimulators.node:StimulatorBody",
+    "director": "myoloop.experiments.sessions.node:director_body",
+    "recorder": "myoloop.platform.recording.node:RecorderBody",
+    "subject": "myoloop.experiments.subjects.node:SubjectBody",
+}
+RIG_FILE = "rig.json"
+
+
+def write_rig_file(folder: Path, session: str, nodes: dict[str, str]) -> None:
+    """Leave for the nodes what they must know before they are configured."""
+    (folder / RIG_FILE).write_text(json.dumps({"session": session, "nodes": nodes}), encoding="utf-8")
+
+
+def run_node(runtime: Path, name: str) -> int:
+    """Be a node until its end; returns the exit code.
+
+    Raises
+    ------
+    KeyError
+        If the runtime folder knows no such node.
+    """
+    rig: dict[str, Any] = json.loads((runtime / RIG_FILE).read_text(encoding="utf-8"))
+    module, _, attribute = BODIES[rig["nodes"][name]].partition(":")
+    body: Body = getattr(importlib.import_module(module), attribute)()
+    bus = Bus(RuntimeFolder(runtime), name, session=rig["session"])
+    lifeline = sys.stdin.fileno()
+    os.set_blocking(lifeline, False)
+    return Node(bus, body, lifeline=lifeline).run()

@@ -1,0 +1,308 @@
+"""Starts, watches and ends the nodes of a rig; restarts none.
+
+The supervisor lives in the process that the operator started. Each node is a process in a session of its own with a
+lifeline to here (its standard input): when the supervisor dies, however, the nodes end by themselves.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from myoloop.platform.bus import Bus, send_stop
+from myoloop.platform.clock import Clock, MonotonicClock
+from myoloop.platform.keyring import make_keys
+from myoloop.platform.messages import Answer, Command, Heartbeat
+from myoloop.platform.node import HEARTBEAT_NS, CycleTimer
+from myoloop.platform.process import write_rig_file
+from myoloop.platform.runtime import OwnedRuntimeFolder
+from myoloop.platform.steps import Outgoing, Received
+
+#: How long a node may take to come up and to configure (a device may need seconds).
+START_S = 30.0
+#: How long nodes get to end by themselves, the recorder separately; together under 3 s.
+END_S = 0.8
+RECORDER_END_S = 1.6
+
+
+class SupervisorError(Exception):
+    """The rig cannot be brought up; the text is for the operator."""
+
+
+@dataclass(slots=True)
+class _Child:
+    process: subprocess.Popen[bytes]
+    log: Path
+
+
+class Supervisor:
+    """The nodes of one rig on this host.
+
+    Parameters
+    ----------
+    session
+        Session id.
+    nodes
+        Role of each node.
+    rig_name
+        What ``myoloop node RIG NAME`` shows in the process list.
+    log_folder
+        Where each node's standard error goes.
+    listen
+        Topics that the supervisor itself wants to hear (for the live view).
+    """
+
+    def __init__(
+        self, session: str, nodes: dict[str, str], *, rig_name: str, log_folder: Path, listen: Iterable[str] = ()
+    ) -> None:
+        self.session = session
+        self.nodes = {**nodes, "supervisor": "supervisor"}
+        self.beats: dict[str, Heartbeat] = {}
+        self.clock: Clock = MonotonicClock()
+        self._rig_name = rig_name
+        self._log_folder = log_folder
+        self._children: dict[str, _Child] = {}
+        self._timer = CycleTimer()
+        self._beat_ns = 0
+        self._state = "hello"
+        self.runtime = OwnedRuntimeFolder()
+        make_keys(self.runtime.path, {**self.nodes, "operator": "operator"})
+        write_rig_file(self.runtime.path, session, nodes)
+        recorder = next((name for name, role in nodes.items() if role == "recorder"), None)
+        self.recorder = recorder
+        self.stimulator = next((name for name, role in nodes.items() if role == "stimulator"), None)
+        self.bus = Bus(self.runtime, "supervisor", session=session, recorder=recorder)
+        self.operator = Bus(self.runtime, "operator", session=session, recorder=recorder)
+        self.bus.subscribe(nodes, [*listen, *(f"heartbeat/{name}" for name in nodes)])
+        self._received: list[Received] = []
+        self._answers: dict[str, Answer] = {}
+
+    # -- bringing up -------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start every node's process and wait until each is heard.
+
+        Raises
+        ------
+        SupervisorError
+            If one ends or stays silent; its own words are in the text.
+        """
+        for name in self.nodes:
+            if name != "supervisor":
+                self._children[name] = self._spawn(name)
+        self._until(lambda: len(self.beats) == len(self._children), START_S, "come up")
+
+    def configure(self, name: str, settings: dict[str, Any]) -> dict[str, Any]:
+        """Tell a node what it is for; returns what it answers.
+
+        Raises
+        ------
+        SupervisorError
+            If it refuses or does not answer.
+        """
+        answer = self.ask(name, "configure", {"nodes": self.nodes, "settings": settings})
+        if not answer.ok:
+            raise SupervisorError(f"{name}: {answer.reason}")
+        return answer.values
+
+    def begin(self, order: Iterable[str]) -> None:
+        """Wait until every node has heard every other, then let them begin in this order.
+
+        Raises
+        ------
+        SupervisorError
+            If one does not get ready.
+        """
+        self._state = "ready"
+        self._until(lambda: all(beat.state == "ready" for beat in self.beats.values()), START_S, "get ready")
+        self._state = "running"
+        for name in order:
+            answer = self.ask(name, "begin", {})
+            if not answer.ok:
+                raise SupervisorError(f"{name}: {answer.reason}")
+
+    def ask(self, target: str, kind: str, arguments: dict[str, Any], *, as_operator: bool = False) -> Answer:
+        """Send a command and wait for its answer.
+
+        Raises
+        ------
+        SupervisorError
+            If none comes, or the node's process has ended.
+        """
+        command_id = self.send(target, kind, arguments, as_operator=as_operator)
+        self._until(lambda: command_id in self._answers, START_S, f"answer {kind}", only=target)
+        return self._answers.pop(command_id)
+
+    def send(
+        self, target: str, kind: str, arguments: dict[str, Any], *, as_operator: bool = False, who: str = ""
+    ) -> str:
+        """Send a command without waiting; the answer will be in :meth:`take_answers`."""
+        command = Command(
+            t_ns=self.clock.now_ns(), id=uuid.uuid4().hex, kind=kind, target=target, arguments=arguments, who=who
+        )
+        (self.operator if as_operator else self.bus).ask(command)
+        return command.id
+
+    # -- watching ----------------------------------------------------------------------------------------------
+
+    def turn(self, timeout_s: float) -> list[Received]:
+        """Wait for something to happen, at most so long; beat; give what has been heard."""
+        deadline_ns = self.clock.now_ns() + round(timeout_s * 1e9)
+        self._collect(min(timeout_s, 0.02))
+        while not self._received and self.clock.now_ns() < deadline_ns:
+            self._collect((deadline_ns - self.clock.now_ns()) * 1e-9)
+        received, self._received = self._received, []
+        return received
+
+    def take_answers(self) -> dict[str, Answer]:
+        """Answers that have come to commands sent without waiting, by command id."""
+        answers, self._answers = self._answers, {}
+        return answers
+
+    def lost(self) -> list[str]:
+        """Nodes whose process has ended though nobody told it to, with what they last said."""
+        return [
+            f"{name}: {self._last_words(child) or f'process ended with {child.process.poll()}'}"
+            for name, child in self._children.items()
+            if child.process.poll() is not None
+        ]
+
+    def stop(self, who: str, why: str) -> None:
+        """Stop the stimulator at once."""
+        if self.stimulator is not None:
+            with contextlib.suppress(OSError):
+                send_stop(self.runtime, self.stimulator, who, why)
+
+    def pids(self) -> dict[str, int]:
+        """Process id of each node."""
+        return {name: child.process.pid for name, child in self._children.items()}
+
+    # -- ending ------------------------------------------------------------------------------------------------
+
+    def end(self, outcome: str, reason: str) -> bool:
+        """End all nodes: stimulator first, recorder last. True if the recorder ended its file by itself."""
+        arguments = {"outcome": outcome, "reason": reason}
+        stimulators = [name for name, role in self.nodes.items() if role == "stimulator"]
+        others = [name for name in self._children if name not in stimulators and name != self.recorder]
+        for group, patience_s in ((stimulators, END_S / 2), (others, END_S)):
+            self._end_group(group, arguments, patience_s)
+        clean = True
+        if self.recorder is not None:
+            child = self._children.get(self.recorder)
+            if child is not None and child.process.poll() is None:
+                # A recorder that was frozen still has everything in its queue.
+                _signal(child.process, "SIGCONT")
+                self._end_group([self.recorder], arguments, RECORDER_END_S)
+            clean = child is not None and child.process.poll() == 0
+        return clean
+
+    def close(self) -> None:
+        """Kill what is left and remove the runtime folder; may be called twice."""
+        for child in self._children.values():
+            if child.process.poll() is None:
+                child.process.kill()
+            child.process.wait()
+            if child.process.stdin is not None:
+                child.process.stdin.close()
+        self.operator.close()
+        self.bus.close()
+        self.runtime.remove()
+
+    def _end_group(self, names: list[str], arguments: dict[str, Any], patience_s: float) -> None:
+        alive = [name for name in names if name in self._children and self._children[name].process.poll() is None]
+        for name in alive:
+            self.send(name, "end", arguments)
+        deadline_ns = self.clock.now_ns() + round(patience_s * 1e9)
+        while self.clock.now_ns() < deadline_ns and any(self._children[n].process.poll() is None for n in alive):
+            self._collect(0.01)
+        for name in alive:
+            if self._children[name].process.poll() is None:
+                self._children[name].process.kill()
+                self._children[name].process.wait()
+
+    # -- inside ------------------------------------------------------------------------------------------------
+
+    def _spawn(self, name: str) -> _Child:
+        log = self._log_folder / f"{name}.log"
+        command = [sys.executable, "-P", "-m", "myoloop", "node", self._rig_name, name]
+        command += ["--runtime", str(self.runtime.path)]
+        with log.open("wb") as file:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+            )
+        return _Child(process, log)
+
+    def _until(self, done: Callable[[], bool], patience_s: float, what: str, *, only: str | None = None) -> None:
+        deadline = time.monotonic() + patience_s
+        while not done():
+            for name, child in self._children.items():
+                if child.process.poll() is not None:
+                    words = self._last_words(child)
+                    raise SupervisorError(
+                        words or f"{name}: ended with {child.process.returncode} before it could {what}"
+                    )
+            if time.monotonic() > deadline:
+                waiting = only or ", ".join(n for n in self._children if n not in self.beats) or "some node"
+                raise SupervisorError(f"{waiting} did not {what} within {patience_s:g} s")
+            self._collect(0.02)
+
+    def _collect(self, timeout_s: float) -> None:
+        began_ns = self.clock.now_ns()
+        self.bus.wait(min(timeout_s, max(0.0, (self._beat_ns + HEARTBEAT_NS - began_ns) * 1e-9)))
+        began_ns = self.clock.now_ns()
+        for received in self.bus.heard():
+            if isinstance(received.message, Heartbeat):
+                self.beats[received.publisher] = received.message
+            self._received.append(received)
+        for bus in (self.bus, self.operator):
+            for received in bus.answers():
+                answer = received.message
+                if isinstance(answer, Answer):
+                    self._answers[answer.id] = answer
+        self._beat(began_ns)
+
+    def _beat(self, now_ns: int) -> None:
+        if now_ns - self._beat_ns < HEARTBEAT_NS:
+            return
+        if self._beat_ns:
+            self._timer.note(self._beat_ns, now_ns)
+        self._beat_ns = now_ns
+        cycle_ms, mean_ms, worst_ms = self._timer.figures_ms()
+        beat = Heartbeat(
+            t_ns=now_ns,
+            node="supervisor",
+            role="supervisor",
+            state=self._state,
+            cycle_ms=cycle_ms,
+            cycle_mean_ms=mean_ms,
+            cycle_worst_ms=worst_ms,
+        )
+        self.bus.publish(Outgoing("heartbeat/supervisor", beat))
+
+    def _last_words(self, child: _Child) -> str:
+        try:
+            lines = child.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        except OSError:
+            return ""
+        return lines[-1] if lines else ""
+
+
+def _signal(process: subprocess.Popen[bytes], name: str) -> None:
+    number = getattr(signal, name, None)
+    if number is not None:
+        with contextlib.suppress(ProcessLookupError):
+            process.send_signal(number)
