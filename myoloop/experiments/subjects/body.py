@@ -1,0 +1,97 @@
+"""The body: a virtual subject with a simulated stimulator on it. Pure; the server beside it gives it sockets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from myoloop.acquisition.source import Block
+from myoloop.experiments.subjects.subject import VirtualSubject
+from myoloop.platform.messages import Event, Phase, SampleDescriptor
+from myoloop.platform.steps import Outgoing
+from myoloop.stimulators.emulators.ledger import Pulse
+from myoloop.stimulators.emulators.simulated import SimulatedDevice
+
+BLOCK_NS = 10_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class BodyOutput:
+    """What living on gave.
+
+    Attributes
+    ----------
+    events
+        The person's answers.
+    truths
+        On ``truth/<what>``.
+    pulses
+        What the stimulator delivered.
+    """
+
+    events: list[Event]
+    truths: list[Outgoing]
+    pulses: list[Pulse]
+
+
+class VirtualBody:
+    """A virtual subject wired to a simulated stimulator, living in blocks of 10 ms.
+
+    It is the in-memory body of :class:`myoloop.acquisition.simulated.SimulatedSource` and the device of
+    :class:`myoloop.stimulators.simulated.MemoryTransport`.
+
+    Parameters
+    ----------
+    source
+        Name of the source its streams belong to.
+    start_ns
+        When it begins; the subject must have been made with the same.
+    """
+
+    def __init__(self, subject: VirtualSubject, device: SimulatedDevice, *, source: str, start_ns: int) -> None:
+        self.subject = subject
+        self.device = device
+        self.now_ns = start_ns
+        self._descriptors = subject.descriptors(source)
+        self._blocks: list[Block] = []
+        self._made = [0, 0]
+
+    @property
+    def descriptors(self) -> tuple[SampleDescriptor, ...]:
+        """Its EMG stream and its IMU stream."""
+        return self._descriptors
+
+    def see(self, phase: Phase, now_ns: int) -> None:
+        """What the screen shows."""
+        self.subject.see(phase, now_ns)
+
+    def feed(self, data: bytes, now_ns: int) -> None:
+        """Bytes for the stimulator."""
+        self.device.feed(data, now_ns)
+
+    def take(self, now_ns: int) -> bytes:
+        """The stimulator's answers."""
+        return self.device.take(now_ns)
+
+    def step_to(self, now_ns: int, most_blocks: int | None = None) -> BodyOutput:
+        """Live through every block that is over by `now_ns`, at most `most_blocks` of them."""
+        output = BodyOutput([], [], [])
+        while self.now_ns + BLOCK_NS <= now_ns and most_blocks != 0:
+            if most_blocks is not None:
+                most_blocks -= 1
+            begin_ns, self.now_ns = self.now_ns, self.now_ns + BLOCK_NS
+            pulses = self.device.pulses_until(self.now_ns)
+            lived = self.subject.step(begin_ns, self.now_ns, pulses)
+            for stream, array in enumerate((lived.emg, lived.imu)):
+                if len(array):
+                    topic = self._descriptors[stream].topic
+                    self._blocks.append(Block(topic, self._made[stream], self.now_ns, array))
+                    self._made[stream] += len(array)
+            output.events.extend(lived.events)
+            output.truths.extend(lived.truths)
+            output.pulses.extend(pulses)
+        return output
+
+    def take_blocks(self) -> list[Block]:
+        """Blocks made since last asked."""
+        blocks, self._blocks = self._blocks, []
+        return blocks

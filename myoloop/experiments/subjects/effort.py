@@ -1,0 +1,88 @@
+"""Voluntary effort: the person reads the screen, reacts, holds, tires, lets go."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from myoloop.experiments.subjects.parameters import SubjectParameters
+from myoloop.platform.messages import Phase
+
+_RISE_S = 0.18
+_RELEASE_S = 0.12
+_TREMOR = 0.05
+_TREMOR_S = 0.3
+_WORKING = frozenset({"await_effort", "ramp_up", "hold", "ramp_down"})
+
+
+class VoluntaryEffort:
+    """The person's will, as an activation of 0 to 1 relative to a maximal voluntary contraction.
+
+    In a block's trial the effort begins a reaction time after the screen asks for it (``await_effort``; where a
+    protocol has no such state, the first state after the cue; now and then the cue itself), and ends a reaction time
+    after the screen says rest, or after anything that is not a running block.
+    """
+
+    def __init__(self, parameters: SubjectParameters, rng: np.random.Generator) -> None:
+        self._p = parameters
+        self._rng = rng
+        self._trial: tuple[str, int, int, int] | None = None
+        self._early = self._over = self._asked = False
+        self._level = 0.0
+        self._begin_ns: int | None = None
+        self._end_ns: int | None = None
+        self._tremor = 0.0
+        self.activation = 0.0
+
+    @property
+    def held(self) -> bool:
+        """Whether an effort is being made."""
+        return self.activation > 0.02
+
+    def see(self, phase: Phase, now_ns: int) -> None:
+        """Read the screen."""
+        in_trial = phase.state == "running" and phase.kind == "block" and phase.trial > 0
+        trial = (phase.session, phase.index, phase.block, phase.trial)
+        if in_trial and trial != self._trial:
+            self._trial = trial
+            self._expect()
+        working = phase.trial_state in _WORKING or (phase.trial_state == "cue" and self._early)
+        if in_trial and working:
+            if not self._asked and not self._over:
+                self._asked = True
+                self._begin_ns, self._end_ns = now_ns + self._reaction_ns(), None
+        elif self._asked:
+            self._asked = False
+            self._over = self._over or (in_trial and phase.trial_state != "cue")
+            self._end_ns = now_ns + self._reaction_ns()
+
+    def step(self, t_to_ns: int, span_s: float, fatigue: float) -> float:
+        """Go on to `t_to_ns`, with the fatigue the person has; give back the activation then."""
+        p = self._p
+        self._tremor += -self._tremor * span_s / _TREMOR_S
+        self._tremor += _TREMOR * math.sqrt(2 * span_s / _TREMOR_S) * float(self._rng.standard_normal())
+        wanted = 0.0
+        holding = self._begin_ns is not None and t_to_ns >= self._begin_ns
+        if self._end_ns is not None and t_to_ns >= self._end_ns:
+            self._begin_ns = self._end_ns = None
+            holding = False
+        if holding:
+            tremor = 1.0 + max(-0.3, min(0.3, self._tremor))
+            wanted = self._level * (1.0 - p.effort_decline * fatigue) * tremor
+        follow_s = _RISE_S / 3 if wanted > self.activation else _RELEASE_S / 3
+        self.activation += (wanted - self.activation) * (1.0 - math.exp(-span_s / follow_s))
+        if self.activation < 1e-4:
+            self.activation = 0.0
+        return min(1.0, self.activation)
+
+    def _expect(self) -> None:
+        p = self._p
+        early, missed = self._rng.random(2)
+        self._early, self._over = bool(early < p.effort_early), bool(missed < p.effort_missed)
+        level = p.effort_level + p.effort_spread * float(self._rng.standard_normal())
+        self._level = min(1.0, max(0.5 * p.effort_level, level))
+
+    def _reaction_ns(self) -> int:
+        seconds = self._p.reaction_s + self._p.reaction_spread_s * float(self._rng.standard_normal())
+        return int(min(0.8, max(0.12, seconds)) * 1e9)

@@ -1,0 +1,70 @@
+"""What the person feels of the stimulation, and says during calibration."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from myoloop.platform.messages import Event, Phase
+
+_REACTION_S = (0.2, 0.5)
+#: The person names one thing after the other.
+_APART_NS = 50_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """Equivalent charge per phase, in uC, from which each is felt on one muscle."""
+
+    sensory_uc: float
+    motor_uc: float
+    tolerance_uc: float
+
+    def felt(self, charge_uc: float) -> list[str]:
+        """What a pulse is felt as."""
+        levels = (("sensory", self.sensory_uc), ("motor", self.motor_uc), ("tolerance", self.tolerance_uc))
+        return [what for what, threshold_uc in levels if charge_uc > threshold_uc]
+
+
+class Perception:
+    """Answers ``felt`` once each per channel in every calibration, a reaction time after the first pulse above."""
+
+    def __init__(self, rng: np.random.Generator) -> None:
+        self._rng = rng
+        self._calibration: tuple[str, int] | None = None
+        self._said: set[tuple[str, str]] = set()
+        self._answers: list[Event] = []
+
+    def see(self, phase: Phase) -> None:
+        """Learn whether a calibration is on; a new one is answered anew."""
+        calibration = (phase.session, phase.index) if phase.kind == "calibration" else None
+        if calibration is not None and calibration != self._calibration:
+            self._said.clear()
+        self._calibration = calibration
+        if phase.state == "ended":
+            self._calibration = None
+
+    def feel(self, t_ns: int, channel: str, current_ma: float, charge_uc: float, thresholds: Thresholds) -> None:
+        """A pulse passes under the pads."""
+        if self._calibration is None:
+            return
+        for what in thresholds.felt(charge_uc):
+            if (channel, what) in self._said:
+                continue
+            self._said.add((channel, what))
+            answer_ns = t_ns + int(self._rng.uniform(*_REACTION_S) * 1e9)
+            if self._answers:
+                answer_ns = max(answer_ns, self._answers[-1].t_ns + _APART_NS)
+            values: dict[str, float | str | bool | None] = {
+                "what": what,
+                "channel": channel,
+                "current_ma": current_ma,
+            }
+            self._answers.append(Event(t_ns=answer_ns, kind="felt", who="subject", values=values))
+
+    def step(self, t_to_ns: int) -> list[Event]:
+        """Answers given by `t_to_ns`."""
+        given = [answer for answer in self._answers if answer.t_ns <= t_to_ns]
+        self._answers = self._answers[len(given) :]
+        return given

@@ -1,0 +1,200 @@
+"""The body on two sockets: an amplifier to read and a stimulator to command, as hardware would be.
+
+The server never waits: whoever runs it calls :meth:`BodyServer.serve` every few milliseconds. The body lives in
+blocks that end at absolute times, so that a late call shortens nothing; after a stall it catches up a few blocks
+per call.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+from myoloop.acquisition.simulated import encode_block, encode_descriptors, encode_end
+from myoloop.experiments.subjects.body import VirtualBody
+from myoloop.platform import endpoint
+from myoloop.platform.messages import Event, Phase
+from myoloop.platform.steps import Outgoing
+from myoloop.stimulators.emulators.ledger import Pulse, ledger_line
+
+#: Two blocks take less than 1 ms to live through.
+_BLOCKS_PER_CALL = 2
+#: About a second of eight channels: what a frozen reader may be behind before whole blocks are dropped.
+_BACKLOG_BYTES = 1 << 16
+
+
+class BodyServer:
+    """A virtual body behind two listening sockets.
+
+    One source and one driver may be attached at a time; another is turned away, until the first has gone.
+
+    Parameters
+    ----------
+    source_address, device_address
+        ``unix:PATH`` or ``tcp:HOST:PORT``.
+    ledger_path
+        File that gets one JSON line per delivered pulse (``t_ns``, ``output``, ``current_ma``, ``width_us``), written
+        without a buffer; None for no file.
+    """
+
+    def __init__(
+        self, body: VirtualBody, source_address: str, device_address: str, ledger_path: Path | str | None = None
+    ) -> None:
+        self.body = body
+        self.dropped_blocks = 0
+        self._source = _Seat(source_address)
+        self._device = _Seat(device_address)
+        self._ledger_path = ledger_path
+        self._ledger: int | None = None
+
+    def open(self) -> None:
+        """Begin to listen.
+
+        Raises
+        ------
+        myoloop.platform.endpoint.EndpointError
+            If an address cannot be listened at.
+        OSError
+            If the ledger cannot be written.
+        """
+        if self._ledger_path is not None:
+            self._ledger = os.open(self._ledger_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        try:
+            self._source.listen()
+            self._device.listen()
+        except endpoint.EndpointError:
+            self.close()
+            raise
+
+    def serve(self, now_ns: int) -> tuple[list[Event], list[Outgoing]]:
+        """Do what is due by `now_ns`, without waiting.
+
+        Returns
+        -------
+        events
+            The person's answers, for ``event``.
+        truths
+            On ``truth/<what>``.
+        """
+        commands = self._device.receive()
+        self._device.accept()
+        if commands and not self.body.device.faults.vanished:
+            self.body.feed(commands, now_ns)
+        lived = self.body.step_to(now_ns, _BLOCKS_PER_CALL)
+        self._keep(lived.pulses)
+        if self.body.device.faults.vanished:
+            self._device.drop()
+        else:
+            self._device.send(self.body.take(now_ns))
+        self._source.receive()
+        if self._source.accept():
+            self._source.send(encode_descriptors(self.body.descriptors))
+        self._send_blocks()
+        return lived.events, lived.truths
+
+    def see(self, phase: Phase, now_ns: int | None = None) -> None:
+        """What the screen shows; from `now_ns` on, or from the time the body has reached."""
+        self.body.see(phase, self.body.now_ns if now_ns is None else now_ns)
+
+    def close(self) -> None:
+        """End the samples, hang up, remove the sockets; may be called twice."""
+        self._source.send(encode_end("the virtual subject has left"))
+        self._source.close()
+        self._device.close()
+        if self._ledger is not None:
+            os.close(self._ledger)
+            self._ledger = None
+
+    def _send_blocks(self) -> None:
+        descriptors = self.body.descriptors
+        for block in self.body.take_blocks():
+            if not self._source.attached:
+                continue
+            if self._source.backlog > _BACKLOG_BYTES:
+                self.dropped_blocks += 1
+                continue
+            stream = next(i for i, one in enumerate(descriptors) if one.topic == block.topic)
+            self._source.send(encode_block(stream, descriptors[stream], block))
+
+    def _keep(self, pulses: list[Pulse]) -> None:
+        if self._ledger is not None and pulses:
+            os.write(self._ledger, b"".join(ledger_line(pulse) for pulse in pulses))
+
+
+class _Seat:
+    """A listening socket with room for one."""
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+        self._listener: socket.socket | None = None
+        self._link: socket.socket | None = None
+        self._unsent = b""
+
+    @property
+    def attached(self) -> bool:
+        return self._link is not None
+
+    @property
+    def backlog(self) -> int:
+        return len(self._unsent)
+
+    def listen(self) -> None:
+        self._listener = endpoint.listen(self._address)
+
+    def accept(self) -> bool:
+        """Let one in; True if somebody new sits there. Others are turned away."""
+        if self._listener is None:
+            return False
+        try:
+            link, _ = self._listener.accept()
+        except OSError:
+            return False
+        if self._link is not None:
+            link.close()
+            return False
+        endpoint.immediate(link)
+        self._link, self._unsent = link, b""
+        return True
+
+    def receive(self) -> bytes:
+        """What has come; whoever has hung up is forgotten."""
+        parts: list[bytes] = []
+        while self._link is not None and len(parts) < 16:
+            try:
+                part = self._link.recv(4096)
+            except BlockingIOError:
+                break
+            except OSError:
+                part = b""
+            if part:
+                parts.append(part)
+            else:
+                self.drop()
+        return b"".join(parts)
+
+    def send(self, data: bytes) -> None:
+        """Send as much as is taken now, the rest at the next call."""
+        if self._link is not None:
+            self._unsent += data
+        while self._link is not None and self._unsent:
+            try:
+                self._unsent = self._unsent[self._link.send(self._unsent) :]
+            except BlockingIOError:
+                return
+            except OSError:
+                self.drop()
+
+    def drop(self) -> None:
+        """Hang up."""
+        if self._link is not None:
+            self._link.close()
+        self._link, self._unsent = None, b""
+
+    def close(self) -> None:
+        """Hang up, stop listening, remove the path."""
+        self.drop()
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
+            endpoint.remove(self._address)

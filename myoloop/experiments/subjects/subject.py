@@ -1,0 +1,346 @@
+"""The virtual subject: a person whose muscles are stimulated, who makes efforts, has spasms, feels, and tires.
+
+One object, stepped in blocks: pulses and the screen go in; EMG, IMU, the person's answers and the truth come out.
+It is deterministic in (parameters, seed, everything that went in).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from myoloop.experiments.subjects.effort import VoluntaryEffort
+from myoloop.experiments.subjects.emg import COUNTS, VOLTS_PER_COUNT, Electrodes
+from myoloop.experiments.subjects.limb import Limb
+from myoloop.experiments.subjects.muscle import Muscle, equivalent_charge_uc
+from myoloop.experiments.subjects.parameters import SubjectParameters
+from myoloop.experiments.subjects.perception import Perception, Thresholds
+from myoloop.experiments.subjects.spasm import Spasm, SpasmGenerator
+from myoloop.platform.messages import Event, Phase, SampleDescriptor, Truth
+from myoloop.platform.steps import Outgoing
+from myoloop.stimulators.emulators.ledger import Pulse
+
+TRUTH_PERIOD_NS = 100_000_000
+_LOWEST_VELOCITY = 0.3
+IMU_CHANNELS = ("acc_x", "acc_y", "acc_z", "gyr_x", "gyr_y", "gyr_z")
+
+
+@dataclass(frozen=True, slots=True)
+class MuscleSite:
+    """A muscle with what is stuck on it.
+
+    Attributes
+    ----------
+    name
+        The protocol's name of the muscle.
+    emg_channels
+        Names of the EMG channels on it.
+    outputs
+        (output of the stimulator, the protocol's name of that channel) of each pair of pads on it.
+    joint_sign
+        1 where its force raises the joint angle, -1 where it lowers it, 0 where it does not move it.
+    effort_share
+        How much of a voluntary effort goes to it: 1 for what the protocol trains, little for an antagonist.
+    """
+
+    name: str
+    emg_channels: tuple[str, ...]
+    outputs: tuple[tuple[int, str], ...] = ()
+    joint_sign: float = 1.0
+    effort_share: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class SubjectOutput:
+    """What a step gave.
+
+    Attributes
+    ----------
+    emg
+        int16 counts (n, EMG channels + 1); the trigger last, 0 or 1.
+    imu
+        float32 (m, 6): accelerometer x y z in m/s^2, gyroscope x y z in rad/s.
+    events
+        The person's answers.
+    truths
+        On ``truth/<what>``.
+    """
+
+    emg: npt.NDArray[np.int16]
+    imu: npt.NDArray[np.float32]
+    events: list[Event]
+    truths: list[Outgoing]
+
+
+class VirtualSubject:
+    """A virtual person.
+
+    Parameters
+    ----------
+    parameters
+        Of the person; single muscles differ from it by ``muscle_spread``, drawn with the seed.
+    seed
+        Of everything that is random about this session.
+    muscles
+        At least one.
+    start_ns
+        When the person's time begins: the `t_from_ns` of the first step.
+
+    Raises
+    ------
+    ValueError
+        If there is no muscle, a name comes twice, or a rate cannot be simulated.
+    """
+
+    def __init__(
+        self,
+        parameters: SubjectParameters,
+        seed: int,
+        *,
+        muscles: Sequence[MuscleSite],
+        emg_rate_hz: float = 2000.0,
+        imu_rate_hz: float = 100.0,
+        start_ns: int = 0,
+    ) -> None:
+        _check(muscles, emg_rate_hz, imu_rate_hz)
+        self.parameters = parameters
+        self.muscles = tuple(muscles)
+        self.emg_rate_hz, self.imu_rate_hz = float(emg_rate_hz), float(imu_rate_hz)
+        seeds = np.random.SeedSequence((0x6D796F6C, seed)).spawn(6)
+        own, self._noise, *others = (np.random.Generator(np.random.PCG64(one)) for one in seeds)
+        self._persons = [_differing(parameters, own) for _ in muscles]
+        self._muscle = [Muscle(person) for person in self._persons]
+        self._thresholds = [Thresholds(p.sensory_uc, p.motor_uc, p.tolerance_uc) for p in self._persons]
+        self._electrodes = Electrodes(self._persons, [len(site.emg_channels) for site in muscles], self.emg_rate_hz)
+        self._spasms = SpasmGenerator(parameters, len(muscles), others[0], start_ns)
+        self._effort = VoluntaryEffort(parameters, others[1])
+        self._perception = Perception(others[2])
+        self._limb = Limb(parameters, others[3])
+        self._activation = [parameters.resting_tone] * len(muscles)
+        self._site_of = {output: (i, name) for i, site in enumerate(muscles) for output, name in site.outputs}
+        self._t_ns = self._start_ns = start_ns
+        self._emg_made = self._imu_made = 0
+        self._truth_ns = start_ns + TRUTH_PERIOD_NS
+
+    @property
+    def emg_channels(self) -> tuple[str, ...]:
+        """Names of the columns of the EMG, ``sync`` last."""
+        return (*(name for site in self.muscles for name in site.emg_channels), "sync")
+
+    def descriptors(self, source: str) -> tuple[SampleDescriptor, SampleDescriptor]:
+        """What a reader must know of ``emg/<source>`` and ``imu/<source>``."""
+        channels = self.emg_channels
+        emg = SampleDescriptor(
+            topic=f"emg/{source}",
+            rate_hz=self.emg_rate_hz,
+            dtype="<i2",
+            channels=channels,
+            units=(*["V"] * (len(channels) - 1), "1"),
+            scale=(*[VOLTS_PER_COUNT] * (len(channels) - 1), 1.0),
+            offset=(0.0,) * len(channels),
+            rail_low=-COUNTS,
+            rail_high=COUNTS,
+            sync_channel="sync",
+            mains_hz=self.parameters.mains_hz,
+            device="myoloop virtual subject",
+        )
+        imu = SampleDescriptor(
+            topic=f"imu/{source}",
+            rate_hz=self.imu_rate_hz,
+            dtype="<f4",
+            channels=IMU_CHANNELS,
+            units=(*["m/s^2"] * 3, *["rad/s"] * 3),
+            scale=(1.0,) * 6,
+            offset=(0.0,) * 6,
+            mains_hz=self.parameters.mains_hz,
+            device="myoloop virtual subject",
+        )
+        return emg, imu
+
+    @property
+    def fatigue(self) -> dict[str, float]:
+        """Fatigue of each muscle, 0 to 1."""
+        return {site.name: muscle.fatigue for site, muscle in zip(self.muscles, self._muscle, strict=True)}
+
+    @property
+    def velocity(self) -> dict[str, float]:
+        """Conduction velocity of each muscle relative to fresh."""
+        return dict(zip((site.name for site in self.muscles), self._velocities(), strict=True))
+
+    def see(self, phase: Phase, now_ns: int) -> None:
+        """What the screen shows, from `now_ns` on."""
+        self._effort.see(phase, now_ns)
+        self._perception.see(phase)
+
+    def step(self, t_from_ns: int, t_to_ns: int, pulses: Sequence[Pulse]) -> SubjectOutput:
+        """Live from `t_from_ns` to `t_to_ns`.
+
+        Parameters
+        ----------
+        pulses
+            Delivered in the span and not given before, in order of time.
+
+        Raises
+        ------
+        ValueError
+            If the span does not follow on the last one, is not whole milliseconds, or a pulse lies outside it.
+        """
+        span_ns = t_to_ns - t_from_ns
+        if t_from_ns != self._t_ns or span_ns <= 0 or span_ns % 1_000_000:
+            raise ValueError(f"a step from {t_from_ns} to {t_to_ns} ns: must go on from {self._t_ns} by whole ms")
+        for pulse in pulses:
+            if not t_from_ns <= pulse.t_ns <= t_to_ns:
+                raise ValueError(f"a pulse at {pulse.t_ns} ns, not within {t_from_ns} to {t_to_ns} ns")
+        steps, span_s = span_ns // 1_000_000, span_ns * 1e-9
+        self._t_ns = t_to_ns
+        since_start_s = (t_to_ns - self._start_ns) * 1e-9
+        rows = round(since_start_s * self.emg_rate_hz) - self._emg_made
+        last_ns = self._start_ns + round(self._emg_made / self.emg_rate_hz * 1e9)
+        self._emg_made += rows
+
+        recruited, truths = self._receive(pulses, rows, last_ns)
+        began, ended = self._spasms.step(t_from_ns, t_to_ns, self._effort.held)
+        effort = self._effort.step(t_to_ns, span_s, max(muscle.fatigue for muscle in self._muscle))
+        velocity = self._velocities()
+        ramps, net_n = [], [0.0] * steps
+        for number, (site, muscle) in enumerate(zip(self.muscles, self._muscle, strict=True)):
+            before, after = self._activation[number], self._activated(number, effort, t_to_ns, ended)
+            self._activation[number] = after
+            ramps.append((before, after))
+            forces = muscle.advance(t_from_ns, steps, recruited[number], 0.5 * (before + after))
+            if site.joint_sign:
+                net_n = [net + site.joint_sign * force for net, force in zip(net_n, forces, strict=True)]
+        states = self._limb.advance(net_n)
+        emg = self._electrodes.block(rows, ramps, velocity, self._noise)
+        imu = self._limb.measure(self._sampled(states, since_start_s))
+        truths += self._spasm_truths(began, ended)
+        if t_to_ns >= self._truth_ns:
+            self._truth_ns += TRUTH_PERIOD_NS * max(1, math.ceil((t_to_ns - self._truth_ns + 1) / TRUTH_PERIOD_NS))
+            truths += self._slow_truths(t_to_ns)
+        return SubjectOutput(emg, imu, self._perception.step(t_to_ns), truths)
+
+    def _receive(
+        self, pulses: Sequence[Pulse], rows: int, last_ns: int
+    ) -> tuple[list[list[tuple[int, float]]], list[Outgoing]]:
+        recruited: list[list[tuple[int, float]]] = [[] for _ in self.muscles]
+        told: dict[tuple[int, float, float], list[int]] = {}
+        for pulse in pulses:
+            told.setdefault((pulse.output, pulse.current_ma, pulse.phase_us), []).append(pulse.t_ns)
+            site = self._site_of.get(pulse.output)
+            if site is None or pulse.current_ma <= 0:
+                continue
+            number, channel = site
+            person, muscle = self._persons[number], self._muscle[number]
+            charge_uc = equivalent_charge_uc(pulse.current_ma, pulse.phase_us, person.chronaxie_us)
+            share = muscle.recruits(charge_uc)
+            recruited[number].append((pulse.t_ns, share))
+            self._electrodes.evoke(
+                number, last_ns - pulse.t_ns, rows, pulse.current_ma, pulse.phase_us, share,
+                self._velocity(number), muscle.fatigue,
+            )  # fmt: skip
+            self._perception.feel(pulse.t_ns, channel, pulse.current_ma, charge_uc, self._thresholds[number])
+        truths = []
+        for (output, current_ma, phase_us), times in told.items():
+            values: dict[str, float | int | str | None] = {
+                "output": output,
+                "channel": self._site_of[output][1] if output in self._site_of else None,
+                "current_ma": current_ma,
+                "phase_us": phase_us,
+            }
+            truths.append(Outgoing("truth/pulse", Truth(t_ns=times[-1], values=values, pulses_ns=tuple(times))))
+        return recruited, truths
+
+    def _activated(self, number: int, effort: float, t_ns: int, ended: Spasm | None) -> float:
+        """Motor units add their power, not their amplitude."""
+        spasm = self._spasms.now
+        involuntary = spasm.activation(t_ns) if spasm is not None and spasm.muscle == number else 0.0
+        tone = self._persons[number].resting_tone
+        effort *= self.muscles[number].effort_share
+        return min(1.0, math.sqrt(effort * effort + involuntary * involuntary + tone * tone))
+
+    def _velocity(self, number: int) -> float:
+        lost = self._persons[number].cv_slowing * self._muscle[number].fatigue
+        return max(_LOWEST_VELOCITY, 1.0 - lost)
+
+    def _velocities(self) -> list[float]:
+        return [self._velocity(number) for number in range(len(self._muscle))]
+
+    def _sampled(
+        self, states: list[tuple[float, float, float]], since_start_s: float
+    ) -> list[tuple[float, float, float]]:
+        """The limb's states at the IMU's sampling times in a span of one state per ms."""
+        due = round(since_start_s * self.imu_rate_hz)
+        begin_s = since_start_s - len(states) * 1e-3
+        picked = []
+        for sample in range(self._imu_made + 1, due + 1):
+            at = round((sample / self.imu_rate_hz - begin_s) * 1e3) - 1
+            picked.append(states[min(len(states) - 1, max(0, at))])
+        self._imu_made = due
+        return picked
+
+    def _spasm_truths(self, began: Spasm | None, ended: Spasm | None) -> list[Outgoing]:
+        truths = []
+        for spasm, end_ns in ((ended, ended.end_ns if ended else None), (began, None)):
+            if spasm is not None:
+                values: dict[str, float | int | str | None] = {
+                    "muscle": self.muscles[spasm.muscle].name,
+                    "kind": spasm.kind,
+                    "level": spasm.level,
+                    "onset_ns": spasm.onset_ns,
+                    "end_ns": end_ns,
+                }
+                t_ns = spasm.onset_ns if end_ns is None else end_ns
+                truths.append(Outgoing("truth/spasm", Truth(t_ns=t_ns, values=values)))
+        return truths
+
+    def _slow_truths(self, t_ns: int) -> list[Outgoing]:
+        force: dict[str, float | int | str | None] = {
+            site.name: muscle.force_n for site, muscle in zip(self.muscles, self._muscle, strict=True)
+        }
+        return [
+            Outgoing("truth/fatigue", Truth(t_ns=t_ns, values=dict(self.fatigue))),
+            Outgoing("truth/velocity", Truth(t_ns=t_ns, values=dict(self.velocity))),
+            Outgoing("truth/force", Truth(t_ns=t_ns, values=force)),
+            Outgoing("truth/joint", Truth(t_ns=t_ns, values={"angle_rad": self._limb.angle_rad})),
+        ]
+
+
+def _differing(person: SubjectParameters, rng: np.random.Generator) -> SubjectParameters:
+    """One of the person's muscles: it lies deeper or shallower, and its EMG is larger or smaller."""
+    depth, size, slowing = (math.exp(person.muscle_spread * x) for x in np.clip(rng.standard_normal(3), -2, 2))
+    changed = {
+        "recruitment_median_uc": person.recruitment_median_uc * depth,
+        "sensory_uc": person.sensory_uc * depth,
+        "motor_uc": person.motor_uc * depth,
+        "tolerance_uc": person.tolerance_uc * depth,
+        "emg_mvc_uv": person.emg_mvc_uv * size,
+        "mwave_mv": person.mwave_mv * size,
+        "cv_slowing": person.cv_slowing * math.sqrt(slowing),
+    }
+    limits = {name: SubjectParameters.__dataclass_fields__[name].metadata for name in changed}
+    return replace(
+        person, **{name: min(limits[name]["high"], max(limits[name]["low"], x)) for name, x in changed.items()}
+    )
+
+
+def _check(muscles: Sequence[MuscleSite], emg_rate_hz: float, imu_rate_hz: float) -> None:
+    if not muscles:
+        raise ValueError("a virtual subject needs at least one muscle")
+    for what, names in (
+        ("muscle", [site.name for site in muscles]),
+        ("EMG channel", [name for site in muscles for name in (*site.emg_channels,)] + ["sync"]),
+        ("output", [output for site in muscles for output, _ in site.outputs]),
+    ):
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"{what} {name} comes twice")
+    if not any(site.emg_channels for site in muscles):
+        raise ValueError("a virtual subject needs at least one EMG channel")
+    if not 500 <= emg_rate_hz <= 20000 or not 1 <= imu_rate_hz <= 1000:
+        raise ValueError(
+            f"emg_rate_hz {emg_rate_hz:g} (allowed 500 to 20000), imu_rate_hz {imu_rate_hz:g} (allowed 1 to 1000)"
+        )
