@@ -105,6 +105,10 @@ class Body(Protocol):
         """Start working."""
         ...
 
+    def idle(self, now_ns: int) -> None:
+        """Called before the beginning, for what cannot wait."""
+        ...
+
     def turn(self, heard: Heard, now_ns: int) -> None:
         """Work on what has come and publish what follows.
 
@@ -119,7 +123,7 @@ class Body(Protocol):
         """Finish; called once, also after a fault."""
         ...
 
-    def counters(self) -> dict[str, float]:
+    def counters(self) -> Mapping[str, float]:
         """What the heartbeat should say."""
         ...
 
@@ -191,6 +195,8 @@ class Node:
                 woken = self._collect(now_ns) or not ready.isdisjoint(files)
                 if self._state == "running" and (woken or now_ns >= turn_ns):
                     self._turn(now_ns)
+                elif self._state in ("configured", "ready"):
+                    self._body.idle(now_ns)
                 if now_ns >= turn_ns:
                     turn_ns = max(turn_ns + self._body.cycle_ns, now_ns)
                 self._beat(now_ns)
@@ -273,9 +279,6 @@ class Node:
 
     def _configure(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         given = Configuration(self._bus.node, dict(arguments["nodes"]), dict(arguments["settings"]))
-        recorder = next((name for name, role in given.nodes.items() if role == "recorder"), None)
-        if recorder is not None and recorder != self._bus.node:
-            self._bus.record_to(recorder)
         topics, values = self._body.configure(given, self._bus)
         self._liveness = Liveness(topics)
         others = [name for name, role in given.nodes.items() if name != self._bus.node and role != "operator"]
@@ -320,7 +323,7 @@ class Node:
             cycle_mean_ms=mean_ms,
             cycle_worst_ms=worst_ms,
             heard=tuple(sorted(self._heard_from)) if self._state in ("configured", "ready") else (),
-            counters=self._body.counters(),
+            counters=dict(self._body.counters()),
         )
         self._bus.publish(Outgoing(f"heartbeat/{self._bus.node}", beat))
 

@@ -45,7 +45,9 @@ def run_node(runtime: Path, name: str) -> int:
     rig: dict[str, Any] = json.loads((runtime / RIG_FILE).read_text(encoding="utf-8"))
     module, _, attribute = BODIES[rig["nodes"][name]].partition(":")
     body: Body = getattr(importlib.import_module(module), attribute)()
-    bus = Bus(RuntimeFolder(runtime), name, session=rig["session"])
+    # A node that does not record pushes from its very first message, so that the recorder sees every sequence begin.
+    recorder = next((each for each, role in rig["nodes"].items() if role == "recorder" and each != name), None)
+    bus = Bus(RuntimeFolder(runtime), name, session=rig["session"], recorder=recorder)
     lifeline = sys.stdin.fileno()
     os.set_blocking(lifeline, False)
     return Node(bus, body, lifeline=lifeline).run()

@@ -159,6 +159,9 @@ class SteppedBody:
         """Write down what it starts from."""
         self._bus.publish(start_record(self._stepped, self.role, self._settings, {"myoloop": __version__}))
 
+    def idle(self, now_ns: int) -> None:
+        """Nothing to do before the beginning."""
+
     def turn(self, heard: Heard, now_ns: int) -> None:
         """Take a step."""
         self._stepping.take(heard)

@@ -69,6 +69,9 @@ class StimulatorBody:
         settings = settings_json(self._stimulator.settings)
         self._bus.publish(start_record(self._stimulator, "stimulator", settings, {"myoloop": __version__}))
 
+    def idle(self, now_ns: int) -> None:
+        """Nothing to do before the beginning."""
+
     def turn(self, heard: Heard, now_ns: int) -> None:
         """Stop first; then let the gate decide on everything that has come, and do what it says."""
         if heard.stops:
