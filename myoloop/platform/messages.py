@@ -186,6 +186,8 @@ class MuscleEstimate(Message, frozen=True, kw_only=True):
         Mechanical response per unit of charge relative to the session's first trains.
     median_frequency_hz, contractions
         Of the newest contraction that counted, and how many have.
+    fatigue_emg, fatigue_mechanical
+        The two terms of `fatigue`, side by side: by the EMG spectrum and by the mechanical response.
     """
 
     muscle: str
@@ -199,6 +201,8 @@ class MuscleEstimate(Message, frozen=True, kw_only=True):
     mean_frequency_hz: float | None = None
     contraction_t_ns: int | None = None
     contractions: int = 0
+    fatigue_emg: Measure = Measure()
+    fatigue_mechanical: Measure = Measure()
 
 
 class Estimate(Message, frozen=True, kw_only=True):
