@@ -1,0 +1,118 @@
+"""The virtual subject's process: a body on two sockets, so that the other nodes cannot tell it from hardware."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from myoloop.experiments.subjects.body import BLOCK_NS, VirtualBody
+from myoloop.experiments.subjects.parameters import SubjectParameters
+from myoloop.experiments.subjects.server import BodyServer
+from myoloop.experiments.subjects.subject import MuscleSite, VirtualSubject
+from myoloop.platform.bus import Bus
+from myoloop.platform.clock import MonotonicClock
+from myoloop.platform.endpoint import EndpointError
+from myoloop.platform.messages import Phase
+from myoloop.platform.node import Configuration, Heard, NodeFault
+from myoloop.platform.steps import Outgoing
+from myoloop.stimulators.emulators.simulated import DeviceSettings, SimulatedDevice
+
+
+class BodySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a virtual body is made of; JSON-ready.
+
+    Attributes
+    ----------
+    source
+        Name of the acquisition node its streams belong to.
+    """
+
+    parameters: SubjectParameters
+    seed: int
+    muscles: tuple[MuscleSite, ...]
+    source: str
+    emg_rate_hz: float = 2000.0
+    imu_rate_hz: float = 100.0
+    device: DeviceSettings = DeviceSettings()
+
+
+def make_body(settings: BodySettings, start_ns: int) -> VirtualBody:
+    """Make a body that begins to live at `start_ns`."""
+    subject = VirtualSubject(
+        settings.parameters,
+        settings.seed,
+        muscles=settings.muscles,
+        emg_rate_hz=settings.emg_rate_hz,
+        imu_rate_hz=settings.imu_rate_hz,
+        start_ns=start_ns,
+    )
+    device = SimulatedDevice(settings.device, start_ns=start_ns)
+    return VirtualBody(subject, device, source=settings.source, start_ns=start_ns)
+
+
+class SubjectBody:
+    """Work of role ``subject``."""
+
+    role = "subject"
+    cycle_ns = 3_000_000
+    wakes: frozenset[str] = frozenset()
+    files: tuple[int, ...] = ()
+
+    def __init__(self) -> None:
+        self._server: BodyServer | None = None
+
+    def configure(self, given: Configuration, bus: Bus) -> tuple[tuple[str, ...], dict[str, Any]]:
+        """Bring the body to life and begin to listen.
+
+        Raises
+        ------
+        NodeFault
+            If its sockets cannot be had.
+        """
+        settings = given.settings
+        self._bus = bus
+        body = make_body(
+            msgspec.convert(settings["body"], BodySettings), MonotonicClock().now_ns() // BLOCK_NS * BLOCK_NS
+        )
+        self._server = BodyServer(
+            body, settings["source_address"], settings["device_address"], settings.get("ledger") or None
+        )
+        try:
+            self._server.open()
+        except (EndpointError, OSError) as error:
+            raise NodeFault(f"virtual subject: {error}") from None
+        return ("phase",), {}
+
+    def begin(self, now_ns: int) -> None:
+        """It has lived since its configuration."""
+
+    def idle(self, now_ns: int) -> None:
+        """A body lives before the session begins; driver and source attach to it."""
+        self._serve(now_ns)
+
+    def turn(self, heard: Heard, now_ns: int) -> None:
+        """See the screen, live on."""
+        for received in heard.received:
+            if isinstance(received.message, Phase) and self._server is not None:
+                self._server.see(received.message)
+        self._serve(now_ns)
+
+    def end(self, outcome: str, reason: str, now_ns: int) -> None:
+        """Hang up and remove the sockets."""
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+
+    def counters(self) -> dict[str, float]:
+        """Blocks that nobody took."""
+        return {"dropped_blocks": float(self._server.dropped_blocks)} if self._server is not None else {}
+
+    def _serve(self, now_ns: int) -> None:
+        if self._server is None:
+            return
+        events, truths = self._server.serve(now_ns)
+        for event in events:
+            self._bus.publish(Outgoing("event", event))
+        for truth in truths:
+            self._bus.publish(truth)
