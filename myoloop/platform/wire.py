@@ -132,10 +132,10 @@ def decode(frames: Sequence[bytes]) -> tuple[Head, Received]:
     crc = zlib.crc32(frames[2])
     array = None
     if head.dtype:
-        if len(frames) != 4:
-            raise Truncated(f"{topic}: the head announces an array, no frame holds it")
-        array = _decode_array(topic, head, frames[3])
-        crc = zlib.crc32(frames[3], crc)
+        # An array of no samples has no bytes, and a file keeps no empty frame.
+        raw = frames[3] if len(frames) == 4 else b""
+        array = _decode_array(topic, head, raw)
+        crc = zlib.crc32(raw, crc)
     elif len(frames) == 4:
         raise Malformed(f"{topic}: an array that the head does not announce")
     return head, Received(topic, head.publisher, head.epoch, head.seq, message, array, crc)
@@ -162,9 +162,17 @@ def unpack(topic: str, record: bytes) -> list[bytes]:
         raise Truncated(f"{topic}: a record of {len(record)} bytes that should have at least {end}")
     start = _LENGTHS.size
     frames = [topic.encode("ascii"), record[start : start + head], record[start + head : end]]
-    if len(record) > end:
+    if len(record) > end or _announces_array(frames[1]):
         frames.append(record[end:])
     return frames
+
+
+def _announces_array(head: bytes) -> bool:
+    """Whether an array follows a head, be it one without a single sample."""
+    try:
+        return bool(_head_decoder.decode(head).dtype)
+    except msgspec.DecodeError:
+        return False
 
 
 def _check_sizes(frames: Sequence[bytes]) -> None:
