@@ -11,6 +11,11 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
 from mcap.opcode import Opcode
 from mcap.records import Channel, Header, Metadata, Schema
 from mcap.writer import CompressionType, Writer
@@ -22,17 +27,47 @@ from myoloop.platform.recording.scan import HEAD_BYTES, MESSAGE_HEAD, RawRecord,
 _BUFFER_BYTES = 1 << 20
 
 
+def lock(descriptor: int) -> bool:
+    """Take the lock of a file that is being written, which ends with the process; False if another has it."""
+    if fcntl is None:
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks
+        return True
+    return True
+
+
+def refuse_if_written(path: Path) -> None:
+    """Refuse to touch a file that some process is writing.
+
+    Raises
+    ------
+    RecordingError
+        If one is.
+    """
+    with path.open("rb") as file:
+        if not lock(file.fileno()):
+            raise RecordingError(f"{path}: is being written just now")
+
+
 class _Output:
     """Every byte on its way to the disk: counted, hashed, written at once (or, where told, in large pieces)."""
 
     def __init__(self, path: Path, *, new: bool, buffered: bool) -> None:
-        flags = os.O_WRONLY | os.O_CREAT | (os.O_EXCL if new else os.O_TRUNC) | getattr(os, "O_BINARY", 0)
+        flags = os.O_WRONLY | os.O_CREAT | (os.O_EXCL if new else 0) | getattr(os, "O_BINARY", 0)
         try:
             self.descriptor = os.open(path, flags, 0o666)
         except FileExistsError:
             raise RecordingError(f"{path}: is already there, nothing is overwritten") from None
         except OSError as error:
             raise RecordingError(f"{path}: cannot be made: {error.strerror}") from None
+        if not lock(self.descriptor):
+            os.close(self.descriptor)
+            raise RecordingError(f"{path}: another process is writing it")
+        os.ftruncate(self.descriptor, 0)
         self.path = path
         self.size = 0
         self.hash = RunningHash()

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
-from myoloop.platform.recording.file import RecordFile
+from myoloop.platform.recording.file import RecordFile, refuse_if_written
 from myoloop.platform.recording.folder import find_recording, sync_folder
 from myoloop.platform.recording.layout import END, RecordingError
 from myoloop.platform.recording.manifest import MANIFEST_FILE, compose, write_manifest
@@ -61,9 +61,11 @@ def recover(path: Path | str, *, vouched_only: bool = False) -> Recovery:
     Raises
     ------
     RecordingError
-        If the recording is whole, or damaged and `vouched_only` is not given, or nothing of it can be kept.
+        If the recording is being written, or whole, or damaged and `vouched_only` is not given, or nothing of it can
+        be kept.
     """
     file = find_recording(path)
+    refuse_if_written(file)
     found = verify(file)
     check = FileCheck(file)
     if found.status == "good":
