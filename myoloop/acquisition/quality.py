@@ -108,10 +108,12 @@ class Quality:
         flat_ms = settings.flat_ms if emg else settings.flat_other_ms
         self._flat_samples = max(2, round(descriptor.rate_hz * flat_ms / 1e3))
         self._sync = descriptor.channels.index(descriptor.sync_channel) if descriptor.sync_channel else None
-        judged = np.ones(self._channels, bool)
+        # a trigger or a counter may be constant, at its end, or the same again
+        judged = np.array([unit != "1" for unit in descriptor.units])
         if self._sync is not None:
             judged[self._sync] = False
         self._judged = judged
+        self._signals = None if judged.all() else np.flatnonzero(judged)
         self._rails = RailWatch(descriptor)
         self._mains = MainsMeter(descriptor, judged) if emg else None
         self._excused_ns = round(settings.excused_ms * 1e6)
@@ -254,13 +256,15 @@ class Quality:
         return flat & (np.arange(n)[:, None] >= n - self._unchanged)
 
     def _repeated(self, array: npt.NDArray[Any]) -> bool:
+        if self._signals is not None:
+            array = array[:, self._signals]
         key = blake2b(array.tobytes(), digest_size=16).digest()
         # the newest memory is kept: pop and set again moves the key to the end of the dict
         known = self._seen.pop(key, None) is not None
         self._seen[key] = 1
         if len(self._seen) > self.settings.repeated_memory:
             del self._seen[next(iter(self._seen))]
-        return known and _unlikely_by_chance(array[:, self._judged])
+        return known and _unlikely_by_chance(array)
 
     def _read_sync(self, channel: int, raw: npt.NDArray[Any], t_ns: int) -> None:
         scale, offset = self._descriptor.scale[channel], self._descriptor.offset[channel]
