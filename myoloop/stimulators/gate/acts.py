@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from math import isfinite
 from typing import Any
 
 from myoloop.stimulators.gate.ceilings import CALIBRATION_STEP_NS, HEALTHY_NS, LOCKOUT_NS
 from myoloop.stimulators.gate.dose import dose_exceeded
-from myoloop.stimulators.gate.envelope import EnvelopeError, check_envelope, parse_envelope
-from myoloop.stimulators.gate.evidence import Evidence, dead_peer, device_fault, stale_input
+from myoloop.stimulators.gate.envelope import EnvelopeError, check_envelope, finite, parse_envelope
+from myoloop.stimulators.gate.evidence import Evidence, dead_peer, device_fault, node_fault, stale_input
 from myoloop.stimulators.gate.limits import round_down
 from myoloop.stimulators.gate.states import LATCHED, LIVE, Arming, GateSettings, GateState, PauseRamp, follow
 
@@ -70,7 +69,8 @@ def perform(
         return state, Reply(act.id, False, f"unknown act {act.kind!r}, known are {', '.join(sorted(MAY))}")
     if act.role not in MAY[act.kind]:
         return state, Reply(act.id, False, f"{act.role or 'nobody'} may not {act.kind}")
-    if act.scripted and settings.rig_class not in ("SIM", "BENCH"):
+    # A pause only lowers current: nobody who may is kept from it.
+    if act.scripted and act.kind != "pause" and settings.rig_class not in ("SIM", "BENCH"):
         return state, Reply(act.id, False, f"a script may not {act.kind} on a {settings.rig_class} rig")
     doing = {
         "confirm": _confirm,
@@ -135,7 +135,7 @@ def _arm(
     why = (
         device_fault(evidence.device, now_ns)
         or ("" if evidence.device.acknowledged_zero else "device: has not acknowledged zero")
-        or "; ".join(evidence.faults)
+        or node_fault(evidence)
         or dead_peer(evidence, settings.watched, now_ns)
         or stale_input(evidence, envelope, now_ns)[1]
         or dose_exceeded(state.dose, settings.prior, envelope)
@@ -156,9 +156,10 @@ def _step_up(
         return state, Reply(act.id, False, f"a step is an act of calibration, this is {state.name}")
     if act.arguments.get("channel") != arming.calibrating:
         return state, Reply(act.id, False, f"step.channel: found {act.arguments.get('channel')!r}, not the one armed")
-    wanted_ma = act.arguments.get("current_ma")
-    if isinstance(wanted_ma, bool) or not isinstance(wanted_ma, (int, float)) or not isfinite(wanted_ma):
-        return state, Reply(act.id, False, f"step.current_ma: found {wanted_ma!r}, allowed is a finite number")
+    given = act.arguments.get("current_ma")
+    wanted_ma = finite(given)
+    if wanted_ma is None:
+        return state, Reply(act.id, False, f"step.current_ma: found {given!r}, allowed is a finite number")
     if wanted_ma > arming.level_ma:
         if arming.last_step_ns is not None and now_ns - arming.last_step_ns < CALIBRATION_STEP_NS:
             return state, Reply(act.id, False, "steps are at least 300 ms apart")
@@ -169,7 +170,7 @@ def _step_up(
         if wanted_ma > envelope.current_ma_calibrating:
             cap_ma = envelope.current_ma_calibrating
             return state, Reply(act.id, False, f"step.current_ma: found {wanted_ma:g}, calibration ends at {cap_ma:g}")
-    level_ma = max(0.0, float(wanted_ma))
+    level_ma = max(0.0, wanted_ma)
     state = replace(state, arming=replace(arming, level_ma=level_ma, last_step_ns=now_ns))
     return state, Reply(act.id, True, values={"current_ma": level_ma})
 

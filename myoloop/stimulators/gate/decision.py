@@ -22,11 +22,11 @@ from myoloop.stimulators.gate.ceilings import (
 )
 from myoloop.stimulators.gate.dose import add_dose, dose_exceeded
 from myoloop.stimulators.gate.envelope import Envelope
-from myoloop.stimulators.gate.evidence import Evidence, dead_peer, device_fault, stale_input
+from myoloop.stimulators.gate.evidence import Evidence, dead_peer, device_fault, node_fault, stale_input
 from myoloop.stimulators.gate.limits import Setting, current_cap, out_of_range, round_down
 from myoloop.stimulators.gate.ontime import OnTime, pass_time
-from myoloop.stimulators.gate.rise import Ground, learn, rise_cap
-from myoloop.stimulators.gate.states import LATCHED, LIVE, GateSettings, GateState, Latch, Lease, follow
+from myoloop.stimulators.gate.rise import Ground, as_strong_ma, learn, rise_cap
+from myoloop.stimulators.gate.states import LATCHED, LIVE, GateSettings, GateState, Latch, Lease, PauseRamp, follow
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +74,16 @@ class Verdict:
     stop: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class _Allowed:
+    """What may flow, why not more, and what it was before rounding."""
+
+    settings: tuple[Setting, ...] = ()
+    rule: str = ""
+    reasons: tuple[str, ...] = ()
+    risen: tuple[Setting, ...] = ()
+
+
 def step(
     state: GateState,
     settings: GateSettings,
@@ -98,6 +108,9 @@ def step(
     now_ns
         Monotonic time.
     """
+    if state.now_ns is None:
+        # A session begun again goes on with the dose it has had.
+        state = replace(state, dose=settings.prior.session)
     clock = _clock_fault(state, evidence, now_ns)
     elapsed_ns = 0 if state.now_ns is None else max(0, now_ns - state.now_ns)
     state = _account(replace(state, now_ns=now_ns), elapsed_ns)
@@ -106,18 +119,18 @@ def step(
     for act in acts:
         state, reply = perform(state, act, settings, evidence, now_ns)
         replies.append(reply)
-    # A device that has just been found, or lost while nothing could flow, moves the state only.
-    state = replace(state, name=follow(state.name, "device found" if evidence.device.connected else "device lost"))
+    state = _found_or_lost(state, evidence)
     refusal = ""
     if request is not None:
         state, refusal = _accept(state, settings, request, now_ns)
     asked = request.settings if request is not None else state.lease.settings if state.lease is not None else ()
-    requested = tuple(setting for setting in asked if not setting.current_ma <= 0.0)
-    allowed, rule, reasons = _allow(state, settings, evidence, min(elapsed_ns, CYCLE_MAX_NS), now_ns)
+    requested = tuple(setting for setting in asked if setting.current_ma != 0.0)
     if refusal and state.ramp is None:
-        allowed, rule, reasons = (), refusal.partition(":")[0], (refusal,)
+        allowed = _Allowed(rule=refusal.partition(":")[0], reasons=(refusal,))
+    else:
+        allowed = _allow(state, settings, evidence, elapsed_ns, now_ns)
     state, write, stop = _hand_over(state, evidence, allowed, now_ns)
-    return state, Verdict(requested, allowed, rule, reasons, tuple(replies), write, stop)
+    return state, Verdict(requested, allowed.settings, allowed.rule, allowed.reasons, tuple(replies), write, stop)
 
 
 def _clock_fault(state: GateState, evidence: Evidence, now_ns: int) -> str:
@@ -136,18 +149,21 @@ def _account(state: GateState, elapsed_ns: int) -> GateState:
     envelope = state.envelope
     if envelope is None:
         return state
-    flowing = {setting.channel: setting for setting in state.output}
     dose = add_dose(state.dose, ((s.charge_uc, s.rate_hz) for s in state.output), elapsed_ns)
+    # What does not flow now has its trial of new ground broken off.
+    ground = {channel: Ground(known.had) for channel, known in state.ground.items()}
+    tetanic = set()
+    for s in state.output:
+        known = state.ground.get(s.channel, Ground())
+        ground[s.channel] = learn(known, s.current_ma, s.phase_us, s.rate_hz, envelope, elapsed_ns)
+        if s.rate_hz > TETANIC_ABOVE_HZ:
+            tetanic.add(s.channel)
+    on = {limits.output for limits in envelope.channels if limits.channel in tetanic}
     ontime = {
-        limits.channel: pass_time(
-            state.ontime.get(limits.channel, OnTime()),
-            limits.channel in flowing and flowing[limits.channel].rate_hz > TETANIC_ABOVE_HZ,
-            elapsed_ns,
-            envelope,
-        )
-        for limits in envelope.channels
+        output: pass_time(state.ontime.get(output, OnTime()), output in on, elapsed_ns, envelope)
+        for output in sorted(state.ontime.keys() | on)
     }
-    return replace(state, dose=dose, ontime=ontime)
+    return replace(state, dose=dose, ground=ground, ontime=ontime)
 
 
 def _latch(
@@ -159,17 +175,20 @@ def _latch(
     now_ns: int,
 ) -> GateState:
     """Go to STOPPED or FAULT if there is cause, and watch how long a latched gate has been healthy."""
-    broken = clock or device_fault(evidence.device, now_ns) or "; ".join(evidence.faults)
+    faulty = device_fault(evidence.device, now_ns)
+    broken = clock or faulty or node_fault(evidence)
     dead = dead_peer(evidence, settings.watched, now_ns)
     if stops:
         return _zero(state, "stop", Latch(f"stop: {'; '.join(stops)}", now_ns))
     if state.name in LATCHED and state.latch is not None:
-        healthy_since_ns = None if broken or dead else state.latch.healthy_since_ns or now_ns
-        return replace(state, latch=replace(state.latch, healthy_since_ns=healthy_since_ns))
-    in_use = state.name in LIVE or state.ramp is not None
-    cause = broken if in_use or (state.name == "READY" and evidence.device.connected) else ""
-    if not cause and in_use and dead:
-        cause = f"dead peer: {dead}"
+        since_ns = now_ns if state.latch.healthy_since_ns is None else state.latch.healthy_since_ns
+        return replace(state, latch=replace(state.latch, healthy_since_ns=None if broken or dead else since_ns))
+    cause = ""
+    if state.name in LIVE or state.ramp is not None:
+        cause = broken or (f"dead peer: {dead}" if dead else "")
+    elif evidence.device.connected:
+        # Nothing may flow, so a clock may stumble before READY; a device that is wrong may be giving current.
+        cause = {"READY": broken, "CONNECTED": faulty}.get(state.name, "")
     return _zero(state, "fault", Latch(cause, now_ns)) if cause else state
 
 
@@ -187,17 +206,28 @@ def _zero(state: GateState, cause: str, latch: Latch) -> GateState:
     )
 
 
+def _found_or_lost(state: GateState, evidence: Evidence) -> GateState:
+    """A device that has just been found, or lost while nothing could flow, only moves the state."""
+    if evidence.device.connected:
+        return replace(state, name=follow(state.name, "device found"))
+    # Who knows what is plugged in when it comes back: nothing is known ground any more.
+    return replace(state, name=follow(state.name, "device lost"), ground={})
+
+
 def _accept(state: GateState, settings: GateSettings, request: Request, now_ns: int) -> tuple[GateState, str]:
     """Take a request as the new lease, or say why not; a refused one ends the old lease too."""
     why = _refusal(state, settings, request, now_ns)
-    if why:
-        return replace(state, lease=None), why
     arming = state.arming
-    if arming is not None and not arming.zero_seen:
-        state = replace(state, arming=replace(arming, zero_seen=True))
+    if arming is not None and request.arm_id == arming.arm_id:
+        # A stamp from the far future must not shut out all that follow.
+        stamp_ns = min(request.t_ns, now_ns + REQUEST_FUTURE_MAX_NS)
+        newest_ns = stamp_ns if arming.newest_ns is None else max(stamp_ns, arming.newest_ns)
+        arming = replace(arming, zero_seen=arming.zero_seen or not why, newest_ns=newest_ns)
+    if why:
+        return replace(state, arming=arming, lease=None), why
     expires_ns = request.t_ns + request.lease_ms * 1_000_000
     wanted = tuple(setting for setting in request.settings if setting.current_ma > 0.0)
-    return replace(state, lease=Lease(wanted, request.t_ns, expires_ns)), ""
+    return replace(state, arming=arming, lease=Lease(wanted, expires_ns)), ""
 
 
 def _refusal(state: GateState, settings: GateSettings, request: Request, now_ns: int) -> str:
@@ -215,7 +245,7 @@ def _refusal(state: GateState, settings: GateSettings, request: Request, now_ns:
         return f"request age: {age_ns / 1e6:.0f} ms on arrival, at most {REQUEST_AGE_MAX_NS / 1e6:.0f}"
     if age_ns < -REQUEST_FUTURE_MAX_NS:
         return f"request age: from {-age_ns / 1e6:.0f} ms in the future"
-    if state.lease is not None and request.t_ns < state.lease.t_ns:
+    if arming.newest_ns is not None and request.t_ns < arming.newest_ns:
         return "request age: older than the one before it"
     names = [setting.channel for setting in request.settings]
     if len(set(names)) != len(names):
@@ -236,34 +266,35 @@ def _refusal(state: GateState, settings: GateSettings, request: Request, now_ns:
     return ""
 
 
-def _allow(
-    state: GateState, settings: GateSettings, evidence: Evidence, elapsed_ns: int, now_ns: int
-) -> tuple[tuple[Setting, ...], str, tuple[str, ...]]:
+#: Nothing asked for.
+_NO_LEASE = Lease((), 0)
+
+
+def _allow(state: GateState, settings: GateSettings, evidence: Evidence, elapsed_ns: int, now_ns: int) -> _Allowed:
     """Limit what the lease (or a pause's ramp) asks for."""
-    envelope = state.envelope
     if state.latch is not None:
-        return (), "latched", (state.latch.cause,)
-    if envelope is None or (state.lease is None and state.ramp is None):
-        return (), "", ()
+        return _Allowed(rule="latched", reasons=(state.latch.cause,))
+    envelope, lease, ramp = state.envelope, state.lease or _NO_LEASE, state.ramp
+    if envelope is None or (ramp is None and not lease.settings):
+        return _Allowed()
     rule, why = stale_input(evidence, envelope, now_ns)
     if rule:
-        return (), rule, (why,)
-    if state.ramp is not None:
-        return _ramp_down(state, settings, envelope, now_ns), "pause", ("paused: ramping down",)
-    lease = state.lease
-    if lease is None or not lease.settings:
-        return (), "", ()
+        return _Allowed(rule=rule, reasons=(why,))
+    if ramp is not None:
+        return _ramp_down(ramp, state.output, settings, envelope, now_ns)
     if now_ns >= lease.expires_ns:
-        return (), "lease", (f"lapsed {(now_ns - lease.expires_ns) / 1e6:.0f} ms ago",)
+        return _Allowed(rule="lease", reasons=(f"lapsed {(now_ns - lease.expires_ns) / 1e6:.0f} ms ago",))
     if not evidence.phase_running:
-        return (), "phase", ("the protocol does not run",)
+        return _Allowed(rule="phase", reasons=("the protocol does not run",))
     why = dose_exceeded(state.dose, settings.prior, envelope)
     if why:
-        return (), "dose", (why,)
+        return _Allowed(rule="dose", reasons=(why,))
+    exhausted = {output for output, ontime in state.ontime.items() if ontime.exhausted}
     for setting in lease.settings:
-        if state.ontime.get(setting.channel, OnTime()).exhausted and setting.rate_hz > TETANIC_ABOVE_HZ:
-            return (), "on-time", (f"{setting.channel}: on-time or duty is used up, it must rest",)
-    return _limit(state, settings, envelope, lease.settings, elapsed_ns, now_ns)
+        limits = envelope.channel(setting.channel)
+        if limits is not None and limits.output in exhausted and setting.rate_hz > TETANIC_ABOVE_HZ:
+            return _Allowed(rule="on-time", reasons=(f"{setting.channel}: on-time or duty is used up, it must rest",))
+    return _limit(state, settings, envelope, lease.settings, elapsed_ns)
 
 
 def _limit(
@@ -272,78 +303,70 @@ def _limit(
     envelope: Envelope,
     wanted: tuple[Setting, ...],
     elapsed_ns: int,
-    now_ns: int,
-) -> tuple[tuple[Setting, ...], str, tuple[str, ...]]:
-    flowing = {setting.channel: setting for setting in state.output}
-    calibrating = state.arming is not None and bool(state.arming.calibrating)
-    allowed, rules, reasons = [], [], []
+) -> _Allowed:
+    before = {setting.channel: setting for setting in state.risen}
+    level_ma = state.arming.level_ma if state.arming is not None and state.arming.calibrating else None
+    allowed, risen, rules, reasons = [], [], [], []
     for setting in wanted:
         limits = envelope.channel(setting.channel)
         if limits is None:
             continue
         width_us = setting.phase_us
-        before = flowing.get(setting.channel)
-        now_ma = min(before.current_ma, before.charge_uc * 1e3 / width_us) if before else 0.0
+        was = before.get(setting.channel)
+        now_ma = as_strong_ma(was.current_ma, was.phase_us, width_us) if was is not None else 0.0
         ground = state.ground.get(setting.channel, Ground())
         caps = [
             (setting.current_ma, ""),
-            current_cap(limits, envelope, settings.device, width_us, setting.rate_hz, calibrating),
-            rise_cap(ground, now_ma, width_us, envelope, elapsed_ns, now_ns),
+            current_cap(limits, envelope, settings.device, width_us, setting.rate_hz, level_ma is not None),
+            rise_cap(ground, now_ma, width_us, envelope, elapsed_ns),
         ]
-        if calibrating and state.arming is not None:
-            caps.append((state.arming.level_ma, "calibration step"))
+        if level_ma is not None:
+            caps.append((level_ma, "calibration step"))
         cap_ma, rule = min(caps)
         current_ma = round_down(cap_ma, settings.device.current_step_ma)
         if rule:
             rules.append(rule)
             reasons.append(f"{setting.channel}: {current_ma:g} of {setting.current_ma:g} mA, {rule}")
+        risen.append(replace(setting, current_ma=cap_ma))
         if current_ma > 0.0:
             allowed.append(replace(setting, current_ma=current_ma))
-    return tuple(allowed), rules[0] if rules else "", tuple(reasons)
+    return _Allowed(tuple(allowed), rules[0] if rules else "", tuple(reasons), tuple(risen))
 
 
-def _ramp_down(state: GateState, settings: GateSettings, envelope: Envelope, now_ns: int) -> tuple[Setting, ...]:
+def _ramp_down(
+    ramp: PauseRamp, output: tuple[Setting, ...], settings: GateSettings, envelope: Envelope, now_ns: int
+) -> _Allowed:
     """What is left of a pause's ramp; never more than flows now."""
-    ramp = state.ramp
-    if ramp is None:
-        return ()
     left = 1.0 - (now_ns - ramp.since_ns) * 1e-9 / envelope.ramp_down_s
-    flowing = {setting.channel: setting.current_ma for setting in state.output}
+    flowing = {setting.channel: setting.current_ma for setting in output}
     settings_left = []
     for setting in ramp.settings:
         current_ma = min(setting.current_ma * left, flowing.get(setting.channel, 0.0))
         current_ma = round_down(max(0.0, current_ma), settings.device.current_step_ma)
         if current_ma > 0.0:
             settings_left.append(replace(setting, current_ma=current_ma))
-    return tuple(settings_left)
+    return _Allowed(tuple(settings_left), "pause", ("paused: ramping down",))
 
 
-def _hand_over(
-    state: GateState, evidence: Evidence, allowed: tuple[Setting, ...], now_ns: int
-) -> tuple[GateState, bool, bool]:
+def _hand_over(state: GateState, evidence: Evidence, allowed: _Allowed, now_ns: int) -> tuple[GateState, bool, bool]:
     """Remember what is about to flow; say whether to write it, and whether to write stop bytes first."""
-    envelope = state.envelope
-    ground = dict(state.ground)
-    if envelope is not None:
-        for setting in allowed:
-            known = ground.get(setting.channel, Ground())
-            ground[setting.channel] = learn(known, setting.current_ma, setting.phase_us, envelope, now_ns)
-    ramp = state.ramp if allowed else None
-    name = follow(state.name, "current" if allowed else "zero")
-    stop = state.stops_left > 0
-    changed = allowed != state.output
-    due = state.written_ns is None or now_ns - state.written_ns >= REFRESH_NS
-    alive = name not in LATCHED and name != "DISCONNECTED" and evidence.device.connected
+    flows = bool(allowed.settings)
+    name = follow(state.name, "current" if flows else "zero")
+    device = evidence.device
+    due = state.sent_ns is None or not 0 <= now_ns - state.sent_ns < REFRESH_NS
+    # Stop bytes may be lost with the line; while a device says that it gives current they are sent again.
+    unheard = name in LATCHED and device.connected and not device.acknowledged_zero
+    stop = state.stops_left > 0 or (unheard and due)
     # A device that has not acknowledged zero though zero was commanded gets no keep-alive: its own lease ends it.
-    keep_alive = due and (bool(allowed) or evidence.device.acknowledged_zero)
-    write = alive and (changed or keep_alive)
+    keep_alive = due and (flows or device.acknowledged_zero)
+    write = device.connected and name not in LATCHED and (allowed.settings != state.output or keep_alive)
     state = replace(
         state,
         name=name,
-        ramp=ramp,
-        ground=ground if state.latch is None else {},
-        output=allowed,
-        written_ns=now_ns if write else state.written_ns,
-        stops_left=state.stops_left - 1 if stop else 0,
+        ramp=state.ramp if flows else None,
+        output=allowed.settings,
+        risen=allowed.risen,
+        sent_ns=now_ns if write or stop else state.sent_ns,
+        stops_left=max(0, state.stops_left - 1),
     )
     return state, write, stop

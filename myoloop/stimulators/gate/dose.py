@@ -1,7 +1,7 @@
 """What a person has had: in this session, today, in this course; and the ledger that outlives a session.
 
 The ledger (``dose.jsonl`` in the person's folder) is one JSON object a line. Each line holds a session's totals so
-far; the last line of a session counts.
+far.
 """
 
 from __future__ import annotations
@@ -9,9 +9,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from math import isfinite
 
-from myoloop.stimulators.gate.envelope import Envelope
+from myoloop.stimulators.gate.envelope import Envelope, finite
 
 
 class LedgerError(ValueError):
@@ -29,10 +28,19 @@ class DoseTotals:
 
 @dataclass(frozen=True, slots=True)
 class PriorDose:
-    """Charge of other sessions: today's, and of the whole course (today's included)."""
+    """What the ledger holds.
+
+    Attributes
+    ----------
+    day_charge_mc, course_charge_mc
+        Charge of other sessions: today's, and of the whole course (today's included).
+    session
+        What this very session has had already, where it was begun before; the gate goes on from there.
+    """
 
     day_charge_mc: float = 0.0
     course_charge_mc: float = 0.0
+    session: DoseTotals = DoseTotals()
 
 
 def add_dose(dose: DoseTotals, settings: Iterable[tuple[float, float]], elapsed_ns: int) -> DoseTotals:
@@ -53,14 +61,14 @@ def add_dose(dose: DoseTotals, settings: Iterable[tuple[float, float]], elapsed_
 
 
 def dose_exceeded(dose: DoseTotals, prior: PriorDose, envelope: Envelope) -> str:
-    """Which limit the dose has reached; empty while there is some left."""
-    if dose.on_s >= envelope.session_on_s_max:
+    """Which limit the dose has reached; empty while there is some left. What is no number has reached all."""
+    if not dose.on_s < envelope.session_on_s_max:
         return f"session on-time of {envelope.session_on_s_max:g} s is used up"
-    if dose.charge_mc >= envelope.session_charge_mc_max:
+    if not dose.charge_mc < envelope.session_charge_mc_max:
         return f"session charge of {envelope.session_charge_mc_max:g} mC is used up"
-    if prior.day_charge_mc + dose.charge_mc >= envelope.day_charge_mc_max:
+    if not prior.day_charge_mc + dose.charge_mc < envelope.day_charge_mc_max:
         return f"charge of the day of {envelope.day_charge_mc_max:g} mC is used up"
-    if prior.course_charge_mc + dose.charge_mc >= envelope.course_charge_mc_max:
+    if not prior.course_charge_mc + dose.charge_mc < envelope.course_charge_mc_max:
         return f"charge of the course of {envelope.course_charge_mc_max:g} mC is used up"
     return ""
 
@@ -85,7 +93,10 @@ def ledger_line(subject: str, session: str, day: str, dose: DoseTotals) -> str:
 
 
 def read_ledger(text: str, subject: str, session: str, day: str) -> PriorDose:
-    """Sum what other sessions have given this person.
+    """Sum what other sessions, and this one so far, have given this person.
+
+    A session's totals only grow: of its lines the largest numbers count, so that one begun again with nothing in its
+    memory takes nothing back.
 
     Raises
     ------
@@ -94,29 +105,31 @@ def read_ledger(text: str, subject: str, session: str, day: str) -> PriorDose:
     """
     if text and not text.endswith("\n"):
         raise LedgerError(f"line {text.count(chr(10)) + 1}: cut off; what it held is not known")
-    last: dict[str, tuple[str, float]] = {}
+    days: dict[str, str] = {}
+    totals: dict[str, DoseTotals] = {}
     for number, line in enumerate(text.splitlines(), start=1):
         try:
             entry = json.loads(line)
-            owner, name, when, charge_mc = (
-                entry["subject"],
-                entry["session"],
-                entry["day"],
-                entry["charge_mc"],
-            )
-        except (ValueError, KeyError, TypeError):
+            owner, name, when = entry["subject"], str(entry["session"]), str(entry["day"])
+            found = {key: entry[key] for key in ("charge_mc", "on_s", "pulses")}
+        except (ValueError, KeyError, TypeError, RecursionError):
             raise LedgerError(f"line {number}: found {line[:80]!r}, allowed is a dose entry") from None
         if owner != subject:
             raise LedgerError(f"line {number}: belongs to {owner!r}, this is {subject!r}")
-        if isinstance(charge_mc, bool) or not isinstance(charge_mc, (int, float)) or not _is_dose(charge_mc):
-            raise LedgerError(f"line {number}: charge_mc: found {charge_mc!r}, allowed is 0 or more")
-        last[str(name)] = (str(when), float(charge_mc))
-    last.pop(session, None)
+        charge_mc, on_s, pulses = (_dose(f"line {number}: {key}", value) for key, value in found.items())
+        before = totals.get(name, DoseTotals())
+        days[name] = when
+        totals[name] = DoseTotals(max(before.charge_mc, charge_mc), max(before.on_s, on_s), max(before.pulses, pulses))
+    this = totals.pop(session, DoseTotals())
     return PriorDose(
-        sum(charge for when, charge in last.values() if when == day),
-        sum(charge for _, charge in last.values()),
+        sum(total.charge_mc for name, total in totals.items() if days[name] == day),
+        sum(total.charge_mc for total in totals.values()),
+        this,
     )
 
 
-def _is_dose(value: float) -> bool:
-    return isfinite(value) and value >= 0
+def _dose(where: str, value: object) -> float:
+    dose = finite(value)
+    if dose is None or dose < 0.0:
+        raise LedgerError(f"{where}: found {value!r}, allowed is 0 or more")
+    return dose

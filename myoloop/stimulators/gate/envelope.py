@@ -16,15 +16,40 @@ class EnvelopeError(ValueError):
     """An envelope that is not one, or that is wider than it may be; the text names the field, the value, the limit."""
 
 
+def finite(value: object) -> float | None:
+    """`value` as a float if it is a finite number; None for everything else, truth values and huge integers too."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if isfinite(number) else None
+
+
 @dataclass(frozen=True, slots=True)
 class DeviceLimits:
-    """What the device can do; the gate never lets a request go beyond it."""
+    """What the device can do; the gate never lets a request go beyond it.
+
+    Raises
+    ------
+    EnvelopeError
+        If a number is none: compared with anything it would limit nothing.
+    """
 
     outputs: int
     current_max_ma: float
     current_step_ma: float
     phase_us: tuple[float, float]
     rate_hz: tuple[float, float]
+
+    def __post_init__(self) -> None:
+        given = {"current_max_ma": self.current_max_ma, "current_step_ma": self.current_step_ma}
+        for name in given:
+            if not _number("device", given, name) > 0.0:
+                raise EnvelopeError(f"device.{name}: found {given[name]:g}, allowed is above 0")
+        _range("device", "phase_us", self.phase_us)
+        _range("device", "rate_hz", self.rate_hz)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +163,7 @@ def parse_envelope(values: Mapping[str, Any]) -> Envelope:
         )
     given["channels"] = tuple(parsed)
     for name in ("phase_us", "rate_hz"):
-        given[name] = _range(name, given[name])
+        given[name] = _range("envelope", name, given[name])
     given["required_vitals"] = _topics(given["required_vitals"])
     for name in ("session", "subject", "waveform_class"):
         _text("envelope", given, name)
@@ -201,6 +226,8 @@ def check_envelope(envelope: Envelope, device: DeviceLimits) -> None:
     elif envelope.on_s_max is not None:
         _at_most("envelope.on_s_max", envelope.on_s_max, ceiling.session_s_max)
     _at_most("envelope.duty_max", envelope.duty_max, ceiling.duty_max)
+    if envelope.on_s_max is None and envelope.duty_max < 1.0:
+        raise EnvelopeError(f"envelope.on_s_max: found none, a duty_max of {envelope.duty_max:g} needs one")
     _at_most("envelope.session_on_s_max", envelope.session_on_s_max, ceiling.session_s_max)
     most_charge_mc = ceiling.charge_per_phase_uc * ceiling.rate_hz[1] * ceiling.session_s_max * 1e-3
     for name in ("session_charge_mc_max", "day_charge_mc_max", "course_charge_mc_max"):
@@ -226,15 +253,15 @@ def _check_names(where: str, given: Mapping[str, Any], kind: type) -> None:
 
 
 def _number(where: str, given: Mapping[str, Any], name: str) -> float:
-    value = given[name]
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not isfinite(value):
-        raise EnvelopeError(f"{where}.{name}: found {value!r}, allowed is a finite number")
-    return float(value)
+    value = finite(given[name])
+    if value is None:
+        raise EnvelopeError(f"{where}.{name}: found {given[name]!r}, allowed is a finite number")
+    return value
 
 
 def _whole(where: str, given: Mapping[str, Any], name: str) -> int:
     value = given[name]
-    if isinstance(value, bool) or not isinstance(value, int):
+    if isinstance(value, bool) or not isinstance(value, int) or not abs(value) < 2**31:
         raise EnvelopeError(f"{where}.{name}: found {value!r}, allowed is a whole number")
     return value
 
@@ -246,12 +273,12 @@ def _text(where: str, given: Mapping[str, Any], name: str) -> str:
     return value
 
 
-def _range(name: str, value: object) -> tuple[float, float]:
+def _range(where: str, name: str, value: object) -> tuple[float, float]:
     if not isinstance(value, (list, tuple)) or len(value) != 2:
-        raise EnvelopeError(f"envelope.{name}: found {value!r}, allowed is [least, most]")
-    low, high = (_number("envelope", {name: part}, name) for part in value)
+        raise EnvelopeError(f"{where}.{name}: found {value!r}, allowed is [least, most]")
+    low, high = (_number(where, {name: part}, name) for part in value)
     if low > high:
-        raise EnvelopeError(f"envelope.{name}: found {value!r}, the least is more than the most")
+        raise EnvelopeError(f"{where}.{name}: found {value!r}, the least is more than the most")
     return low, high
 
 

@@ -114,6 +114,11 @@ def stale_input(evidence: Evidence, envelope: Envelope, now_ns: int) -> tuple[st
     return "", ""
 
 
+def node_fault(evidence: Evidence) -> str:
+    """What the node has found wrong in itself; empty while nothing is."""
+    return f"node: {'; '.join(evidence.faults)}" if evidence.faults else ""
+
+
 def device_fault(device: DeviceEvidence, now_ns: int) -> str:
     """What is wrong with the device; empty while nothing is."""
     if not device.connected:

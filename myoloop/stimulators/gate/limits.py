@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import floor, isfinite, sqrt
+from math import floor, sqrt
 
 from myoloop.stimulators.gate.ceilings import CEILINGS, CONTACT_FRACTION, LOAD_OHM
-from myoloop.stimulators.gate.envelope import ChannelLimits, DeviceLimits, Envelope
+from myoloop.stimulators.gate.envelope import ChannelLimits, DeviceLimits, Envelope, finite
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ def out_of_range(setting: Setting, envelope: Envelope, device: DeviceLimits) -> 
     Width and rate count only where there is current; numbers that are none count always.
     """
     values = (setting.current_ma, setting.phase_us, setting.rate_hz)
-    if not all(isfinite(value) for value in values):
+    if any(finite(value) is None for value in values):
         return f"{setting.channel}: not a finite number"
     if setting.current_ma < 0:
         return f"{setting.channel}: {setting.current_ma:g} mA is negative"
@@ -87,10 +87,16 @@ def out_of_range(setting: Setting, envelope: Envelope, device: DeviceLimits) -> 
 
 
 def round_down(current_ma: float, step_ma: float) -> float:
-    """Largest multiple of the device's step that is not above `current_ma`, whatever floating point does."""
-    steps = floor(current_ma / step_ma)
-    if (steps + 1) * step_ma <= current_ma:
-        steps += 1
-    if steps * step_ma > current_ma:
+    """Largest whole number of the device's steps that is not above `current_ma`, whatever floating point does.
+
+    Where the step is a part of 1 mA it is the very number that the device's code stands for: 3 steps of 0.1 mA are
+    0.3 mA, and not the 0.30000000000000004 that would lose a step when it is encoded.
+    """
+    per_ma = round(1.0 / step_ma)
+    exact = abs(per_ma * step_ma - 1.0) < 1e-9
+    steps = floor(current_ma / step_ma) + 1
+    while steps > 0 and (steps / per_ma if exact else steps * step_ma) > current_ma:
         steps -= 1
-    return max(steps, 0) * step_ma
+    if steps <= 0:
+        return 0.0
+    return steps / per_ma if exact else steps * step_ma

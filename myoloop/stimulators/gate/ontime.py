@@ -1,33 +1,32 @@
-"""On-time and duty of a channel at tetanic rates: a bucket that fills while it is on and empties while it is off.
+"""On-time and duty of an output at tetanic rates: what a train uses up, rest pays back.
 
-The bucket fills at (1 - duty) and empties at duty, so it stays level at the duty limit; it is full after an
-uninterrupted train of `on_s_max`. A full bucket refuses until it is half empty, so that it cannot chatter.
+A train uses a second per second and is over when `on_s_max` are used. Rest pays back so that trains and rests in the
+proportion of the duty limit stay level. What is used up must be half paid back before the next train, so that it
+cannot chatter.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import floor
 
 from myoloop.stimulators.gate.envelope import Envelope
 
 
 @dataclass(frozen=True, slots=True)
 class OnTime:
-    """What the bucket holds, in s, and whether it has run full."""
+    """What trains have used, and whether it is used up."""
 
-    level_s: float = 0.0
+    used_ns: int = 0
     exhausted: bool = False
 
 
 def pass_time(ontime: OnTime, tetanic: bool, elapsed_ns: int, envelope: Envelope) -> OnTime:
-    """Let time pass with the channel on at a tetanic rate, or not."""
+    """Let time pass with the output on at a tetanic rate, or not."""
     if envelope.on_s_max is None:
-        return OnTime()
-    # A duty limit of 1 leaves on-time as the only limit: off as long as it was on empties the bucket.
-    filling = 1.0 - envelope.duty_max if envelope.duty_max < 1.0 else 1.0
-    capacity_s = envelope.on_s_max * filling
-    elapsed_s = elapsed_ns * 1e-9
-    change_s = elapsed_s * filling if tetanic else -elapsed_s * envelope.duty_max
-    level_s = max(0.0, ontime.level_s + change_s)
-    exhausted = level_s >= capacity_s or (ontime.exhausted and level_s > 0.5 * capacity_s)
-    return OnTime(level_s, exhausted)
+        return OnTime(ontime.used_ns)
+    # From a duty of one half upwards rest pays back as fast as the train used it, never faster.
+    payback = envelope.duty_max / max(envelope.duty_max, 1.0 - envelope.duty_max)
+    used_ns = ontime.used_ns + elapsed_ns if tetanic else max(0, ontime.used_ns - floor(elapsed_ns * payback))
+    most_ns = envelope.on_s_max * 1e9
+    return OnTime(used_ns, used_ns >= most_ns or (ontime.exhausted and used_ns > 0.5 * most_ns))

@@ -44,7 +44,7 @@ TRANSITIONS: dict[tuple[StateName, str], StateName] = {
             "STOPPED",
         )
     },
-    **{(state, "fault"): "FAULT" for state in ("READY", "CALIBRATING", "ARMED", "STIMULATING")},
+    **{(state, "fault"): "FAULT" for state in ("CONNECTED", "READY", "CALIBRATING", "ARMED", "STIMULATING")},
 }
 
 #: States in which a request may become current.
@@ -93,6 +93,8 @@ class Arming:
         In calibration: how far the operator has stepped, and when last.
     zero_seen
         Whether a request for zero has come, as the first must be.
+    newest_ns
+        Stamp of the newest request heard, refused or not: nothing older counts any more.
     """
 
     arm_id: str
@@ -100,6 +102,7 @@ class Arming:
     level_ma: float = 0.0
     last_step_ns: int | None = None
     zero_seen: bool = False
+    newest_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +110,6 @@ class Lease:
     """The newest accepted request and when it lapses."""
 
     settings: tuple[Setting, ...]
-    t_ns: int
     expires_ns: int
 
 
@@ -130,7 +132,25 @@ class PauseRamp:
 
 @dataclass(frozen=True, slots=True)
 class GateState:
-    """Everything the gate remembers between two steps."""
+    """Everything the gate remembers between two steps.
+
+    Attributes
+    ----------
+    now_ns
+        When the last step was; None before the first.
+    output
+        What is in force: the last verdict's `allowed`.
+    risen
+        The same before it was rounded to the device's step: where the rise goes on from.
+    ground
+        By channel.
+    ontime
+        By output of the device, so that a channel's new name does not rest it.
+    sent_ns
+        When the device was last sent anything.
+    stops_left
+        How many more cycles in a row begin with stop bytes.
+    """
 
     name: StateName = "DISCONNECTED"
     now_ns: int | None = None
@@ -140,10 +160,11 @@ class GateState:
     latch: Latch | None = None
     ramp: PauseRamp | None = None
     output: tuple[Setting, ...] = ()
+    risen: tuple[Setting, ...] = ()
     ground: Mapping[str, Ground] = field(default_factory=dict)
-    ontime: Mapping[str, OnTime] = field(default_factory=dict)
+    ontime: Mapping[int, OnTime] = field(default_factory=dict)
     dose: DoseTotals = DoseTotals()
-    written_ns: int | None = None
+    sent_ns: int | None = None
     stops_left: int = 0
 
 
