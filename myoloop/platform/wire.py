@@ -171,7 +171,7 @@ def _announces_array(head: bytes) -> bool:
     """Whether an array follows a head, be it one without a single sample."""
     try:
         return bool(_head_decoder.decode(head).dtype)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return False
 
 

@@ -22,6 +22,7 @@ from myoloop.platform.recording.scan import Scan
 from myoloop.platform.recording.verify import FileCheck, verify
 
 KEPT_SUFFIX = ".damaged"
+_REASON = "recovered:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,8 @@ def recover(path: Path | str, *, vouched_only: bool = False) -> Recovery:
     check = FileCheck(file)
     if found.status == "good":
         if MANIFEST_FILE in found.missing:
-            _leave_manifest(check, "live", recovered=False)
+            recovered = check.end["reason"].startswith(_REASON)
+            _leave_manifest(check, "recovered" if recovered else "live", recovered=recovered)
             return Recovery(found.path, found.path, found.records, 0, found.outcome, found.head)
         raise RecordingError(f"{file}: is whole, there is nothing to recover")
     if found.status == "damaged" and not vouched_only:
@@ -127,9 +129,9 @@ def _rewrite(check: FileCheck, part: Path, limit: int | None) -> int:
                 file.copy(record)
                 copied += 1
             if END not in scan.metadata:
-                reason = f"recovered: the file was cut at byte {check.size}"
+                reason = f"{_REASON} the file was cut at byte {check.size}"
                 if limit is not None:
-                    reason = f"recovered: damaged, kept as far as the chain vouches for it ({limit} records)"
+                    reason = f"{_REASON} damaged, kept as far as the chain vouches for it ({limit} records)"
                 file.end_record("interrupted", reason, check.last_log_time_ns)
             file.finish()
         finally:

@@ -119,6 +119,15 @@ def test_validity_is_unpacked_per_sample_and_channel(tmp_path, example):
     assert np.argwhere(samples.invalid).tolist() == [[4, 0], [7, 1]]
 
 
+def test_a_block_without_a_single_sample_is_kept_as_one(tmp_path, example):
+    blocks = [block(0, 3, first=0), block(1, 0, first=3), block(2, 3, first=3)]
+    recording = write_blocks(tmp_path, example, blocks)
+    assert [f.frames for f in recording.frames({"emg/sim"})] == blocks
+    samples = recording.samples("emg/sim")
+    assert samples.row.tolist() == [0, 3, 3]
+    assert samples.gaps == ()
+
+
 def test_blocks_that_are_not_as_described_are_refused(tmp_path, example):
     for i, frames in enumerate((block(0, 3, first=0, columns=3), block(0, 3, first=0, mask=np.zeros((9, 2), bool)))):
         folder = tmp_path / str(i)

@@ -3,6 +3,7 @@ import random
 import pytest
 
 from myoloop.platform.recording import compact as compaction
+from myoloop.platform.recording import recover as recovery
 from myoloop.platform.recording.layout import RecordingError
 from myoloop.platform.recording.manifest import read_manifest
 from myoloop.platform.recording.reader import Recording
@@ -115,6 +116,25 @@ def test_a_whole_file_whose_writer_died_before_the_manifest_gets_one(recorded):
     (recorded / "manifest.json").unlink()
     assert recover(recorded).lost_bytes == 0
     assert (recorded / "manifest.json").read_bytes() == wanted
+
+
+def test_a_recovery_that_dies_before_the_manifest_is_finished_by_the_next(tmp_path, example, monkeypatch):
+    example.write(tmp_path, 12)
+    path = tmp_path / "session.mcap"
+    path.write_bytes(path.read_bytes()[:-3000])
+
+    def die(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(recovery, "write_manifest", die)
+    with pytest.raises(KeyboardInterrupt):
+        recover(tmp_path)
+    monkeypatch.undo()
+    found = verify(tmp_path)
+    assert (found.status, found.outcome, found.missing) == ("good", "interrupted", ("manifest.json",))
+    recover(tmp_path)
+    assert read_manifest(tmp_path).recovered
+    assert verify(tmp_path).status == "good"
 
 
 def test_a_damaged_file_is_left_alone_unless_told_to_keep_what_is_vouched_for(recorded, example):

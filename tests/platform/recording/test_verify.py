@@ -303,6 +303,13 @@ def test_a_flipped_byte_in_a_cut_file_shows_as_far_as_the_chain_goes(tmp_path, e
         path.write_bytes(whole)
 
 
+def test_a_head_that_is_no_text_any_more_is_damage(recorded, example):
+    path = recorded / "session.mcap"
+    chain = next(r for r in example.raw_records(path) if b"\xa6sha256\xd9\x40" in r.data)
+    example.flip(path, chain.offset + chain.data.index(b"\xa2s1") + 1, 0x80 ^ 0x20)
+    assert verify(recorded).problems[0].offset == chain.offset
+
+
 def test_zeros_left_by_a_power_cut_are_a_cut(tmp_path, example):
     example.write(tmp_path, 20, end=False)
     path = tmp_path / "session.mcap"
