@@ -18,8 +18,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+from myoloop.acquisition.blocks import BlockMaker
 from myoloop.acquisition.boards import COUNTERS, STAND_INS, Preset, board_id, load_brainflow, presets
-from myoloop.acquisition.counter import CounterRule, PackageCounter
+from myoloop.acquisition.counter import CounterRule
 from myoloop.acquisition.source import Block, Ended, Reading, SourceError
 from myoloop.platform.clock import Clock, MonotonicClock
 from myoloop.platform.messages import SampleDescriptor
@@ -100,8 +101,7 @@ class _Stream:
     descriptor: SampleDescriptor
     preset: Preset
     rows: tuple[int, ...]
-    counter: PackageCounter | None
-    next_sample: int = 0
+    maker: BlockMaker
 
 
 @dataclass(slots=True)
@@ -260,8 +260,7 @@ class BrainFlowSource:
             mains_hz=self._settings.mains_hz,
             device=f"BrainFlow {self._settings.board}{f' ({board})' if board != self._settings.board else ''}{counted}",
         )
-        counter = PackageCounter(rule) if rule and preset.counter is not None else None
-        return _Stream(descriptor, preset, rows, counter)
+        return _Stream(descriptor, preset, rows, BlockMaker(descriptor.topic, rule))
 
     def _rule(self, board: str) -> CounterRule | None:
         given = self._settings.counter
@@ -331,22 +330,9 @@ class BrainFlowSource:
     def _blocks(self, stream: _Stream, data: Any, t_ns: int) -> list[Block]:
         preset = stream.preset
         array = np.ascontiguousarray(data[list(stream.rows)].T)
-        stamps = data[preset.timestamp] if preset.timestamp is not None else None
-        repeated = None
-        runs = [(0, len(array), 0)]
-        if stream.counter is not None and preset.counter is not None:
-            followed, repeated = stream.counter.follow(data[preset.counter])
-            runs = [(run.begin, run.end, run.missing) for run in followed]
-        blocks = []
-        for begin, end, missing in runs:
-            stream.next_sample += missing
-            invalid = None
-            if repeated is not None and repeated[begin:end].any():
-                invalid = np.repeat(repeated[begin:end, None], array.shape[1], axis=1)
-            stamp = None if stamps is None else float(stamps[end - 1])
-            blocks.append(Block(stream.descriptor.topic, stream.next_sample, t_ns, array[begin:end], stamp, invalid))
-            stream.next_sample += end - begin
-        return blocks
+        stamps = None if preset.timestamp is None else data[preset.timestamp]
+        counts = None if preset.counter is None else data[preset.counter]
+        return stream.maker.make(array, t_ns, stamps, counts)
 
     def _why(self, brainflow: Any, error: Any) -> str:
         codes = brainflow.BrainFlowExitCodes
