@@ -74,11 +74,14 @@ class BusStepping:
         The object.
     bus
         The node's sockets.
+    obeys
+        Roles whose commands reach the object at all; None where the object itself judges by role.
     """
 
-    def __init__(self, stepped: Stepped, bus: Bus) -> None:
+    def __init__(self, stepped: Stepped, bus: Bus, obeys: frozenset[str] | None = None) -> None:
         self._stepping = Stepping(stepped)
         self._bus = bus
+        self._obeys = obeys
         self._topics = frozenset(stepped.subscriptions)
         self._routes: dict[str, bytes] = {}
 
@@ -91,9 +94,14 @@ class BusStepping:
             self._stepping.receive(received)
         for asked in heard.asked:
             command = asked.received.message
-            if isinstance(command, Command):
-                self._routes[command.id] = asked.route
-                self._stepping.receive(asked.received)
+            if not isinstance(command, Command):
+                continue
+            if self._obeys is not None and command.role not in self._obeys:
+                reason = f"{command.role} may not {command.kind}"
+                self._bus.answer(asked.route, Answer(t_ns=command.t_ns, id=command.id, ok=False, reason=reason))
+                continue
+            self._routes[command.id] = asked.route
+            self._stepping.receive(asked.received)
 
     def receive(self, received: Received) -> None:
         """Put one message of the node's own into the next step's input."""
@@ -127,6 +135,8 @@ class SteppedBody:
         Topics that make it take a step at once, given the object.
     cycle_ns
         It takes a step at least this often.
+    obeys
+        Roles whose commands it takes; None where the object itself judges by role.
     """
 
     files: tuple[int, ...] = ()
@@ -137,11 +147,13 @@ class SteppedBody:
         build: Callable[[Mapping[str, Any]], tuple[Stepped, str]],
         wakes: Callable[[Stepped], Iterable[str]],
         cycle_ns: int,
+        obeys: frozenset[str] | None = None,
     ) -> None:
         self.role = role
         self.cycle_ns = cycle_ns
         self.wakes: frozenset[str] = frozenset()
         self._build = build
+        self._obeys = obeys
         self._wakes_of = wakes
 
     def configure(self, given: Configuration, bus: Bus) -> tuple[tuple[str, ...], dict[str, Any]]:
@@ -151,7 +163,7 @@ class SteppedBody:
         except ValueError as error:
             raise NodeFault(str(error)) from None
         self._bus = bus
-        self._stepping = BusStepping(self._stepped, bus)
+        self._stepping = BusStepping(self._stepped, bus, self._obeys)
         self.wakes = frozenset(self._wakes_of(self._stepped))
         return tuple(self._stepped.subscriptions), {}
 

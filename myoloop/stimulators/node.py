@@ -24,7 +24,7 @@ from myoloop.platform.steps import Outgoing
 from myoloop.stimulators import gate
 from myoloop.stimulators.driver import Driver, DriverError
 from myoloop.stimulators.registry import make_driver
-from myoloop.stimulators.stimulator import Stimulator, StimulatorSettings, VitalSource, settings_json
+from myoloop.stimulators.stimulator import REMEMBERED, Stimulator, StimulatorSettings, VitalSource, settings_json
 
 #: What the device says is recorded when it changes, and at least this often.
 DEVICE_REPORT_NS = 100_000_000
@@ -128,10 +128,14 @@ class Handover:
         self._stimulator = stimulator
         self._faults: tuple[str, ...] = ()
         self._said: DeviceReport | None = None
+        self._orders: dict[int, int] = {}
+        self._ordered = 0
 
     def poll(self, now_ns: int) -> tuple[DeviceReport | None, tuple[Pulses, ...]]:
         """What the device has said, if it is worth recording, and the pulses known since."""
         report, pulses = self._driver.poll(now_ns)
+        # The driver numbers everything it sends, stops too; the gate knows its own orders only.
+        report = msgspec.structs.replace(report, ack_of=self._orders.get(report.ack_of, 0), sent=self._ordered)
         if self._faults:
             report = msgspec.structs.replace(report, faults=(*report.faults, *self._faults))
         said = self._said
@@ -151,6 +155,7 @@ class Handover:
             self._driver.stop(now_ns)
         if not order.write:
             return
+        self._ordered += 1
         try:
             data = self._driver.encode(order.settings)
             wrong = self._disagreement(data, order.settings, order.calibrating)
@@ -158,7 +163,8 @@ class Handover:
                 self._driver.stop(now_ns)
                 self._faults = (wrong,)
             else:
-                self._driver.write(data, now_ns)
+                self._orders[self._driver.write(data, now_ns)] = self._ordered
+                self._orders.pop(next(iter(self._orders)), None) if len(self._orders) > REMEMBERED else None
         except DriverError as error:
             self._driver.stop(now_ns)
             self._faults = (str(error),)

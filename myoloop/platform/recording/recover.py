@@ -49,7 +49,9 @@ class Recovery:
     head: str
 
 
-def recover(path: Path | str, *, vouched_only: bool = False) -> Recovery:
+def recover(
+    path: Path | str, *, vouched_only: bool = False, outcome: str = "interrupted", reason: str = ""
+) -> Recovery:
     """Make a cut recording whole.
 
     Parameters
@@ -58,6 +60,8 @@ def recover(path: Path | str, *, vouched_only: bool = False) -> Recovery:
         Session file or its folder.
     vouched_only
         Also take a damaged file, and keep of it only what stands before the damage and is vouched for by the chain.
+    outcome, reason
+        How the session ended, where whoever recovers knows it.
 
     Raises
     ------
@@ -84,7 +88,7 @@ def recover(path: Path | str, *, vouched_only: bool = False) -> Recovery:
     if "session" not in check.session or limit == 0:
         raise RecordingError(f"{file}: is cut or damaged before its first chain message, nothing can be kept")
     part = file.with_name(file.name + ".part")
-    records = _rewrite(check, part, limit)
+    records = _rewrite(check, part, limit, outcome, reason)
     again = FileCheck(part)
     if again.status != "good":
         raise RecordingError(f"{part}: did not verify after it was written: {again.problems[0].what}")
@@ -113,7 +117,7 @@ def _leave_manifest(check: FileCheck, form: str, *, recovered: bool) -> None:
     write_manifest(check.path.parent, manifest)
 
 
-def _rewrite(check: FileCheck, part: Path, limit: int | None) -> int:
+def _rewrite(check: FileCheck, part: Path, limit: int | None, outcome: str, why: str) -> int:
     """Copy the records (at most `limit`) into `part`, and end it; return how many were copied."""
     copied = 0
     with check.path.open("rb", buffering=1 << 20) as stream:
@@ -132,7 +136,9 @@ def _rewrite(check: FileCheck, part: Path, limit: int | None) -> int:
                 reason = f"{_REASON} the file was cut at byte {check.size}"
                 if limit is not None:
                     reason = f"{_REASON} damaged, kept as far as the chain vouches for it ({limit} records)"
-                file.end_record("interrupted", reason, check.last_log_time_ns)
+                if why:
+                    reason = f"{reason}; {why}"
+                file.end_record(outcome, reason, check.last_log_time_ns)
             file.finish()
         finally:
             file.close()

@@ -1,0 +1,276 @@
+"""A session in separate processes at real time: bring the rig up, let the operator act, end it in order."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+
+from myoloop.experiments.sessions.setup import (
+    SessionSetup,
+    SetupError,
+    body_settings,
+    controller_settings,
+    director_settings,
+    recording_metadata,
+    stimulator_node_settings,
+)
+from myoloop.platform.messages import (
+    Answer,
+    Command,
+    Estimate,
+    Event,
+    Heartbeat,
+    Phase,
+    SampleDescriptor,
+    StimReport,
+    Trial,
+)
+from myoloop.platform.recording.folder import append_log
+from myoloop.platform.recording.layout import RecordingError
+from myoloop.platform.recording.recover import recover
+from myoloop.platform.supervisor import Supervisor, SupervisorError
+
+#: Looked at once in a while: how often the loop turns when nothing happens.
+TURN_S = 0.02
+#: A session whose director has ended gets this long until its nodes are told to end.
+LAST_LOOK_S = 0.25
+#: Events worth a line in the log.
+LOGGED = frozenset({"stop", "fault", "gate", "act", "end", "paused", "resumed", "approved", "score", "mark", "ended"})
+
+
+class Operator(Protocol):
+    """Whoever acts: a script, or a person at the terminal."""
+
+    def step(self, phase: Phase | None, report: StimReport | None, now_ns: int) -> list[Command]:
+        """What to do next."""
+        ...
+
+    def answered(self, answer: Answer) -> Any:
+        """What became of an act."""
+        ...
+
+
+@dataclass(slots=True)
+class Seen:
+    """The newest of everything, for a live view."""
+
+    phase: Phase | None = None
+    report: StimReport | None = None
+    estimate: Estimate | None = None
+    trial: Trial | None = None
+    events: list[Event] = field(default_factory=list)
+    beats: dict[str, Heartbeat] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class LiveResult:
+    """How it ended.
+
+    Attributes
+    ----------
+    clean
+        Whether the recorder ended the file by itself.
+    """
+
+    outcome: str
+    reason: str
+    clean: bool
+    duration_s: float
+
+
+class LiveSession:
+    """One session in separate processes.
+
+    Parameters
+    ----------
+    setup
+        What is done, on which rig.
+    operator
+        Who acts.
+    on_turn
+        Called often with what has been seen; returns a reason to stop, or nothing.
+    """
+
+    def __init__(self, setup: SessionSetup, operator: Operator, on_turn: Callable[[Seen], str] | None = None) -> None:
+        self.setup = setup
+        self.seen = Seen()
+        self._operator = operator
+        self._on_turn = on_turn
+        self._interrupted = ""
+        self._asked: set[str] = set()
+        log_folder = setup.folder / "nodes"
+        log_folder.mkdir()
+        self.supervisor = Supervisor(
+            setup.session,
+            setup.roles(),
+            rig_name=setup.rig.rig.id,
+            log_folder=log_folder,
+            listen=("phase", "report", "estimate", "trial", "event"),
+        )
+
+    def run(self) -> LiveResult:
+        """Play the session to its end, whatever that is.
+
+        Raises
+        ------
+        SupervisorError, SetupError
+            If the rig does not come up; everything has been ended then.
+        """
+        supervisor = self.supervisor
+        began = time.monotonic()
+        with self._signals():
+            try:
+                supervisor.start()
+                self._bring_up()
+                outcome, reason = self._play()
+            except (SupervisorError, SetupError):
+                supervisor.end("aborted", "the rig did not come up")
+                supervisor.close()
+                raise
+            clean = supervisor.end(outcome, reason)
+            supervisor.close()
+        self._log("supervisor", f"ended: {outcome}{f', {reason}' if reason else ''}")
+        if not clean:
+            # The recorder did not live to end its file; what it wrote is whole up to where it stops.
+            with contextlib.suppress(RecordingError):
+                recover(self.setup.folder, outcome=outcome, reason=reason)
+        return LiveResult(outcome, reason, clean, time.monotonic() - began)
+
+    # -- inside ------------------------------------------------------------------------------------------------
+
+    def _bring_up(self) -> None:
+        """Configure every node in the order in which they need one another, then let all begin."""
+        supervisor, setup = self.supervisor, self.setup
+        rig = setup.rig
+        runtime = supervisor.runtime
+        body = rig.node_of("subject")
+        addresses = {what: f"unix:{runtime.socket_path(f'{body}.{what}')}" for what in ("source", "device")}
+        if body is not None:
+            settings = {
+                "body": msgspec.to_builtins(body_settings(setup)),
+                "source_address": addresses["source"],
+                "device_address": addresses["device"],
+                "ledger": str(setup.folder / "body-ledger.jsonl"),
+            }
+            supervisor.configure(body, settings)
+        descriptors: list[SampleDescriptor] = []
+        for name in rig.sources():
+            node = rig.nodes[name]
+            attached = node.source == "simulated" and body is not None
+            source_settings = {**node.settings, **({"address": addresses["source"]} if attached else {})}
+            settings = {
+                "source": node.source,
+                "source_settings": source_settings,
+                "stimulated_person": rig.stimulated_person,
+            }
+            values = supervisor.configure(name, settings)
+            descriptors += [msgspec.convert(each, SampleDescriptor) for each in values["descriptors"]]
+        recorder = rig.node_of("recorder")
+        if recorder is not None:
+            settings = {
+                "folder": str(setup.folder),
+                "descriptors": [msgspec.to_builtins(each) for each in descriptors],
+                "metadata": recording_metadata(setup, time.time_ns()),
+                "required_topics": ["report", "estimate", *(each.topic for each in descriptors)],
+            }
+            supervisor.configure(recorder, settings)
+        stimulator = rig.node_of("stimulator")
+        if stimulator is not None:
+            settings = stimulator_node_settings(setup, descriptors)
+            if rig.nodes[stimulator].driver == "simulated" and body is not None:
+                settings["driver_settings"]["address"] = addresses["device"]
+            supervisor.configure(stimulator, settings)
+        controller = rig.node_of("controller")
+        if controller is not None:
+            chosen = controller_settings(setup, descriptors)
+            supervisor.configure(controller, {"controller": msgspec.to_builtins(chosen)})
+        director = rig.node_of("director")
+        if director is not None:
+            supervisor.configure(director, {"director": msgspec.to_builtins(director_settings(setup))})
+        order = [recorder, stimulator, controller, body, *rig.sources(), director]
+        supervisor.begin([name for name in order if name is not None])
+
+    def _play(self) -> tuple[str, str]:
+        """Watch, act and wait; returns outcome and reason."""
+        supervisor = self.supervisor
+        ended_at: float | None = None
+        while True:
+            for received in supervisor.turn(TURN_S):
+                self._see(received.message)
+            self.seen.beats = supervisor.beats
+            for answer in supervisor.take_answers().values():
+                self._operator.answered(answer)
+            lost = supervisor.lost()
+            if lost:
+                return "fault", lost[0]
+            why = self._interrupted or (self._on_turn(self.seen) if self._on_turn is not None else "")
+            if why:
+                supervisor.stop("operator", why)
+                return "stopped", why
+            phase = self.seen.phase
+            if phase is not None and phase.state == "ended":
+                ended_at = ended_at or time.monotonic()
+                if time.monotonic() - ended_at > LAST_LOOK_S:
+                    return phase.outcome, phase.reason
+            else:
+                for command in self._operator.step(phase, self.seen.report, supervisor.clock.now_ns()):
+                    supervisor.operator.ask(command)
+            silent = self._silent()
+            if silent:
+                return "fault", silent
+
+    def _silent(self) -> str:
+        """A node that hangs is silent; the gate has acted long before."""
+        now_ns = self.supervisor.clock.now_ns()
+        for name, beat in self.supervisor.beats.items():
+            if now_ns - beat.t_ns > 1_000_000_000:
+                return f"{name} has been silent for {(now_ns - beat.t_ns) / 1e9:.1f} s"
+        return ""
+
+    def _see(self, message: object) -> None:
+        seen = self.seen
+        if isinstance(message, Phase):
+            seen.phase = message
+        elif isinstance(message, StimReport):
+            seen.report = message
+        elif isinstance(message, Estimate):
+            seen.estimate = message
+        elif isinstance(message, Trial):
+            seen.trial = message
+        elif isinstance(message, Event):
+            seen.events.append(message)
+            if message.kind in LOGGED:
+                self._log(message.who, f"{message.kind}: {message.why}" if message.why else message.kind)
+
+    def _log(self, who: str, text: str) -> None:
+        append_log(self.setup.folder, self.supervisor.clock.now_ns(), time.time_ns(), who, text)
+
+    @contextlib.contextmanager
+    def _signals(self) -> Iterator[None]:
+        """The first Ctrl-C or SIGTERM stops stimulation and ends in order."""
+
+        def interrupted(number: int, _: object) -> None:
+            self._interrupted = f"interrupted ({signal.Signals(number).name})"
+
+        before = {number: signal.signal(number, interrupted) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def node_logs(folder: Path) -> dict[str, str]:
+    """What the nodes of a session wrote to their standard error, where it is anything."""
+    return {
+        path.stem: text
+        for path in sorted((folder / "nodes").glob("*.log"))
+        if (text := path.read_text(encoding="utf-8", errors="replace").strip())
+    }

@@ -1,0 +1,336 @@
+"""A whole session in one process under a virtual clock: as fast as the processor, the same every time.
+
+The objects are those of the separate processes, in a fixed order, with the delays a real rig has: a request reaches the
+stimulator one cycle after the samples it was made from, pulses begin when the device has the bytes. What passes goes
+through the same encoding, gets the same numbers and stands in the same file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import msgspec
+
+from myoloop import __version__
+from myoloop.acquisition.intake import Intake, vital_topics
+from myoloop.acquisition.simulated import SimulatedSource, SimulatedSourceSettings
+from myoloop.acquisition.source import Block, Ended, Source
+from myoloop.controllers.controller import Controller
+from myoloop.experiments.sessions.director import Director
+from myoloop.experiments.sessions.operator import ScriptedOperator
+from myoloop.experiments.sessions.setup import (
+    SessionSetup,
+    body_settings,
+    controller_settings,
+    director_settings,
+    recording_metadata,
+    stimulator_node_settings,
+)
+from myoloop.experiments.subjects.node import make_body
+from myoloop.platform import wire
+from myoloop.platform.clock import VirtualClock
+from myoloop.platform.messages import Answer, Command, Heartbeat, Phase, Pulses, SampleDescriptor, StimReport, Stop
+from myoloop.platform.node import HEARTBEAT_NS
+from myoloop.platform.recording.writer import RecordingWriter
+from myoloop.platform.stepping import Stepping, start_record
+from myoloop.platform.steps import Outgoing, Received, Stepped
+from myoloop.platform.streams import stream_of
+from myoloop.stimulators.gate import ledger_line
+from myoloop.stimulators.node import Handover, Ledger, stimulator_settings_of
+from myoloop.stimulators.simulated import MemoryTransport, SimulatedDriver, SimulatedDriverSettings
+from myoloop.stimulators.stimulator import Stimulator, settings_json
+
+TICK_NS = 10_000_000
+START_NS = 1_000_000_000
+#: The director looks every other tick, as its process does.
+DIRECTOR_TICKS = 2
+#: A session that has not ended after this much virtual time never will.
+LONGEST_NS = 4 * 3600 * 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class LockstepResult:
+    """How it ended, and how long it took by its own clock."""
+
+    outcome: str
+    reason: str
+    duration_s: float
+
+
+class LockstepBus:
+    """What sockets are elsewhere: numbers, encodes, records and hands on, in order.
+
+    Parameters
+    ----------
+    session
+        Session id.
+    clock
+        Virtual time.
+    writer
+        Where recorded messages go; None records nothing.
+    """
+
+    def __init__(self, session: str, clock: VirtualClock, writer: RecordingWriter | None) -> None:
+        self._session = session
+        self._clock = clock
+        self._writer = writer
+        self._seq: dict[tuple[str, str], int] = {}
+        self._subscribers: dict[str, list[Callable[[Received], None]]] = {}
+
+    def subscribe(self, topic: str, take: Callable[[Received], None]) -> None:
+        """Hand every message on a topic to `take`."""
+        self._subscribers.setdefault(topic, []).append(take)
+
+    def publish(self, publisher: str, outgoing: Outgoing) -> Received:
+        """Say something; returns it as received."""
+        topic = outgoing.topic
+        key = (publisher, topic)
+        seq = self._seq.get(key, 0)
+        self._seq[key] = seq + 1
+        frames = wire.encode(
+            topic,
+            outgoing.message,
+            session=self._session,
+            publisher=publisher,
+            epoch=1,
+            seq=seq,
+            array=outgoing.array,
+        )
+        if self._writer is not None and stream_of(topic).recorded:
+            self._writer.write(frames, self._clock.now_ns(), seq)
+        received = wire.decode(frames)[1]
+        for take in self._subscribers.get(topic, ()):
+            take(received)
+        return received
+
+
+class Lockstep:
+    """One session.
+
+    Parameters
+    ----------
+    setup
+        What is done, on which rig; its rig must be a SIM rig with a virtual subject.
+    record
+        Whether to write a recording into the setup's folder.
+    source
+        Another source than the virtual subject's amplifier (a playback); it must keep to the virtual clock.
+    on_tick
+        Called every tick with the newest phase, for progress.
+    """
+
+    def __init__(
+        self,
+        setup: SessionSetup,
+        *,
+        record: bool = True,
+        wall_start_ns: int = 0,
+        on_tick: Callable[[Phase | None], None] | None = None,
+    ) -> None:
+        self.setup = setup
+        self.clock = VirtualClock(START_NS)
+        self._on_tick = on_tick
+        self._names = {node.role: name for name, node in setup.rig.nodes.items()}
+        self.body = make_body(body_settings(setup), START_NS)
+        source_name = self._names["acquisition"]
+        self._source: Source = SimulatedSource(SimulatedSourceSettings(), body=self.body)
+        descriptors = self._source.open()
+        topics = vital_topics(descriptors)
+        self._intakes = {each.topic: Intake(each, topics[each.topic]) for each in descriptors}
+        self._source_name = source_name
+        self.writer = (
+            RecordingWriter(
+                setup.folder,
+                session=setup.session,
+                descriptors=descriptors,
+                metadata=recording_metadata(setup, wall_start_ns),
+                publisher=self._names["recorder"],
+                live=False,
+            )
+            if record
+            else None
+        )
+        self.bus = LockstepBus(setup.session, self.clock, self.writer)
+        self._make_objects(descriptors)
+        self._operator = ScriptedOperator(setup.rig.rig.rig_class)
+        self._phase: Phase | None = None
+        self._report: StimReport | None = None
+        self._acts = 0
+        self._askers: dict[str, str] = {}
+        self._beat_ns = 0
+        self._connect()
+
+    def run(self) -> LockstepResult:
+        """Play the session to its end."""
+        for name, stepping in self._steppings.items():
+            stepped, settings = stepping.stepped, self._settings[name]
+            kind = {self._names[r]: r for r in ("controller", "stimulator", "director")}[name]
+            self.bus.publish(name, start_record(stepped, kind, settings, {"myoloop": __version__}))
+        tick = 0
+        while not self._ended() and self.clock.now_ns() < LONGEST_NS:
+            self.tick(tick)
+            tick += 1
+        return self.close()
+
+    def tick(self, tick: int) -> None:
+        """Ten milliseconds."""
+        now_ns = self.clock.advance(TICK_NS)
+        self._beat(now_ns)
+        self._live_on(now_ns)
+        if tick % DIRECTOR_TICKS == 0:
+            self._step(self._names["director"], now_ns)
+            self._operate(now_ns)
+        # The request of the last tick reaches the stimulator now: samples to request take one cycle.
+        self._stimulate(now_ns)
+        self._step(self._names["controller"], now_ns)
+        if self.writer is not None:
+            self.writer.tick(now_ns)
+        if self._on_tick is not None:
+            self._on_tick(self._phase)
+
+    def stop(self, who: str, why: str) -> None:
+        """Stop, as a person would."""
+        self._stops.append(Stop(t_ns=self.clock.now_ns(), who=who, why=why))
+
+    def close(self) -> LockstepResult:
+        """End the recording and book the dose."""
+        phase = self._phase
+        outcome, reason = (phase.outcome, phase.reason) if phase is not None else ("aborted", "never began")
+        if self.writer is not None:
+            self.writer.end(outcome or "aborted", reason, self.clock.now_ns())
+            self._book()
+        return LockstepResult(outcome, reason, (self.clock.now_ns() - START_NS) * 1e-9)
+
+    # -- inside ------------------------------------------------------------------------------------------------
+
+    def _make_objects(self, descriptors: tuple[SampleDescriptor, ...]) -> None:
+        setup = self.setup
+        node = stimulator_node_settings(setup, descriptors)
+        settings = SimulatedDriverSettings(**{**node["driver_settings"], "channels": node["outputs"]})
+        self._driver = SimulatedDriver(settings, MemoryTransport(self.body, self.clock))
+        self._driver.open()
+        prior = Ledger.open(node["ledger"], setup.subject, setup.session, setup.day).prior
+        stimulator = Stimulator(stimulator_settings_of(node, self._driver, prior))
+        self._stimulator = stimulator
+        self._handover = Handover(self._driver, stimulator)
+        controller = Controller(controller_settings(setup, descriptors))
+        chosen = director_settings(setup)
+        director = Director(chosen)
+        objects: dict[str, tuple[Stepped, str]] = {
+            self._names["stimulator"]: (stimulator, settings_json(stimulator.settings)),
+            self._names["controller"]: (controller, controller.settings.to_json()),
+            self._names["director"]: (director, msgspec.json.encode(chosen).decode()),
+        }
+        self._steppings = {name: Stepping(stepped) for name, (stepped, _) in objects.items()}
+        self._settings = {name: text for name, (_, text) in objects.items()}
+        self._stops: list[Stop] = []
+
+    def _connect(self) -> None:
+        for stepping in self._steppings.values():
+            for topic in stepping.stepped.subscriptions:
+                if topic not in ("command", "answer"):
+                    self.bus.subscribe(topic, stepping.receive)
+        self.bus.subscribe("phase", self._see_phase)
+        self.bus.subscribe("report", self._see_report)
+        self.bus.subscribe("pulse", self._see_pulses)
+
+    def _see_phase(self, received: Received) -> None:
+        if isinstance(received.message, Phase):
+            self._phase = received.message
+            self.body.see(received.message, self.clock.now_ns())
+
+    def _see_report(self, received: Received) -> None:
+        if isinstance(received.message, StimReport):
+            self._report = received.message
+
+    def _see_pulses(self, received: Received) -> None:
+        if isinstance(received.message, Pulses):
+            for intake in self._intakes.values():
+                intake.see_pulses(received.message.t_ns)
+
+    def _beat(self, now_ns: int) -> None:
+        if now_ns - self._beat_ns < HEARTBEAT_NS:
+            return
+        self._beat_ns = now_ns
+        for name, role in {**self.setup.roles(), "supervisor": "supervisor"}.items():
+            beat = Heartbeat(
+                t_ns=now_ns,
+                node=name,
+                role=role,
+                state="running",
+                cycle_ms=0.0,
+                cycle_mean_ms=0.0,
+                cycle_worst_ms=0.0,
+            )
+            self.bus.publish(name, Outgoing(f"heartbeat/{name}", beat))
+
+    def _live_on(self, now_ns: int) -> None:
+        lived = self.body.step_to(now_ns)
+        body = self._names["subject"]
+        for truth in lived.truths:
+            self.bus.publish(body, truth)
+        for event in lived.events:
+            self.bus.publish(body, Outgoing("event", event))
+        for reading in self._source.read(0.0):
+            if isinstance(reading, Block):
+                for outgoing in self._intakes[reading.topic].take(reading):
+                    self.bus.publish(self._source_name, outgoing)
+            elif isinstance(reading, Ended):
+                break
+
+    def _step(self, name: str, now_ns: int) -> None:
+        for outgoing in self._steppings[name].step(now_ns, {}):
+            message = outgoing.message
+            if isinstance(message, Command):
+                self._ask(name, self.setup.roles()[name], message)
+            else:
+                received = self.bus.publish(name, outgoing)
+                if isinstance(message, Answer):
+                    self._deliver(received, message)
+
+    def _stimulate(self, now_ns: int) -> None:
+        name = self._names["stimulator"]
+        stepping = self._steppings[name]
+        if self._stops:
+            self._driver.stop(now_ns)
+        for stop in self._stops:
+            stepping.receive(self.bus.publish(name, Outgoing("stop", stop)))
+        self._stops.clear()
+        report, pulses = self._handover.poll(now_ns)
+        if report is not None:
+            stepping.receive(self.bus.publish(name, Outgoing("device", report)))
+        self._step(name, now_ns)
+        self._handover.obey(now_ns)
+        for each in pulses:
+            self.bus.publish(name, Outgoing("pulse", each))
+
+    def _operate(self, now_ns: int) -> None:
+        for command in self._operator.step(self._phase, self._report, now_ns):
+            self._ask("operator", "operator", command)
+
+    def _ask(self, sender: str, role: str, command: Command) -> None:
+        """Carry a command to its target, as the target's node would record it."""
+        self._acts += 1
+        nonce = hashlib.sha256(f"{self.setup.session}/{self._acts}".encode()).hexdigest()[:16]
+        asked = msgspec.structs.replace(command, role=role, nonce=nonce)
+        self._askers[command.id] = sender
+        self._steppings[command.target].receive(self.bus.publish(sender, Outgoing("command", asked)))
+
+    def _deliver(self, received: Received, answer: Answer) -> None:
+        asker = self._askers.pop(answer.id, "")
+        if asker == "operator":
+            self._operator.answered(answer)
+        elif asker in self._steppings:
+            self._steppings[asker].receive(received)
+
+    def _ended(self) -> bool:
+        return self._phase is not None and self._phase.state == "ended"
+
+    def _book(self) -> None:
+        dose = self._stimulator.gate_state.dose
+        if dose.pulses > 0:
+            line = ledger_line(self.setup.subject, self.setup.session, self.setup.day, dose)
+            with self.setup.ledger.open("a", encoding="utf-8") as file:
+                file.write(line)

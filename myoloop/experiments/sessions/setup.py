@@ -1,0 +1,377 @@
+"""From protocol, rig and subject to what each node is told: everything is decided here, before anything starts."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+import myoloop
+from myoloop.controllers.choice import Choice
+from myoloop.controllers.estimators import estimator
+from myoloop.controllers.policies import policy
+from myoloop.controllers.reflex import ReflexSettings
+from myoloop.controllers.settings import (
+    DEFAULT_ESTIMATORS,
+    ControllerSettings,
+    EmgSource,
+    ImuSource,
+    MuscleInput,
+    StimOutput,
+)
+from myoloop.experiments.protocols.plan import Plan, make_plan
+from myoloop.experiments.protocols.rigsummary import InputChannel, OutputChannel, RigSummary
+from myoloop.experiments.protocols.schema import ControllerChoice, Protocol
+from myoloop.experiments.replay import processor
+from myoloop.experiments.sessions.director import DirectorSettings
+from myoloop.experiments.sessions.tuning import TuningError, tune
+from myoloop.experiments.subjects.node import BodySettings
+from myoloop.experiments.subjects.parameters import SubjectParameters
+from myoloop.experiments.subjects.subject import MuscleSite
+from myoloop.platform.messages import SampleDescriptor
+from myoloop.platform.plugins import find_plugin, plugin_sha256
+from myoloop.platform.rig import Rig
+from myoloop.stimulators.driver import Capabilities, DriverError
+from myoloop.stimulators.emulators.simulated import DeviceSettings
+from myoloop.stimulators.registry import make_driver
+from myoloop.stimulators.simulated import SimulatedDriverSettings
+
+#: Sources whose EMG rate is known before they are opened.
+_SIMULATED_RATE_HZ = 2000.0
+
+
+class SetupError(ValueError):
+    """Protocol and rig do not fit together; one line for the operator."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionSetup:
+    """One session, decided.
+
+    Attributes
+    ----------
+    session
+        Id, as in the heads of all messages.
+    folder
+        The attempt's folder.
+    ledger
+        The person's dose ledger.
+    day
+        Date of the session's beginning, for the ledger.
+    parameters, seed
+        Of the virtual subject; not used without one.
+    """
+
+    protocol: Protocol
+    rig: Rig
+    subject: str
+    session: str
+    folder: Path
+    ledger: Path
+    day: str
+    plan: Plan
+    parameters: SubjectParameters
+    seed: int
+
+    @property
+    def simulated(self) -> bool:
+        """Whether no person is on the electrodes."""
+        return self.rig.rig.rig_class == "SIM"
+
+    def roles(self) -> dict[str, str]:
+        """Role of each node."""
+        return {name: node.role for name, node in self.rig.nodes.items()}
+
+    def channels(self) -> dict[str, int]:
+        """Output of each stimulation channel."""
+        return {name: place.output for name, place in self.rig.stimulation.items()}
+
+
+def make_setup(
+    protocol: Protocol,
+    rig: Rig,
+    *,
+    subject: str,
+    session: str,
+    folder: Path,
+    parameters: SubjectParameters,
+    seed: int,
+) -> SessionSetup:
+    """Decide a session.
+
+    Raises
+    ------
+    SetupError
+        If the rig cannot serve the protocol.
+    """
+    try:
+        plan = make_plan(protocol, summarise(rig), session, subject)
+    except ValueError as error:
+        raise SetupError(str(error)) from None
+    return SessionSetup(
+        protocol=protocol,
+        rig=rig,
+        subject=subject,
+        session=session,
+        folder=folder,
+        ledger=folder.parent.parent / "dose.jsonl",
+        day=datetime.datetime.now(datetime.UTC).date().isoformat(),
+        plan=plan,
+        parameters=parameters,
+        seed=seed,
+    )
+
+
+def summarise(rig: Rig, descriptors: Sequence[SampleDescriptor] = ()) -> RigSummary:
+    """What a protocol needs to know of a rig; rates are known once sources are open.
+
+    Raises
+    ------
+    SetupError
+        If the rig's driver cannot be made.
+    """
+    rates = {each.topic: each.rate_hz for each in descriptors}
+    for name in rig.sources():
+        if rig.nodes[name].source == "simulated":
+            rates.setdefault(f"emg/{name}", _SIMULATED_RATE_HZ)
+    inputs = [
+        InputChannel(muscle, "emg", rates.get(f"emg/{place.source}"), place.source) for muscle, place in rig.emg.items()
+    ]
+    if rig.imu is not None:
+        inputs.append(InputChannel("imu", "imu", rates.get(f"imu/{rig.imu.source}"), rig.imu.source))
+    outputs = [OutputChannel(name, place.output, place.pad_area_cm2) for name, place in rig.stimulation.items()]
+    return RigSummary(rig.rig.id, rig.rig.rig_class, tuple(inputs), tuple(outputs), capabilities(rig))
+
+
+def capabilities(rig: Rig) -> Capabilities | None:
+    """What the rig's stimulator can do; None where there is none.
+
+    Raises
+    ------
+    SetupError
+        If its driver cannot be made.
+    """
+    name = rig.node_of("stimulator")
+    if name is None:
+        return None
+    node = rig.nodes[name]
+    try:
+        channels = {channel: place.output for channel, place in rig.stimulation.items()}
+        return make_driver(node.driver or "", node.settings, channels).capabilities
+    except DriverError as error:
+        raise SetupError(f"nodes.{name}: {error}") from None
+
+
+def controller_settings(setup: SessionSetup, descriptors: Sequence[SampleDescriptor]) -> ControllerSettings:
+    """What the controller is made from, once the sources have said what they are.
+
+    Raises
+    ------
+    SetupError
+        If a source lacks a channel that the rig names, or the protocol's settings do not fit the policy.
+    """
+    protocol, rig = setup.protocol, setup.rig
+    by_topic = {each.topic: each for each in descriptors}
+    muscles = []
+    for muscle in protocol.devices.emg.channels:
+        place = rig.emg[muscle]
+        topic = f"emg/{place.source}"
+        found = by_topic.get(topic)
+        if found is None or place.channel not in found.channels:
+            there = ", ".join(found.channels) if found is not None else "no EMG at all"
+            raise SetupError(f"emg.{muscle}.channel: found {place.channel!r}, source {place.source} has {there}")
+        muscles.append(MuscleInput(muscle=muscle, topic=topic, column=found.channels.index(place.channel)))
+    heard = [item.muscle for item in muscles]
+    effort = tuple(name for name in heard if protocol.sites[name].emg == "agonist") if _asks_effort(protocol) else ()
+    stim = tuple(
+        StimOutput(
+            channel=name,
+            phase_us=channel.phase_us,
+            rate_hz=channel.rate_hz,
+            muscle=channel.site if channel.site in heard else "",
+        )
+        for name, channel in protocol.stimulation.items()
+    )
+    topics = dict.fromkeys(item.topic for item in muscles)
+    try:
+        return apply_choice(
+            ControllerSettings(
+                emg=tuple(EmgSource(descriptor=by_topic[t], stimulated=rig.stimulated_person) for t in topics),
+                muscles=tuple(muscles),
+                stim=stim,
+                policy=Choice(name="open_loop"),
+                effort_muscles=effort,
+                imu=_imu(rig, by_topic),
+            ),
+            protocol.controller,
+        )
+    except ValueError as error:
+        raise SetupError(str(error)) from None
+
+
+def apply_choice(settings: ControllerSettings, choice: ControllerChoice) -> ControllerSettings:
+    """The same controller with a protocol's policy, reflexes and estimators.
+
+    Raises
+    ------
+    ValueError
+        If a name or a setting does not fit.
+    """
+    found = find_plugin(policy.GROUP, policy.BUILT_IN, choice.policy)
+    values = tune("controller.settings", choice.settings, found.Settings)
+    named = set(found.Settings.__struct_fields__ if hasattr(found.Settings, "__struct_fields__") else ())
+    named |= set(getattr(found.Settings, "__dataclass_fields__", ()))
+    if "muscle" in named and "muscle" not in values:
+        # The muscle that is trained, unless the protocol says another.
+        values["muscle"] = (settings.effort_muscles or (settings.muscles[0].muscle,))[0]
+    try:
+        reflex = msgspec.convert(tune("controller.reflex", choice.reflex, ReflexSettings), ReflexSettings)
+    except msgspec.ValidationError as error:
+        raise TuningError(f"controller.reflex: {error}") from None
+    return msgspec.structs.replace(
+        settings,
+        policy=Choice(name=choice.policy, settings=values),
+        reflex=reflex,
+        estimators=_estimators(choice.estimators),
+    )
+
+
+def director_settings(setup: SessionSetup) -> DirectorSettings:
+    """What the director follows."""
+    stimulator = setup.rig.node_of("stimulator") or "stimulator"
+    peers = [name for name, node in setup.rig.nodes.items() if node.role not in ("director", "subject")]
+    topics = tuple(f"heartbeat/{name}" for name in [*peers, "supervisor"])
+    return DirectorSettings(session=setup.session, plan=setup.plan, peers=topics, stimulator=stimulator)
+
+
+def stimulator_node_settings(setup: SessionSetup, descriptors: Sequence[SampleDescriptor]) -> dict[str, Any]:
+    """What the stimulator's node is told; the device's own limits it adds itself."""
+    name = setup.rig.node_of("stimulator") or ""
+    node = setup.rig.nodes[name]
+    watched = [other for other, entry in setup.rig.nodes.items() if entry.role not in ("stimulator", "subject")]
+    return {
+        "driver": node.driver,
+        "driver_settings": dict(node.settings),
+        "outputs": setup.channels(),
+        "ledger": str(setup.ledger),
+        "subject": setup.subject,
+        "session": setup.session,
+        "day": setup.day,
+        "rig_class": setup.rig.rig.rig_class,
+        "watched": [*watched, "supervisor"],
+        "vitals": vitals(setup, descriptors),
+    }
+
+
+def vitals(setup: SessionSetup, descriptors: Sequence[SampleDescriptor]) -> list[dict[str, Any]]:
+    """Vital streams that the envelope requires: their rate, and the channels that are somebody's muscle."""
+    required = []
+    for topic in setup.plan.envelope.required_vitals:
+        source = topic.removeprefix("vital/")
+        descriptor = next((each for each in descriptors if each.topic == f"emg/{source}"), None)
+        if descriptor is None:
+            descriptor = next(each for each in descriptors if each.topic.endswith(f"/{source}"))
+        used = [place.channel for place in setup.rig.emg.values() if place.source == source]
+        columns = [i for i, channel in enumerate(descriptor.channels) if channel in used]
+        required.append(
+            {
+                "topic": topic,
+                "rate_hz": descriptor.rate_hz,
+                "channels": columns or list(range(len(descriptor.channels))),
+            }
+        )
+    return required
+
+
+def body_settings(setup: SessionSetup) -> BodySettings:
+    """What the virtual body is made of, from the rig's node of role ``subject``."""
+    name = setup.rig.node_of("subject") or ""
+    settings = setup.rig.nodes[name].settings
+    muscles = tuple(
+        MuscleSite(
+            muscle,
+            tuple(site.get("emg", ())),
+            tuple((output, channel) for channel, output in site.get("outputs", {}).items()),
+            float(site.get("joint_sign", 1.0)),
+            float(site.get("effort_share", 1.0)),
+        )
+        for muscle, site in settings["muscles"].items()
+    )
+    stimulator = setup.rig.nodes[setup.rig.node_of("stimulator") or ""].settings
+    driver = SimulatedDriverSettings(channels=setup.channels(), **stimulator)
+    device = DeviceSettings(
+        outputs=driver.outputs, codes_per_ma=driver.codes_per_ma, current_max_ma=driver.current_max_ma
+    )
+    return BodySettings(
+        parameters=setup.parameters, seed=setup.seed, muscles=muscles, source=settings["source"], device=device
+    )
+
+
+def recording_metadata(setup: SessionSetup, wall_start_ns: int) -> dict[str, str]:
+    """What the record says of itself: subject, protocol, versions, hashes."""
+    header = setup.protocol.protocol
+    found = find_plugin(policy.GROUP, policy.BUILT_IN, setup.protocol.controller.policy)
+    return {
+        "simulated": "true" if setup.simulated else "false",
+        "subject": setup.subject,
+        "protocol": header.id,
+        "protocol_version": header.version,
+        "evidence": header.evidence.grade,
+        "rig": setup.rig.rig.id,
+        "rig_class": setup.rig.rig.rig_class,
+        "seed": str(setup.seed) if setup.simulated else "",
+        "wall_start_ns": str(wall_start_ns),
+        "processor": processor(),
+        "version.myoloop": myoloop.__version__,
+        "sha256.policy": plugin_sha256(found),
+        "sha256.protocol": sha256_of(Path(setup.protocol.path)),
+    }
+
+
+def sha256_of(path: Path) -> str:
+    """Hash of a file; empty where there is none."""
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+
+
+def rig_json(rig: Rig) -> str:
+    """The rig as it was used."""
+    return json.dumps(rig.model_dump(mode="json", by_alias=True), indent=2)
+
+
+def _asks_effort(protocol: Protocol) -> bool:
+    return any(item.block is not None and item.block.machine == "effort" for item in protocol.phases)
+
+
+def _imu(rig: Rig, by_topic: Mapping[str, SampleDescriptor]) -> ImuSource | None:
+    descriptor = by_topic.get(f"imu/{rig.imu.source}") if rig.imu is not None else None
+    if descriptor is None:
+        return None
+    columns = {unit: [i for i, each in enumerate(descriptor.units) if each == unit] for unit in ("m/s^2", "rad/s")}
+    accelerometer, gyroscope = columns["m/s^2"][:3], columns["rad/s"][:3]
+    if len(accelerometer) < 3:
+        return None
+    x, y, z = accelerometer
+    return ImuSource(
+        descriptor=descriptor,
+        accelerometer=(x, y, z),
+        gyroscope=(gyroscope[0], gyroscope[1], gyroscope[2]) if len(gyroscope) == 3 else None,
+    )
+
+
+def _estimators(chosen: Mapping[str, Any]) -> tuple[Choice, ...]:
+    """The default estimators with a protocol's settings, and whatever others it names."""
+    names = [choice.name for choice in DEFAULT_ESTIMATORS]
+    names += [name for name in chosen if name not in names]
+    result = []
+    for name in names:
+        found = find_plugin(estimator.GROUP, estimator.BUILT_IN, name)
+        result.append(
+            Choice(name=name, settings=tune(f"controller.estimators.{name}", chosen.get(name) or {}, found.Settings))
+        )
+    return tuple(result)
