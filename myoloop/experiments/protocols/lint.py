@@ -1,0 +1,76 @@
+"""What is wrong with a protocol, by itself and on a rig; every mistake at once, one line each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from myoloop.experiments.protocols.rigsummary import RigSummary
+from myoloop.experiments.protocols.rules import consistency, dosing, serving
+from myoloop.experiments.protocols.schema import Protocol, load_protocol
+from myoloop.platform.yamlfile import FileError, KeyPath
+
+Severity = Literal["error", "warning"]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One mistake.
+
+    Attributes
+    ----------
+    place
+        ``file:line: key``.
+    text
+        What was found, and what is allowed.
+    severity
+        A protocol with an ``error`` does not run.
+    """
+
+    place: str
+    text: str
+    severity: Severity = "error"
+
+    def __str__(self) -> str:
+        marked = "warning: " if self.severity == "warning" else ""
+        return f"{self.place}: {marked}{self.text}" if self.text else self.place
+
+
+#: A mistake as a rule finds it: where in the file, what, how bad.
+Finding = tuple[KeyPath, str, Severity]
+Rule = Callable[[Protocol], Iterator[Finding]]
+RigRule = Callable[[Protocol, RigSummary], Iterator[Finding]]
+
+
+def lint(protocol: Protocol, rig: RigSummary | None = None) -> list[Problem]:
+    """Everything that is wrong with a protocol that could be read, in the order of its lines.
+
+    Parameters
+    ----------
+    rig
+        Where given, also what this rig cannot serve.
+    """
+    findings: list[Finding] = []
+    for rule in (*consistency.RULES, *dosing.RULES):
+        findings += rule(protocol)
+    if rig is not None:
+        for rig_rule in serving.RULES:
+            findings += rig_rule(protocol, rig)
+    findings.sort(key=lambda finding: (protocol.line(finding[0]), finding[0] and str(finding[0][0])))
+    return [Problem(protocol.place(keys), text, severity) for keys, text, severity in findings]
+
+
+def lint_file(path_or_preset: Path | str, rig: RigSummary | None = None) -> list[Problem]:
+    """Everything that is wrong with a file: what cannot be read, or what `lint` finds in what can."""
+    try:
+        protocol = load_protocol(path_or_preset)
+    except FileError as error:
+        return [Problem(text, "") for text in error.problems]
+    return lint(protocol, rig)
+
+
+def errors(problems: list[Problem]) -> list[Problem]:
+    """Those that keep a protocol from running."""
+    return [problem for problem in problems if problem.severity == "error"]

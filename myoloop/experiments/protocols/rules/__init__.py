@@ -1,0 +1,1 @@
+"""Rules of `lint`, by what they look at: the file itself, its dose, the rig that is to serve it."""

@@ -1,0 +1,126 @@
+"""Can this rig serve it: its class, its channels and their rates, its device."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from myoloop.experiments.protocols.rigsummary import RigSummary
+from myoloop.experiments.protocols.schema import BlockPhase, CalibrationPhase, Protocol
+from myoloop.platform.yamlfile import KeyPath
+from myoloop.stimulators.gate.ceilings import PAD_AREA_MIN_CM2
+
+Finding = tuple[KeyPath, str, Any]
+
+
+def class_of_rig(protocol: Protocol, rig: RigSummary) -> Iterator[Finding]:
+    """The protocol may run on a rig of this class."""
+    if rig.rig_class not in protocol.protocol.rigs:
+        allowed = ", ".join(protocol.protocol.rigs)
+        keys: KeyPath = ("protocol", "rigs")
+        yield keys, f"the rig {rig.name} is {rig.rig_class}, allowed for this protocol is {allowed}", "error"
+    if protocol.thresholds is not None and rig.rig_class == "HUMAN":
+        yield ("thresholds",), f"given instead of measured, the rig {rig.name} is HUMAN", "error"
+    if protocol.envelope.waveform_class == "microcurrent" and rig.rig_class == "HUMAN":
+        text = "microcurrent runs on SIM and BENCH rigs only: no supported device reads back so small a current"
+        yield ("envelope", "waveform_class"), text, "error"
+
+
+def inputs(protocol: Protocol, rig: RigSummary) -> Iterator[Finding]:
+    """EMG of every muscle at the rate needed; an IMU where it is not optional."""
+    wanted = protocol.devices.emg
+    had = ", ".join(channel.name for channel in rig.inputs if channel.kind == "emg") or "none"
+    for index, name in enumerate(wanted.channels):
+        channel = rig.input("emg", name)
+        keys: KeyPath = ("devices", "emg", "channels", index)
+        if channel is None:
+            yield keys, f"the rig {rig.name} has no EMG channel {name!r}, it has {had}", "error"
+        elif channel.rate_hz is not None and channel.rate_hz < wanted.min_rate_hz:
+            text = f"found {wanted.min_rate_hz:g} Hz, the rig {rig.name} acquires {name} at {channel.rate_hz:g} Hz"
+            yield ("devices", "emg", "min_rate"), text, "error"
+    imu = protocol.devices.imu
+    if imu is not None and rig.input("imu") is None:
+        severity = "warning" if imu.optional else "error"
+        yield ("devices", "imu"), f"the rig {rig.name} has no IMU", severity
+
+
+def outputs(protocol: Protocol, rig: RigSummary) -> Iterator[Finding]:
+    """Every stimulation channel, with a pad as large as planned."""
+    had = ", ".join(channel.name for channel in rig.outputs) or "none"
+    for name, channel in protocol.stimulation.items():
+        output = rig.output(name)
+        if output is None:
+            yield (
+                ("stimulation", name),
+                f"the rig {rig.name} has no stimulation channel {name!r}, it has {had}",
+                "error",
+            )
+            continue
+        if rig.device is not None and output.output >= rig.device.outputs:
+            text = f"is output {output.output} of the rig {rig.name}, the device has 0 to {rig.device.outputs - 1}"
+            yield ("stimulation", name), text, "error"
+        site = protocol.sites.get(channel.site)
+        planned_cm2 = site.pad_area_cm2 if site is not None else None
+        least_cm2 = max(PAD_AREA_MIN_CM2, planned_cm2 or 0.0)
+        if output.pad_area_cm2 < least_cm2 * (1 - 1e-9):
+            text = (
+                f"the rig {rig.name} has a pad of {output.pad_area_cm2:g} cm2 for {name}, needed are {least_cm2:g} cm2"
+            )
+            yield ("sites", channel.site, "pad"), text, "error"
+
+
+def device(protocol: Protocol, rig: RigSummary) -> Iterator[Finding]:
+    """Currents, steps, widths and rates that the stimulator can give."""
+    if rig.device is None:
+        yield ("devices", "stim"), f"the rig {rig.name} has no stimulator", "error"
+        return
+    can = rig.device
+    stim = protocol.devices.stim
+    if stim.min_step_ma < can.current_step_ma * (1 - 1e-9):
+        text = f"found {stim.min_step_ma:g} mA, allowed is at least {can.current_step_ma:g} mA: the device's least step"
+        yield ("devices", "stim", "min_step"), text, "error"
+    if protocol.envelope.current_max_ma > can.current_max_ma:
+        text = f"found {protocol.envelope.current_max_ma:g} mA, the device gives at most {can.current_max_ma:g} mA"
+        yield ("envelope", "current_max"), text, "error"
+    for name, channel in protocol.stimulation.items():
+        yield from _pulse(("stimulation", name), channel.phase_us, channel.rate_hz, rig)
+    for index, item in enumerate(protocol.phases):
+        phase = item.content
+        if isinstance(phase, BlockPhase | CalibrationPhase):
+            yield from _pulse(("phases", index, item.kind), phase.phase_us, phase.rate_hz, rig)
+        if isinstance(phase, CalibrationPhase):
+            yield from _steps(index, phase, rig)
+        if isinstance(phase, BlockPhase) and phase.intensity.fixed_ma is not None:
+            fixed_ma = phase.intensity.fixed_ma
+            if fixed_ma < can.current_step_ma:
+                text = f"found {fixed_ma:g} mA, allowed is at least {can.current_step_ma:g} mA: the device's least step"
+                yield ("phases", index, "block", "intensity", "fixed"), text, "error"
+
+
+RULES = (class_of_rig, inputs, outputs, device)
+
+
+def _steps(index: int, calibration: CalibrationPhase, rig: RigSummary) -> Iterator[Finding]:
+    if rig.device is None:
+        return
+    step_ma, least_ma = calibration.step_ma, rig.device.current_step_ma
+    keys: KeyPath = ("phases", index, "calibration")
+    steps = step_ma / least_ma
+    if steps < 1 - 1e-6 or abs(steps - round(steps)) > 1e-6:
+        text = f"found {step_ma:g} mA, allowed is a whole number of the device's least steps of {least_ma:g} mA"
+        yield (*keys, "step"), text, "error"
+    if calibration.stop_at_ma > rig.device.current_max_ma:
+        text = f"found {calibration.stop_at_ma:g} mA, the device gives at most {rig.device.current_max_ma:g} mA"
+        yield (*keys, "stop_at"), text, "error"
+
+
+def _pulse(keys: KeyPath, width_us: float | None, rate_hz: float | None, rig: RigSummary) -> Iterator[Finding]:
+    can = rig.device
+    if can is None:
+        return
+    if width_us is not None and not can.phase_min_us <= width_us <= can.phase_max_us:
+        text = f"found {width_us:g} us, the device gives {can.phase_min_us:g} to {can.phase_max_us:g} us"
+        yield (*keys, "phase"), text, "error"
+    if rate_hz is not None and not can.rate_min_hz <= rate_hz <= can.rate_max_hz:
+        text = f"found {rate_hz:g} Hz, the device gives {can.rate_min_hz:g} to {can.rate_max_hz:g} Hz"
+        yield (*keys, "rate"), text, "error"

@@ -1,0 +1,168 @@
+"""The block phase: trials one after the other, each with its row."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from myoloop.experiments.protocols.plan import BlockPlan, Plan, personal_envelope
+from myoloop.experiments.sessions import trial_machine, watch
+from myoloop.experiments.sessions.course import Course
+from myoloop.experiments.sessions.outbox import Outbox
+from myoloop.experiments.sessions.place import InBlock, Place
+from myoloop.experiments.sessions.thresholds import NotMeasured, Thresholds, intensity_ma
+from myoloop.experiments.sessions.trial_machine import TrialState
+from myoloop.experiments.sessions.trials import trial_of_block
+from myoloop.experiments.sessions.watch import Ending
+from myoloop.platform.messages import StimReport, Target
+from myoloop.stimulators.gate.limits import round_down
+
+
+def enter(course: Course, plan: Plan, place: Place, out: Outbox) -> None:
+    """Resolve the targets; the first trial begins once the stimulator is armed."""
+    phase = place.phase(plan)
+    if phase is None or phase.block is None:
+        return
+    try:
+        targets = resolved(plan, phase.block, place.thresholds)
+    except NotMeasured as error:
+        course.end(Ending("aborted", f"{phase.name}: {error}"), out)
+        return
+    place.block = InBlock(targets=targets)
+
+
+def armed(place: Place) -> None:
+    """The block's time begins with its first arming."""
+    if place.block is not None and place.block.repeat == 1 and place.block.trial == 0:
+        place.since_ns = place.now_ns
+
+
+def go_on(course: Course, plan: Plan, place: Place, out: Outbox) -> None:
+    """Let time pass."""
+    phase, here = place.phase(plan), place.block
+    if phase is None or phase.block is None or here is None or not place.arm_id:
+        return
+    block = phase.block
+    if here.state.name == "idle":
+        _between_trials(course, block, place, out)
+        return
+    late = block.at_most_s is not None and place.now_ns - place.since_ns >= round(block.at_most_s * 1e9)
+    if late and here.state.name in ("cue", "await_effort"):
+        state, step = trial_machine.end(here.state, place.now_ns)
+    else:
+        state, step = trial_machine.advance(block.timing, here.state, place.now_ns, place.effort)
+    place.block = replace(here, state=state)
+    if step is None:
+        return
+    if step.before == "await_effort" and step.cause != "end":
+        place.tally, ending = watch.tried(place.tally, plan.stop, step.cause == "effort")
+        if ending is not None:
+            course.end(ending, out)
+            return
+    if step.after == "idle":
+        out.trial(trial_of_block(phase, place.block, place.now_ns, place.gate.charge_mc))
+
+
+def ramp_down(place: Place) -> None:
+    """While the stimulator pauses, the trial ends the planned way."""
+    if place.block is not None and place.block.state.name in ("cue", "await_effort", "ramp_up", "hold"):
+        state, _ = trial_machine.end(place.block.state, place.now_ns)
+        place.block = replace(place.block, state=state)
+
+
+def cut(plan: Plan, place: Place, why: str, out: Outbox) -> None:
+    """The trial under way is over; the next one will be another."""
+    phase, here = place.phase(plan), place.block
+    if phase is None or here is None or here.state.name == "idle":
+        return
+    out.trial(trial_of_block(phase, here, place.now_ns, place.gate.charge_mc, why))
+    place.block = replace(here, state=TrialState(since_ns=place.now_ns))
+
+
+def with_peak(block: InBlock, report: StimReport) -> InBlock:
+    """The block with what the gate has just allowed, while a trial is under way."""
+    if block.state.name == "idle":
+        return block
+    higher = {
+        setting.channel: setting.current_ma
+        for setting in report.allowed
+        if setting.current_ma > block.peak_ma.get(setting.channel, 0.0)
+    }
+    return replace(block, peak_ma={**block.peak_ma, **higher}) if higher else block
+
+
+def resolved(plan: Plan, block: BlockPlan, thresholds: dict[str, Thresholds]) -> tuple[Target, ...]:
+    """Targets of a block for this person, below what they called enough.
+
+    Raises
+    ------
+    NotMeasured
+        If the intensity refers to a threshold that was not met.
+    """
+    envelope = personal_envelope(plan, thresholds)
+    wanted = block.intensity
+    targets = []
+    for pulse in block.pulses:
+        limits = envelope.channel(pulse.channel)
+        found = thresholds.get(pulse.channel)
+        if wanted.fixed_ma is not None:
+            current_ma = wanted.fixed_ma
+        elif found is None:
+            raise NotMeasured(f"{pulse.channel}: no threshold was measured")
+        else:
+            try:
+                current_ma = intensity_ma(found, ref=wanted.ref, x=wanted.x, share=wanted.share, to=wanted.to)
+            except NotMeasured as error:
+                raise NotMeasured(f"{pulse.channel}: {error}") from None
+        if limits is None:
+            raise NotMeasured(f"{pulse.channel}: not in the envelope")
+        current_ma = round_down(min(current_ma, limits.current_max_ma), plan.device_step_ma)
+        targets.append(
+            Target(
+                channel=pulse.channel,
+                current_ma=current_ma,
+                phase_us=pulse.phase_us,
+                rate_hz=pulse.rate_hz,
+                ramp_up_s=block.timing.ramp_up_s,
+                ramp_down_s=block.timing.ramp_down_s,
+            )
+        )
+    return tuple(targets)
+
+
+def unresolved(plan: Plan, place: Place) -> str:
+    """Why a block before the next calibration cannot be given to this person; empty if all can."""
+    for phase in plan.phases[place.index + 1 :]:
+        if phase.calibration is not None:
+            return ""
+        if phase.block is not None:
+            try:
+                resolved(plan, phase.block, place.thresholds)
+            except NotMeasured as error:
+                return f"{phase.name}: {error}"
+    return ""
+
+
+def _between_trials(course: Course, block: BlockPlan, place: Place, out: Outbox) -> None:
+    here = place.block
+    if here is None or place.holding:
+        return
+    late = block.at_most_s is not None and place.now_ns - place.since_ns >= round(block.at_most_s * 1e9)
+    if here.between_ns is not None:
+        if place.now_ns - here.between_ns < round(block.between_s * 1e9) and not late:
+            return
+        here = replace(here, repeat=here.repeat + 1, trial=0, between_ns=None)
+    if late or here.trial >= block.trials:
+        if late or here.repeat >= block.repeat:
+            course.enter(place.index + 1, out)
+        else:
+            place.block = replace(here, between_ns=place.now_ns)
+        return
+    state, _ = trial_machine.begin(TrialState(), place.now_ns)
+    place.block = replace(
+        here,
+        trial=here.trial + 1,
+        state=state,
+        peak_ma={},
+        dose_mc=place.gate.charge_mc,
+        fatigue=dict(place.fatigue),
+    )
