@@ -294,7 +294,7 @@ class SimulatedDriver:
             raise DriverError("a SET frame with a wrong CRC")
         if len(data) != 17 + 15 * data[14]:
             raise DriverError(f"a SET frame of {len(data)} bytes for {data[14]} outputs")
-        decoded = []
+        decoded: list[DecodedOutput] = []
         for at in range(15, len(data) - 2, 15):
             code, back = signed(at + 1), signed(at + 7)
             width, back_width = number(at + 3, 4), number(at + 9, 4)
@@ -311,7 +311,7 @@ class SimulatedDriver:
             )
         return tuple(output for output in decoded if output.current_ma > 0)
 
-    def write(self, data: bytes, now_ns: int) -> None:
+    def write(self, data: bytes, now_ns: int) -> int:
         """Send the bytes of the newest :meth:`encode`."""
         if self._transport is None or not self._connected:
             raise DriverError("stimulator: not open")
@@ -325,6 +325,7 @@ class SimulatedDriver:
         except OSError as error:
             self._lose(error)
             raise DriverError(f"stimulator: {error}") from None
+        return sequence
 
     def stop(self, now_ns: int) -> None:
         """Write STOP three times, behind whatever is in flight."""

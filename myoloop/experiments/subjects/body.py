@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
+
+import numpy.typing as npt
 
 from myoloop.acquisition.source import Block
 from myoloop.experiments.subjects.subject import VirtualSubject
@@ -81,7 +84,8 @@ class VirtualBody:
             begin_ns, self.now_ns = self.now_ns, self.now_ns + BLOCK_NS
             pulses = self.device.pulses_until(self.now_ns)
             lived = self.subject.step(begin_ns, self.now_ns, pulses)
-            for stream, array in enumerate((lived.emg, lived.imu)):
+            arrays: tuple[npt.NDArray[Any], npt.NDArray[Any]] = (lived.emg, lived.imu)
+            for stream, array in enumerate(arrays):
                 if len(array):
                     topic = self._descriptors[stream].topic
                     self._blocks.append(Block(topic, self._made[stream], self.now_ns, array))

@@ -167,9 +167,9 @@ class Electrodes:
         """
         self._reserve(rows)
         step_s = 1.0 / self._rate_hz
-        first = max(0, math.ceil(-since_ns * 1e-9 * self._rate_hz - 1.0 - 1e-9))
+        first = max(0, math.floor(-since_ns * 1e-9 * self._rate_hz + 1e-9))
         last = min(len(self._evoked_v), first + self._tail - 1)
-        since_s = since_ns * 1e-9 + step_s * np.arange(first + 1, last + 1)
+        since_s: Array = since_ns * 1e-9 + step_s * np.arange(first + 1, last + 1)
         gone = since_s > EVOKED_S
         p = self._p[muscle]
         stray_v = artifact(since_s, phase_us * 1e-6) * (p.artifact_mv_per_ma * 1e-3 * current_ma)

@@ -53,7 +53,7 @@ def recruitment(charge_uc: float, median_uc: float, spread: float) -> float:
     """Share of the motor axons that a pulse excites: log-normal distribution of their thresholds, 0 to 1."""
     if charge_uc <= 0.0:
         return 0.0
-    return 0.5 * math.erfc(-math.log(charge_uc / median_uc) / (spread * math.sqrt(2.0)))
+    return 0.5 * math.erfc((math.log(median_uc) - math.log(charge_uc)) / (spread * math.sqrt(2.0)))
 
 
 def force_capacity_n(a_n_s: float, tau1_s: float, km: float) -> float:

@@ -83,12 +83,12 @@ class SubjectParameters:
         How much the person's muscles differ: standard deviation of the logarithm.
     """
 
-    recruitment_median_uc: float = _within(5.5, 1.0, 50.0)
+    recruitment_median_uc: float = _within(5.0, 1.0, 50.0)
     recruitment_spread: float = _within(0.35, 0.05, 1.5)
     chronaxie_us: float = _within(300.0, 50.0, 1000.0)
-    sensory_uc: float = _within(1.4, 0.1, 50.0)
-    motor_uc: float = _within(3.0, 0.2, 50.0)
-    tolerance_uc: float = _within(9.0, 0.3, 100.0)
+    sensory_uc: float = _within(1.3, 0.1, 50.0)
+    motor_uc: float = _within(2.8, 0.2, 50.0)
+    tolerance_uc: float = _within(7.8, 0.3, 100.0)
     fatigue_rate: float = _within(0.5, 0.0, 3.0)
     recovery_s: float = _within(127.0, 10.0, 1000.0)
     voluntary_fatigue: float = _within(0.35, 0.0, 1.0)
@@ -127,7 +127,7 @@ class SubjectParameters:
     accel_noise_m_s2: float = _within(0.03, 0.0, 1.0)
     gyro_noise_rad_s: float = _within(0.005, 0.0, 0.5)
     gyro_bias_rad_s: float = _within(0.01, 0.0, 0.2)
-    muscle_spread: float = _within(0.06, 0.0, 0.5)
+    muscle_spread: float = _within(0.05, 0.0, 0.5)
 
     def __post_init__(self) -> None:
         for parameter in fields(self):
@@ -157,7 +157,7 @@ def draw(seed: int) -> SubjectParameters:
     def between(low: float, high: float) -> float:
         return round(float(rng.uniform(low, high)), 5)
 
-    median_uc = around(5.5, 0.10)
+    median_uc = around(5.0, 0.08)
     spread = between(0.28, 0.42)
     motor_uc = round(median_uc * math.exp(-1.645 * spread) * between(0.95, 1.1), 5)
     return SubjectParameters(
@@ -166,7 +166,7 @@ def draw(seed: int) -> SubjectParameters:
         chronaxie_us=between(250.0, 400.0),
         sensory_uc=round(motor_uc * between(0.4, 0.6), 5),
         motor_uc=motor_uc,
-        tolerance_uc=round(median_uc * between(1.5, 1.9), 5),
+        tolerance_uc=round(median_uc * between(1.4, 1.65), 5),
         fatigue_rate=between(0.4, 0.65),
         recovery_s=between(110.0, 150.0),
         voluntary_fatigue=between(0.25, 0.45),

@@ -108,6 +108,7 @@ class BodyServer:
 
     def _send_blocks(self) -> None:
         descriptors = self.body.descriptors
+        self._source.send(b"")
         for block in self.body.take_blocks():
             if not self._source.attached:
                 continue
@@ -174,7 +175,7 @@ class _Seat:
         return b"".join(parts)
 
     def send(self, data: bytes) -> None:
-        """Send as much as is taken now, the rest at the next call."""
+        """Send as much as is taken now, the rest at the next call (which may add nothing)."""
         if self._link is not None:
             self._unsent += data
         while self._link is not None and self._unsent:

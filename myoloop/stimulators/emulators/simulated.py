@@ -147,6 +147,7 @@ class SimulatedDevice:
         self.settings = settings or DeviceSettings()
         self.faults = Faults()
         self.bad_frames = 0
+        self._delivered: deque[Pulse] = deque()
         self._code_max = int(self.settings.current_max_ma * self.settings.codes_per_ma + 1e-9)
         self._restart(start_ns)
 
@@ -181,9 +182,7 @@ class SimulatedDevice:
     def restart(self, now_ns: int) -> None:
         """Lose power for a moment: outputs at zero, own clock and pulse count from the beginning."""
         self._advance(now_ns)
-        kept = self._delivered
         self._restart(now_ns)
-        self._delivered = kept
 
     @property
     def active(self) -> tuple[int, ...]:
@@ -196,7 +195,6 @@ class SimulatedDevice:
         self._lease_end_ns = now_ns
         self._received = bytearray()
         self._answers: deque[tuple[int, bytes]] = deque()
-        self._delivered: deque[Pulse] = deque()
         self._log: deque[tuple[int, int, int, int]] = deque(maxlen=1024)
         self._made = 0
         self._open = 0
