@@ -199,6 +199,8 @@ class SimulatedDriver:
         The byte stream; None connects to ``settings.address`` at :meth:`open`.
     """
 
+    Settings = SimulatedDriverSettings
+
     def __init__(self, settings: SimulatedDriverSettings, transport: Transport | None = None) -> None:
         self._settings = settings
         self._transport = transport
