@@ -10,13 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
-
 from myoloop.platform.messages import Answer, Command, Phase, StimReport
-from myoloop.platform.steps import Outgoing, StepInput
 
 #: Rig classes that a script may operate; the gate refuses it on others too.
 SCRIPTED_RIGS = frozenset({"SIM", "BENCH"})
+#: The name by which the gate knows a script.
+SCRIPT = "script"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +24,6 @@ class OperatorSettings:
 
     Attributes
     ----------
-    session
-        Name of the session attempt, which an arming names.
-    rig_class
-        ``SIM`` or ``BENCH``.
     stimulator, director
         Names of the nodes it commands.
     reaction_s, step_s
@@ -36,11 +31,9 @@ class OperatorSettings:
     retry_s, tries
         A refused act is tried again after so long, so many times in all.
     paused_s
-        A pause that nobody has told it about ends the session after so long.
+        A pause ends the session after so long: a script has no reason to resume.
     """
 
-    session: str
-    rig_class: str
     stimulator: str = "stimulator"
     director: str = "director"
     reaction_s: float = 0.2
@@ -50,47 +43,19 @@ class OperatorSettings:
     paused_s: float = 5.0
 
 
-class Desk(msgspec.Struct):
-    """Everything the operator remembers.
-
-    Attributes
-    ----------
-    phase, report
-        What is on the screen.
-    wait, since_ns
-        What the session waits for (with its phase and step), and since when that is seen.
-    asked
-        The command that is on its way: id, kind.
-    next_ns
-        Not before this does it act.
-    refused
-        How often the present act was refused.
-    done
-        The present wait has been served.
-    """
-
-    phase: Phase | None = None
-    report: StimReport | None = None
-    wait: tuple[str, int, int, int, str] | None = None
-    since_ns: int = 0
-    asked: tuple[str, str] | None = None
-    next_ns: int = 0
-    commands: int = 0
-    refused: int = 0
-    done: bool = False
-    step_ma: float = 0.0
-    why: str = ""
+#: What the session waits for: the act, phase, repetition, step, channel.
+Wait = tuple[str, int, int, int, str]
 
 
 class ScriptedOperator:
-    """Serves whatever the session waits for; a pure object, stepped.
+    """Serves whatever the session waits for.
 
     Parameters
     ----------
+    rig_class
+        ``SIM`` or ``BENCH``.
     settings
         How it acts.
-    state
-        What :meth:`state` once gave.
 
     Raises
     ------
@@ -98,113 +63,100 @@ class ScriptedOperator:
         If the rig is of a class that a script may not operate.
     """
 
-    name = "operator"
-    subscriptions = ("answer", "phase", "report")
-
-    def __init__(self, settings: OperatorSettings, state: Mapping[str, Any] | None = None) -> None:
-        if settings.rig_class not in SCRIPTED_RIGS:
+    def __init__(self, rig_class: str, settings: OperatorSettings | None = None) -> None:
+        if rig_class not in SCRIPTED_RIGS:
             allowed = ", ".join(sorted(SCRIPTED_RIGS))
-            raise ValueError(f"a script operates {allowed} rigs only, this one is {settings.rig_class}")
-        self._settings = settings
-        self._desk = Desk() if state is None else msgspec.convert(dict(state), Desk)
-        self._out: list[Outgoing] = []
+            raise ValueError(f"a script operates {allowed} rigs only, this one is {rig_class}")
+        self._settings = settings or OperatorSettings()
+        self._wait: Wait | None = None
+        self._since_ns = 0
+        self._next_ns = 0
+        self._now_ns = 0
+        self._asked: tuple[str, str] | None = None
+        self._answer: tuple[str, Answer] | None = None
+        self._refused = 0
+        self._done = False
+        self._step_ma = 0.0
+        self._commands = 0
 
-    @property
-    def settings(self) -> OperatorSettings:
-        """What it was made with."""
-        return self._settings
-
-    def state(self) -> dict[str, Any]:
-        """What a restored operator needs to go on bit for bit: JSON-ready."""
-        kept: dict[str, Any] = msgspec.to_builtins(self._desk)
-        return kept
-
-    def step(self, given: StepInput) -> list[Outgoing]:
+    def step(self, phase: Phase | None, report: StimReport | None, now_ns: int) -> list[Command]:
         """Look at the screen, and act if it is time."""
-        desk = self._desk
-        self._out = []
-        for received in given.received:
-            message = received.message
-            if isinstance(message, Phase):
-                desk.phase = message
-            elif isinstance(message, StimReport):
-                desk.report = message
-            elif isinstance(message, Answer):
-                self._answered(message, given.now_ns)
-        if desk.phase is not None:
-            self._look(desk.phase, given.now_ns)
-        return self._out
-
-    def _look(self, phase: Phase, now_ns: int) -> None:
-        desk = self._desk
+        if phase is None or phase.state == "ended":
+            return []
+        self._now_ns = now_ns
+        answered, self._answer = self._answer, None
         wanted = "resume" if phase.state == "paused" else phase.waiting_for
         wait = (wanted, phase.index, phase.block, phase.trial, _channel(phase)) if wanted else None
-        if wait != desk.wait:
-            desk.wait, desk.since_ns = wait, now_ns
-            desk.asked, desk.refused, desk.done = None, 0, False
+        if wait != self._wait:
+            self._wait, self._since_ns = wait, now_ns
+            self._asked, self._refused, self._done = None, 0, False
             reaction_s = self._settings.step_s if wanted == "step" else self._settings.reaction_s
-            desk.next_ns = now_ns + round(reaction_s * 1e9)
-        if wait is None or desk.done or desk.asked is not None or now_ns < desk.next_ns or phase.state == "ended":
-            return
-        self._act(wanted, phase, now_ns)
+            self._next_ns = now_ns + round(reaction_s * 1e9)
+        elif answered is not None:
+            return self._follow_up(*answered)
+        if wait is None or self._done or self._asked is not None or now_ns < self._next_ns:
+            return []
+        return self._act(wanted, phase, report)
 
-    def _act(self, wanted: str, phase: Phase, now_ns: int) -> None:
-        desk, settings = self._desk, self._settings
-        sha256 = desk.report.envelope_sha256 if desk.report is not None else ""
+    def answered(self, answer: Answer) -> None:
+        """One of its commands has been answered; what follows from it comes with the next step."""
+        if self._asked is not None and answer.id == self._asked[0]:
+            self._answer = (self._asked[1], answer)
+            self._asked = None
+
+    def _act(self, wanted: str, phase: Phase, report: StimReport | None) -> list[Command]:
+        settings = self._settings
+        # The report on the screen may still be of before an envelope was set: then this is refused and tried again.
+        sha256 = report.envelope_sha256 if report is not None else ""
         if wanted == "confirm":
-            # The report on the screen may still be of before the envelope was set: then this is refused and retried.
-            self._command(settings.stimulator, "confirm", now_ns, {"envelope_sha256": sha256})
-        elif wanted in ("arm", "arm_calibration"):
+            return self._command(settings.stimulator, "confirm", {"envelope_sha256": sha256})
+        if wanted in ("arm", "arm_calibration"):
             calibrating = {"channel": _channel(phase)} if wanted == "arm_calibration" else {}
             mode = "calibration" if calibrating else "normal"
-            arguments = {"mode": mode, "session": settings.session, "envelope_sha256": sha256, **calibrating}
-            self._command(settings.stimulator, "arm", now_ns, arguments)
-        elif wanted == "step":
-            desk.step_ma = phase.targets[0].current_ma
-            arguments = {"channel": _channel(phase), "current_ma": desk.step_ma}
-            self._command(settings.stimulator, "step", now_ns, arguments)
-        elif wanted == "approve_envelope":
-            self._command(settings.director, "approve", now_ns, {}, why="scripted approval")
-        elif wanted == "resume" and now_ns - desk.since_ns >= settings.paused_s * 1e9:
-            self._end(phase.reason or "paused, and a script does not resume", now_ns)
+            arguments = {"mode": mode, "session": phase.session, "envelope_sha256": sha256, **calibrating}
+            return self._command(settings.stimulator, "arm", arguments)
+        if wanted == "step":
+            self._step_ma = phase.targets[0].current_ma
+            arguments = {"channel": _channel(phase), "current_ma": self._step_ma}
+            return self._command(settings.stimulator, "step", arguments)
+        if wanted == "approve_envelope":
+            return self._command(settings.director, "approve", {}, why="scripted approval")
+        if wanted == "resume" and self._now_ns - self._since_ns >= round(settings.paused_s * 1e9):
+            self._done = True
+            return self._command(settings.director, "end", {}, why="paused, and a script does not resume")
+        return []
 
-    def _answered(self, answer: Answer, now_ns: int) -> None:
-        desk, settings = self._desk, self._settings
-        if desk.asked is None or answer.id != desk.asked[0]:
-            return
-        kind = desk.asked[1]
-        desk.asked = None
+    def _follow_up(self, kind: str, answer: Answer) -> list[Command]:
+        settings = self._settings
         if not answer.ok:
-            desk.refused += 1
-            desk.next_ns = now_ns + round(settings.retry_s * 1e9)
-            if desk.refused >= settings.tries:
-                self._end(f"{kind} refused {desk.refused} times: {answer.reason}", now_ns)
-        elif kind == "arm":
-            self._command(settings.director, "armed", now_ns, {"arm_id": str(answer.values.get("arm_id", ""))})
-        elif kind == "step":
-            self._command(settings.director, "stepped", now_ns, {"current_ma": desk.step_ma})
-        else:
-            desk.done = True
+            self._refused += 1
+            self._next_ns = self._now_ns + round(settings.retry_s * 1e9)
+            if self._refused < settings.tries:
+                return []
+            self._done = True
+            why = f"{kind} refused {self._refused} times: {answer.reason}"
+            return self._command(settings.director, "end", {}, why=why)
+        if kind == "arm":
+            return self._command(settings.director, "armed", {"arm_id": str(answer.values.get("arm_id", ""))})
+        if kind == "step":
+            return self._command(settings.director, "stepped", {"current_ma": self._step_ma})
+        self._done = True
+        return []
 
-    def _end(self, why: str, now_ns: int) -> None:
-        self._command(self._settings.director, "end", now_ns, {}, why=why)
-
-    def _command(self, target: str, kind: str, now_ns: int, arguments: Mapping[str, Any], *, why: str = "") -> None:
-        desk = self._desk
-        desk.commands += 1
-        identity = f"operator-{desk.commands}"
-        desk.asked = (identity, kind)
+    def _command(self, target: str, kind: str, arguments: Mapping[str, Any], *, why: str = "") -> list[Command]:
+        self._commands += 1
+        identity = f"operator-{self._commands}"
+        self._asked = (identity, kind)
         command = Command(
-            t_ns=now_ns,
+            t_ns=self._now_ns,
             id=identity,
             kind=kind,
             target=target,
-            # The name by which the gate knows a script.
-            who="script",
+            who=SCRIPT,
             why=why,
             arguments=dict(arguments),
         )
-        self._out.append(Outgoing("command", command))
+        return [command]
 
 
 def _channel(phase: Phase) -> str:
