@@ -169,7 +169,7 @@ class Electrodes:
         step_s = 1.0 / self._rate_hz
         first = max(0, math.floor(-since_ns * 1e-9 * self._rate_hz + 1e-9))
         last = min(len(self._evoked_v), first + self._tail - 1)
-        since_s: Array = since_ns * 1e-9 + step_s * np.arange(first + 1, last + 1)
+        since_s: Array = since_ns * 1e-9 + step_s * np.arange(first + 1, last + 1, dtype=np.float64)
         gone = since_s > EVOKED_S
         p = self._p[muscle]
         stray_v = artifact(since_s, phase_us * 1e-6) * (p.artifact_mv_per_ma * 1e-3 * current_ma)

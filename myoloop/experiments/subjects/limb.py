@@ -76,4 +76,4 @@ class Limb:
         ]
         read = np.array(exact) + self._rng.standard_normal((len(states), 6)) * self._sigma
         read[:, 3:] += self._bias_rad_s
-        return read.astype(np.float32)
+        return np.asarray(read, dtype=np.float32)

@@ -332,9 +332,10 @@ def _check(muscles: Sequence[MuscleSite], emg_rate_hz: float, imu_rate_hz: float
         raise ValueError("a virtual subject needs at least one muscle")
     for what, names in (
         ("muscle", [site.name for site in muscles]),
-        ("EMG channel", [name for site in muscles for name in (*site.emg_channels,)] + ["sync"]),
-        ("output", [output for site in muscles for output, _ in site.outputs]),
-    ):
+        ("EMG channel", [*(name for site in muscles for name in site.emg_channels), "sync"]),
+        ("output", [str(output) for site in muscles for output, _ in site.outputs]),
+    )
+    for what, names in once:
         for name in names:
             if names.count(name) > 1:
                 raise ValueError(f"{what} {name} comes twice")
