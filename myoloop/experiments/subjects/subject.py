@@ -330,7 +330,7 @@ def _differing(person: SubjectParameters, rng: np.random.Generator) -> SubjectPa
 def _check(muscles: Sequence[MuscleSite], emg_rate_hz: float, imu_rate_hz: float) -> None:
     if not muscles:
         raise ValueError("a virtual subject needs at least one muscle")
-    for what, names in (
+    once: tuple[tuple[str, list[str]], ...] = (
         ("muscle", [site.name for site in muscles]),
         ("EMG channel", [*(name for site in muscles for name in site.emg_channels), "sync"]),
         ("output", [str(output) for site in muscles for output, _ in site.outputs]),
