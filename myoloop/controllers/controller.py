@@ -1,0 +1,364 @@
+"""The composition: step(samples) -> (estimates, request).
+
+Every step emits one estimate and one request, also where nothing came and also where the request is for zero. The
+order is fixed: what has arrived, what can be known, what the policy asks for, what the reflexes leave of it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from myoloop.controllers.estimators.estimator import ImuInput, Setup, Situation
+from myoloop.controllers.muscles import MuscleGroup
+from myoloop.controllers.policies.policy import PHASE_STALE_NS, Decision, PolicyInput, make_policy, why_zero
+from myoloop.controllers.reflex import Reflex, Wish
+from myoloop.controllers.settings import ControllerSettings, EmgSource
+from myoloop.controllers.signals.conditioning import Conditioner
+from myoloop.controllers.signals.snapshot import StateError
+from myoloop.platform.messages import (
+    ChannelSetting,
+    Estimate,
+    MuscleEstimate,
+    Phase,
+    Pulses,
+    SampleDescriptor,
+    Samples,
+    StimReport,
+    StimRequest,
+)
+from myoloop.platform.steps import Outgoing, Received, StepInput
+
+__all__ = ["Controller", "ControllerSettings"]
+
+STATE_VERSION = 1
+_EFFORT_STATES = frozenset({"cue", "await_effort", "ramp_up", "hold", "ramp_down"})
+
+
+class Controller:
+    """From samples to a request.
+
+    Parameters
+    ----------
+    settings
+        Everything it is made from.
+    state
+        A saved :meth:`state` to go on from.
+
+    Raises
+    ------
+    ValueError
+        If the settings do not fit together, a named part does not exist (:class:`PluginError`), or the state is
+        not of such a controller (:class:`StateError`).
+    """
+
+    def __init__(self, settings: ControllerSettings, state: Mapping[str, Any] | None = None) -> None:
+        self._settings = settings
+        self._imu = settings.imu
+        self._groups = {source.descriptor.topic: _group(settings, source) for source in settings.emg}
+        self._epochs: dict[str, int] = {}
+        self._widths = {source.descriptor.topic: len(source.descriptor.channels) for source in settings.emg}
+        self._order = {item.muscle: place for place, item in enumerate(settings.muscles)}
+        self._outputs = {output.channel: output for output in settings.stim}
+        self._policy = make_policy(settings.policy, tuple(self._outputs))
+        self._reflex = Reflex(settings.reflex, {output.channel: output.muscle for output in settings.stim})
+        artifact = settings.conditioning.artifact
+        self._quiet_after_ns = round(artifact.quiet_after_ms * 1e6)
+        self._silent_ns = round(settings.reflex.signal.silent_ms * 1e6)
+        self._waiting_ns = round(artifact.wait_ms * 1e6)
+        if settings.imu is not None:
+            self._imu_scale = np.array(settings.imu.descriptor.scale)
+            self._imu_offset = np.array(settings.imu.descriptor.offset)
+        self._phase: Phase | None = None
+        self._report: StimReport | None = None
+        self._arm_id = ""
+        self._stimulating_until_ns = 0
+        self._policy_fresh = True
+        topics = [*self._groups, "phase", "report", "pulse"]
+        if settings.imu is not None:
+            topics.append(settings.imu.descriptor.topic)
+        self._subscriptions = tuple(topics)
+        if state is not None:
+            self.restore(state)
+
+    @property
+    def name(self) -> str:
+        """``controller``."""
+        return "controller"
+
+    @property
+    def subscriptions(self) -> tuple[str, ...]:
+        """EMG and IMU of the settings, ``phase``, ``report``, ``pulse``."""
+        return self._subscriptions
+
+    @property
+    def settings(self) -> ControllerSettings:
+        """What it was made from."""
+        return self._settings
+
+    def step(self, given: StepInput) -> list[Outgoing]:
+        """Take one step: one ``estimate`` and one ``request``, in this order."""
+        now_ns = given.now_ns
+        imu: list[tuple[int, npt.NDArray[np.float64]]] = []
+        blocks = self._sort(given, imu)
+        situation = self._situation(now_ns, imu)
+        for received in blocks:
+            self._take(received, situation)
+        stimulating = now_ns < self._stimulating_until_ns
+        wait_ns = self._waiting_ns if stimulating else 0
+        muscles: list[MuscleEstimate] = []
+        for group in self._groups.values():
+            group.advance(now_ns, stimulating, situation)
+            muscles += group.estimates(now_ns, self._silent_ns + wait_ns)
+        if len(self._groups) > 1:
+            muscles.sort(key=lambda item: self._order[item.muscle])
+        estimates = {item.muscle: item for item in muscles}
+        current_ma, reason, trigger, reflex = self._decide(given, estimates, wait_ns)
+        return [
+            Outgoing(
+                "estimate",
+                Estimate(step=given.number, t_ns=now_ns, muscles=tuple(muscles), trigger=trigger, reflex=reflex),
+            ),
+            Outgoing("request", self._request(given, current_ma, reason)),
+        ]
+
+    def state(self) -> dict[str, Any]:
+        """What a restored controller needs to go on bit for bit: JSON-ready."""
+        return {
+            "version": STATE_VERSION,
+            "groups": {topic: group.state() for topic, group in self._groups.items()},
+            "policy": self._policy.state(),
+            "reflex": self._reflex.state(),
+            "phase": msgspec.to_builtins(self._phase),
+            "report": msgspec.to_builtins(self._report),
+            "arm_id": self._arm_id,
+            "stimulating_until_ns": self._stimulating_until_ns,
+            "policy_fresh": self._policy_fresh,
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take over a saved state.
+
+        Raises
+        ------
+        StateError
+            If it is not the state of such a controller.
+        """
+        if state.get("version") != STATE_VERSION:
+            raise StateError(f"state of version {state.get('version')}, this controller reads {STATE_VERSION}")
+        try:
+            if set(state["groups"]) != set(self._groups):
+                raise StateError(f"state for {sorted(state['groups'])}, this controller hears {sorted(self._groups)}")
+            for topic, group in self._groups.items():
+                group.restore(state["groups"][topic])
+            self._policy.restore(state["policy"])
+            self._reflex.restore(state["reflex"])
+            self._phase = msgspec.convert(state["phase"], Phase | None)
+            self._report = msgspec.convert(state["report"], StimReport | None)
+            self._arm_id = state["arm_id"]
+            self._stimulating_until_ns = state["stimulating_until_ns"]
+            self._policy_fresh = state["policy_fresh"]
+        except (KeyError, TypeError, msgspec.ValidationError) as error:
+            raise StateError(f"not the state of such a controller: {error}") from None
+
+    def _sort(self, given: StepInput, imu: list[tuple[int, npt.NDArray[np.float64]]]) -> list[Received]:
+        """Take in all but the EMG, which needs to know it; hand back the EMG."""
+        blocks = []
+        for received in given.received:
+            message = received.message
+            if isinstance(message, Samples):
+                if received.topic in self._groups:
+                    blocks.append(received)
+                elif received.array is not None and self._imu is not None:
+                    rows = _physical(message, received.array, self._imu.descriptor, self._imu_scale, self._imu_offset)
+                    if len(rows):
+                        imu.append((message.t_ns, rows))
+            elif isinstance(message, Phase):
+                self._phase = message
+            elif isinstance(message, StimReport):
+                self._report = message
+                if any(item.current_ma > 0 for item in (*message.acknowledged, *message.allowed)):
+                    self._may_flow(given.now_ns)
+            elif isinstance(message, Pulses):
+                if message.t_ns:
+                    self._may_flow(given.now_ns)
+                for group in self._groups.values():
+                    group.hear_pulses(message)
+        return blocks
+
+    def _may_flow(self, now_ns: int) -> None:
+        self._stimulating_until_ns = max(self._stimulating_until_ns, now_ns + self._quiet_after_ns)
+
+    def _situation(self, now_ns: int, imu: list[tuple[int, npt.NDArray[np.float64]]]) -> Situation:
+        phase = self._phase
+        if phase is not None and now_ns - phase.t_ns > PHASE_STALE_NS:
+            phase = None
+        expected = (
+            phase is not None
+            and phase.state == "running"
+            and phase.kind == "block"
+            and phase.trial_state in _EFFORT_STATES
+        )
+        baseline = phase is not None and phase.baseline
+        return Situation(now_ns, phase, expected, baseline, self._report, imu)
+
+    def _take(self, received: Received, situation: Situation) -> None:
+        array, message = received.array, received.message
+        # What is not the stream its descriptor speaks of is not used; it then counts as lost.
+        fits = array is not None and array.ndim == 2 and array.shape[1] == self._widths[received.topic]
+        if fits and isinstance(message, Samples) and array is not None:
+            self._groups[received.topic].add(message, array, received.epoch, situation)
+
+    def _decide(
+        self, given: StepInput, estimates: Mapping[str, MuscleEstimate], wait_ns: int
+    ) -> tuple[dict[str, float], str, bool, str]:
+        """Current by channel, reason of the request, trigger, and what the reflexes did."""
+        now_ns, phase = given.now_ns, self._phase
+        nothing = dict.fromkeys(self._outputs, 0.0)
+        bad = self._bad_signal(given, wait_ns)
+        why = why_zero(phase, now_ns)
+        trigger = False
+        wanted, reason = nothing, why
+        adapt = True
+        if phase is None or phase.state != "running":
+            self._reset_policy()
+        if phase is not None and not why:
+            if phase.kind == "calibration":
+                wanted, reason = self._calibrate(phase), f"calibration: {phase.trial_state}"
+                adapt = False
+            elif phase.kind == "block":
+                wanted, reason, trigger = self._ask(phase, now_ns, estimates)
+            else:
+                reason = f"{phase.kind}: no stimulation"
+        wish = Wish(now_ns, wanted, estimates, bad, -1 if phase is None else phase.index, adapt)
+        left, reflex = self._reflex.apply(wish)
+        if bad:
+            trigger = False
+        arm_id = "" if phase is None else phase.arm_id
+        if arm_id != self._arm_id:
+            self._arm_id = arm_id
+            if arm_id:
+                left, reason = nothing, "first request after arming"
+        return left, "; ".join(part for part in (reason, reflex) if part), trigger, reflex
+
+    def _reset_policy(self) -> None:
+        if not self._policy_fresh:
+            self._policy.reset()
+            self._policy_fresh = True
+
+    def _ask(
+        self, phase: Phase, now_ns: int, estimates: Mapping[str, MuscleEstimate]
+    ) -> tuple[dict[str, float], str, bool]:
+        nothing = dict.fromkeys(self._outputs, 0.0)
+        self._policy_fresh = False
+        activity = {name: item for group in self._groups.values() for name, item in group.activity().items()}
+        try:
+            decision = self._policy.decide(PolicyInput(now_ns, phase, estimates, activity, self._report))
+            wrong = _what_is_wrong(decision, self._outputs)
+        except Exception as error:  # noqa: BLE001 - a policy is anybody's code; whatever it does ends in zero
+            return nothing, f"policy failed: {type(error).__name__}: {str(error)[:120]}", False
+        if wrong:
+            return nothing, f"policy refused: {wrong}", False
+        return {**nothing, **decision.current_ma}, decision.reason, bool(decision.trigger)
+
+    def _calibrate(self, phase: Phase) -> dict[str, float]:
+        wanted = dict.fromkeys(self._outputs, 0.0)
+        if phase.trial_state == "hold":
+            for target in phase.targets:
+                if target.channel in wanted and math.isfinite(target.current_ma):
+                    wanted[target.channel] = max(0.0, target.current_ma)
+        return wanted
+
+    def _bad_signal(self, given: StepInput, wait_ns: int) -> str:
+        limit = self._settings.reflex.signal.invalid_share_max
+        for topic, group in self._groups.items():
+            if topic in given.not_alive:
+                return f"{topic} is not alive ({given.not_alive[topic]})"
+            if group.heard_ns is None:
+                return f"{topic} has not been heard"
+            age_ns = given.now_ns - group.heard_ns
+            if age_ns > self._silent_ns + wait_ns:
+                return f"{topic} is silent for {self._settings.reflex.signal.silent_ms:g} ms and more"
+            if group.invalid_share > limit:
+                return f"{topic} has more than {100 * limit:.0f} % invalid samples on a channel"
+        return ""
+
+    def _request(self, given: StepInput, current_ma: Mapping[str, float], reason: str) -> StimRequest:
+        phase = self._phase
+        targets = {target.channel: target for target in phase.targets} if phase is not None else {}
+        channels = []
+        flowing = False
+        for name, output in self._outputs.items():
+            shape = targets.get(name, output)
+            current = current_ma.get(name, 0.0)
+            flowing = flowing or current > 0
+            channels.append(
+                ChannelSetting(channel=name, current_ma=current, phase_us=shape.phase_us, rate_hz=shape.rate_hz)
+            )
+        if flowing:
+            self._may_flow(given.now_ns)
+        return StimRequest(
+            step=given.number,
+            t_ns=given.now_ns,
+            arm_id=self._arm_id,
+            lease_ms=self._settings.lease_ms,
+            channels=tuple(channels),
+            reason=reason,
+        )
+
+
+def _group(settings: ControllerSettings, source: EmgSource) -> MuscleGroup:
+    topic = source.descriptor.topic
+    heard = [item for item in settings.muscles if item.topic == topic]
+    if not heard:
+        raise ValueError(f"no muscle is heard on {topic}")
+    conditioner = Conditioner(
+        settings.conditioning, source.descriptor, tuple(item.column for item in heard), source.stimulated
+    )
+    imu = None
+    if settings.imu is not None:
+        imu = ImuInput(settings.imu.descriptor, settings.imu.accelerometer, settings.imu.gyroscope)
+    setup = Setup(
+        muscles=tuple(item.muscle for item in heard),
+        rate_hz=source.descriptor.rate_hz,
+        hop_samples=conditioner.hop_samples,
+        stimulated=source.stimulated,
+        effort_muscles=np.array([item.muscle in settings.effort_muscles for item in heard]),
+        channels=tuple(
+            tuple(output.channel for output in settings.stim if output.muscle == item.muscle) for item in heard
+        ),
+        imu=imu,
+    )
+    return MuscleGroup(conditioner, setup, settings.baseline, settings.estimators)
+
+
+def _physical(
+    message: Samples,
+    array: npt.NDArray[Any],
+    descriptor: SampleDescriptor,
+    scale: npt.NDArray[np.float64],
+    offset: npt.NDArray[np.float64],
+) -> npt.NDArray[np.float64]:
+    """Rows of a block in SI units, without those that have an invalid sample."""
+    width = len(descriptor.channels)
+    if array.ndim != 2 or array.shape[1] != width:
+        return np.zeros((0, width))
+    rows: npt.NDArray[np.float64] = array * scale + offset
+    if message.invalid:
+        packed = np.frombuffer(message.invalid, dtype=np.uint8)
+        rows = rows[~np.unpackbits(packed, count=array.size).reshape(array.shape).astype(bool).any(axis=1)]
+    return rows
+
+
+def _what_is_wrong(decision: Decision, outputs: Mapping[str, Any]) -> str:
+    for channel, current in decision.current_ma.items():
+        if channel not in outputs:
+            return f"no channel is called {channel!r}"
+        if not isinstance(current, int | float) or not math.isfinite(current) or current < 0:
+            return f"{channel} at {current!r} mA"
+    return ""

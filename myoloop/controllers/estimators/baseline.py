@@ -1,0 +1,254 @@
+"""What a muscle sounds like at rest, and when it contracts.
+
+The level at rest is the median of ln(RMS) over the last 15 s of rest, its spread 1.4826 MAD. It is learned only
+while the muscle is quiet and nobody has asked for effort, so that neither effort nor a long spasm becomes the new
+rest. Two things make it learn anew: a level far below what it holds to be rest (it began in a contraction), and
+activity that nobody asked for and that does not end (the electrode or the tone has changed).
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from myoloop.controllers.signals.snapshot import Restorable
+
+Floats = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+
+
+class BaselineSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How rest is learned and a contraction told from it.
+
+    Attributes
+    ----------
+    memory_s
+        How much rest the median is taken over.
+    first_s
+        Rest is known after this much of it.
+    every_ms
+        A value is taken this often (windows of 50 ms do not overlap).
+    active_sigmas, active_ratio
+        The muscle is active above rest + the larger of so many spreads and ln(ratio).
+    settle_ms
+        After activity nothing is learned for this long.
+    fall_sigmas, fall_ratio, fall_s
+        A level below rest by so much for so long: what was held to be rest was not.
+    watchdog_s
+        Activity that nobody asked for and that lasts so long is the new rest.
+    contraction_of_reference
+        A contraction is also above this share of the usual contraction's level, once there is one.
+    contraction_begin_ms, contraction_end_ms
+        How long it must be above, and below, to begin and to end.
+    """
+
+    memory_s: float = 15.0
+    first_s: float = 0.6
+    every_ms: float = 50.0
+    active_sigmas: float = 4.0
+    active_ratio: float = 1.6
+    settle_ms: float = 200.0
+    fall_sigmas: float = 5.0
+    fall_ratio: float = 1.8
+    fall_s: float = 0.3
+    watchdog_s: float = 20.0
+    contraction_of_reference: float = 0.2
+    contraction_begin_ms: float = 100.0
+    contraction_end_ms: float = 200.0
+
+
+class MedianMemory(Restorable):
+    """Median and spread of the newest values of each muscle, each muscle with its own count.
+
+    Parameters
+    ----------
+    size
+        How many values are kept.
+    muscles
+        Number of muscles.
+    sigma_min
+        The spread is never below this.
+    """
+
+    _kept: ClassVar[tuple[str, ...]] = ("_values", "count", "median", "sigma")
+
+    def __init__(self, size: int, muscles: int, sigma_min: float) -> None:
+        self._size = size
+        self._sigma_min = sigma_min
+        self._values: Floats = np.full((size, muscles), np.nan)
+        self.count: npt.NDArray[np.int64] = np.zeros(muscles, dtype=np.int64)
+        self.median: Floats = np.zeros(muscles)
+        self.sigma: Floats = np.full(muscles, sigma_min)
+
+    def add(self, values: Floats, where: Mask) -> None:
+        """Remember one value of each muscle in `where`."""
+        columns = np.flatnonzero(where)
+        self._values[self.count[columns] % self._size, columns] = values[columns]
+        self.count[columns] += 1
+
+    def clear(self, where: Mask) -> None:
+        """Forget everything of the muscles in `where`; median and spread stay until they are computed again."""
+        self._values[:, where] = np.nan
+        self.count[where] = 0
+
+    def compute(self) -> None:
+        """Median and spread anew, of every muscle that has a value."""
+        known = np.flatnonzero(self.count > 0)
+        if known.size == 0:
+            return
+        values = self._values[:, known]
+        kept = np.minimum(self.count[known], self._size)
+        median = _median(values, kept)
+        self.median[known] = median
+        spread = 1.4826 * _median(np.abs(values - median), kept)
+        self.sigma[known] = np.maximum(spread, self._sigma_min)
+
+
+class RestBaseline(Restorable):
+    """Rest level and contractions of the muscles on one source.
+
+    Parameters
+    ----------
+    settings
+        How it learns.
+    muscles
+        Number of muscles.
+    hop_s
+        Length of a hop.
+    """
+
+    _kept: ClassVar[tuple[str, ...]] = (
+        "slow", "fast", "known", "reference", "_hops", "_since_active", "_active", "_low", "contracting", "_above",
+        "_below", "_power", "_length", "_computed",
+    )  # fmt: skip
+
+    def __init__(self, settings: BaselineSettings, muscles: int, hop_s: float) -> None:
+        self._settings = settings
+        self._every = max(1, round(settings.every_ms * 1e-3 / hop_s))
+        tick_s = self._every * hop_s
+        size = max(8, round(settings.memory_s / tick_s))
+        self._first = max(4, round(settings.first_s / tick_s))
+        self._compute_every = max(1, round(0.5 / tick_s)) * self._every
+        self._settle = round(settings.settle_ms * 1e-3 / hop_s)
+        self._fall = max(1, round(settings.fall_s / tick_s))
+        self._watchdog = round(settings.watchdog_s / hop_s)
+        self._begin = max(1, round(settings.contraction_begin_ms * 1e-3 / hop_s))
+        self._end = max(1, round(settings.contraction_end_ms * 1e-3 / hop_s))
+        self._log_active = float(np.log(settings.active_ratio))
+        self._log_fall = float(np.log(settings.fall_ratio))
+        self._log_share = float(np.log(settings.contraction_of_reference))
+        # Windows of 50 and of 10 ms of surface EMG cannot scatter less than this.
+        self.slow = MedianMemory(size, muscles, 0.08)
+        self.fast = MedianMemory(size, muscles, 0.20)
+        self.known: Mask = np.zeros(muscles, dtype=np.bool_)
+        #: ln level of the usual contraction; minus infinity before the first.
+        self.reference: Floats = np.full(muscles, -np.inf)
+        self._hops = 0
+        self._computed = 0
+        zeros = np.zeros(muscles, dtype=np.int64)
+        self._since_active = np.full(muscles, self._settle, dtype=np.int64)
+        self._active = zeros.copy()
+        self._low = zeros.copy()
+        self.contracting: Mask = np.zeros(muscles, dtype=np.bool_)
+        self._above = zeros.copy()
+        self._below = zeros.copy()
+        self._power: Floats = np.zeros(muscles)
+        self._length = zeros.copy()
+        self.began: Mask = np.zeros(muscles, dtype=np.bool_)
+        self.ended: Mask = np.zeros(muscles, dtype=np.bool_)
+
+    def hear(
+        self, level: Floats, level_hop: Floats, usable: Mask, usable_hop: Mask, asked: Mask, inflate: Floats
+    ) -> None:
+        """Take in the levels of one hop.
+
+        Parameters
+        ----------
+        level, level_hop
+            ln(RMS) over 50 ms and over the hop.
+        usable, usable_hop
+            Where enough samples were valid to say so.
+        asked
+            Where voluntary effort is expected.
+        inflate
+            By how much fewer valid samples widen the spread.
+        """
+        settings = self._settings
+        self._hops += 1
+        margin = np.maximum(settings.active_sigmas * self.slow.sigma * inflate, self._log_active)
+        active = usable & self.known & (level > self.slow.median + margin)
+        self._since_active += 1
+        self._since_active[active] = 0
+        quiet = usable & ~active
+        self._active[active & ~asked] += 1
+        self._active[quiet | asked] = 0
+        self._contract(level, usable, margin)
+        stuck = self._active > self._watchdog
+        if stuck.any():
+            self._relearn(stuck)
+        if self._hops % self._every == 0:
+            self._learn(level, level_hop, usable & usable_hop, asked)
+
+    def _learn(self, level: Floats, level_hop: Floats, usable: Mask, asked: Mask) -> None:
+        settings = self._settings
+        fresh = usable & ((~asked & (self._since_active >= self._settle)) | ~self.known)
+        self.slow.add(level, fresh)
+        self.fast.add(level_hop, fresh)
+        margin = np.maximum(settings.fall_sigmas * self.slow.sigma, self._log_fall)
+        low = usable & self.known & (level < self.slow.median - margin)
+        self._low[low] += 1
+        self._low[usable & ~low] = 0
+        fallen = self._low >= self._fall
+        if fallen.any():
+            self._relearn(fallen)
+            self._low[fallen] = 0
+        waiting = ~self.known & (self.slow.count >= self._first)
+        if waiting.any() or self._hops - self._computed >= self._compute_every:
+            self._computed = self._hops
+            self.slow.compute()
+            self.fast.compute()
+            self.known |= waiting
+
+    def _relearn(self, where: Mask) -> None:
+        self.slow.clear(where)
+        self.fast.clear(where)
+        self.known[where] = False
+        self._active[where] = 0
+        self._since_active[where] = self._settle
+        self.contracting[where] = False
+        self._above[where] = 0
+
+    def _contract(self, level: Floats, usable: Mask, margin: Floats) -> None:
+        threshold = np.maximum(self.slow.median + margin, self.reference + self._log_share)
+        above = usable & self.known & (level > threshold)
+        below = usable & ~above
+        self._above[above] += 1
+        self._above[below] = 0
+        self._below[below] += 1
+        self._below[above] = 0
+        before = self.contracting
+        self.contracting = self.known & np.where(before, self._below < self._end, self._above >= self._begin)
+        self.began = self.contracting & ~before
+        self.ended = before & ~self.contracting
+        counted = self.contracting & above
+        self._power[self.began] = 0.0
+        self._length[self.began] = 0
+        self._power[counted] += level[counted]
+        self._length[counted] += 1
+        if self.ended.any():
+            long = self.ended & (self._length * 1.0 >= 5 * self._begin)
+            mean = self._power / np.maximum(self._length, 1)
+            # Half way towards the newest, so that one odd contraction does not set the gate.
+            known = np.isfinite(self.reference)
+            self.reference[long & ~known] = mean[long & ~known]
+            self.reference[long & known] += 0.5 * (mean - self.reference)[long & known]
+
+
+def _median(values: Floats, kept: npt.NDArray[np.int64]) -> Floats:
+    ordered = np.sort(values, axis=0)  # NaN last
+    columns = np.arange(values.shape[1])
+    median: Floats = 0.5 * (ordered[(kept - 1) // 2, columns] + ordered[kept // 2, columns])
+    return median

@@ -1,0 +1,156 @@
+"""EMG trigger: the person's own effort starts the train.
+
+While the trial awaits effort, activity above the adaptive rest level that is sustained triggers; the ramp begins at
+that very step, and goes on without a seam when the director follows with ramp up, hold and ramp down. A new trigger
+needs quiet since the last one: going on with an old effort is not a new one. A burst that is known to be a spasm
+triggers nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+from myoloop.controllers.policies.policy import Activity, Decision, PolicyInput, towards
+from myoloop.controllers.signals.snapshot import Restorable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmgTriggerSettings:
+    """What counts as effort.
+
+    Attributes
+    ----------
+    muscle
+        Whose effort.
+    sigmas, ratio
+        Activity is above rest by the larger of so many spreads of ln(level) and ln(ratio).
+    effort_min
+        Where effort is known it must also be at least this.
+    sustain_ms
+        For so long (dips below 40 ms do not count).
+    quiet_ms
+        Since the last trigger it must have been quiet for so long.
+    follow_s
+        If the director has not gone on after so long, the train ends.
+    """
+
+    muscle: str
+    sigmas: float = 4.0
+    ratio: float = 2.0
+    effort_min: float = 0.0
+    sustain_ms: float = 100.0
+    quiet_ms: float = 100.0
+    follow_s: float = 1.0
+
+
+_DIP_NS = 40_000_000
+
+
+class EmgTrigger(Restorable):
+    """Trigger, then target times a level that rises and falls as the target's ramps say."""
+
+    Settings = EmgTriggerSettings
+
+    _kept: ClassVar[tuple[str, ...]] = (
+        "_level", "_last_ns", "_trial", "_triggered_ns", "_active_ns", "_above_ns", "_quiet_ns", "_rested",
+    )  # fmt: skip
+
+    def __init__(self, settings: EmgTriggerSettings, channels: tuple[str, ...]) -> None:
+        del channels
+        self._settings = settings
+        self._log_ratio = math.log(settings.ratio)
+        self._level: dict[str, float] = {}
+        self._last_ns: int | None = None
+        self._trial: list[int] = []
+        self._triggered_ns: int | None = None
+        self._active_ns: int | None = None
+        self._above_ns: int | None = None
+        self._quiet_ns: int | None = None
+        self._rested = False
+        self.reset()
+
+    def decide(self, given: PolicyInput) -> Decision:
+        """Look for effort where it is awaited; follow the trial."""
+        phase, now_ns = given.phase, given.now_ns
+        seconds = 0.0 if self._last_ns is None else max(0, now_ns - self._last_ns) * 1e-9
+        self._last_ns = now_ns
+        trial = [phase.index, phase.block, phase.trial]
+        if trial != self._trial:
+            self._trial = trial
+            self._triggered_ns = None
+        why = self._listen(given)
+        waiting = phase.trial_state == "await_effort"
+        if waiting and self._triggered_ns is None and not why:
+            self._triggered_ns = now_ns
+            self._rested = False
+        goal = 0.0
+        reason = f"EMG trigger: {phase.trial_state}"
+        if phase.trial_state in ("ramp_up", "hold"):
+            goal = 1.0
+            reason += "" if self._triggered_ns is not None else ", without a trigger"
+        elif waiting and self._triggered_ns is not None:
+            followed = now_ns - self._triggered_ns <= self._settings.follow_s * 1e9
+            goal = 1.0 if followed else 0.0
+            reason = "EMG trigger: effort seen" if followed else "EMG trigger: the director did not follow"
+        elif waiting:
+            reason = f"EMG trigger: {why}"
+        gradual = goal > 0 or phase.trial_state == "ramp_down" or waiting
+        current = {}
+        for target in phase.targets:
+            level = self._level.get(target.channel, 0.0)
+            level = towards(level, goal, seconds, target.ramp_up_s, target.ramp_down_s) if gradual else 0.0
+            self._level[target.channel] = level
+            current[target.channel] = level * target.current_ma
+        return Decision(current, reason, waiting and self._triggered_ns is not None)
+
+    def reset(self) -> None:
+        """Forget trigger and ramp."""
+        self._level = {}
+        self._last_ns = None
+        self._trial = []
+        self._triggered_ns = None
+        self._active_ns = None
+        self._above_ns = None
+        self._quiet_ns = None
+        self._rested = False
+
+    def _listen(self, given: PolicyInput) -> str:
+        """Why there is no effort to trigger on; empty where there is."""
+        settings, now_ns = self._settings, given.now_ns
+        activity = given.activity.get(settings.muscle)
+        estimate = given.estimates.get(settings.muscle)
+        if activity is None or estimate is None:
+            return f"no muscle is called {settings.muscle}"
+        if not activity.usable:
+            self._active_ns = self._quiet_ns = None
+            return "no usable EMG"
+        if self._is_above(activity):
+            self._above_ns = now_ns
+            if self._active_ns is None:
+                self._active_ns = now_ns
+            self._quiet_ns = None
+        else:
+            if self._above_ns is None or now_ns - self._above_ns > _DIP_NS:
+                self._active_ns = None
+            if self._quiet_ns is None:
+                self._quiet_ns = now_ns
+            if now_ns - self._quiet_ns >= settings.quiet_ms * 1e6:
+                self._rested = True
+        if estimate.spasm.valid and estimate.spasm.value:
+            self._active_ns = None
+            return "a spasm is on"
+        if self._active_ns is None:
+            return "effort awaited"
+        if not self._rested:
+            return "relax first"
+        if now_ns - self._active_ns < settings.sustain_ms * 1e6:
+            return "effort not sustained yet"
+        if estimate.effort.valid and (estimate.effort.value or 0.0) < settings.effort_min:
+            return "effort too weak"
+        return ""
+
+    def _is_above(self, activity: Activity) -> bool:
+        margin = max(self._settings.sigmas * activity.rest_sigma, self._log_ratio)
+        return activity.level_uv > activity.rest_uv * math.exp(margin)

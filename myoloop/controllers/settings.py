@@ -1,0 +1,155 @@
+"""What a controller is told before it starts: JSON, kept in the record, from which it can be made again."""
+
+from __future__ import annotations
+
+import msgspec
+
+from myoloop.controllers.choice import Choice
+from myoloop.controllers.estimators.baseline import BaselineSettings
+from myoloop.controllers.reflex import ReflexSettings
+from myoloop.controllers.signals.conditioning import ConditioningSettings
+from myoloop.platform.messages import SampleDescriptor
+
+#: The gate takes no longer lease.
+LEASE_MAX_MS = 120
+
+
+class EmgSource(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An EMG stream.
+
+    Attributes
+    ----------
+    descriptor
+        What the source says of itself.
+    stimulated
+        Whether it sits on the person who is stimulated. A recording of somebody else that is played back does not:
+        no sample of it is spoilt by our pulses.
+    """
+
+    descriptor: SampleDescriptor
+    stimulated: bool = True
+
+
+class MuscleInput(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where a muscle is heard: column `column` of the stream `topic`."""
+
+    muscle: str
+    topic: str
+    column: int
+
+
+class StimOutput(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A stimulation channel.
+
+    Attributes
+    ----------
+    channel
+        The protocol's name of it.
+    phase_us, rate_hz
+        What is asked for where the phase names no target for it.
+    muscle
+        Which muscle it drives; empty where that is not one that is heard.
+    """
+
+    channel: str
+    phase_us: float
+    rate_hz: float
+    muscle: str = ""
+
+
+class ImuSource(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The IMU on the segment that moves; columns of its three axes."""
+
+    descriptor: SampleDescriptor
+    accelerometer: tuple[int, int, int] = (0, 1, 2)
+    gyroscope: tuple[int, int, int] | None = None
+
+
+DEFAULT_ESTIMATORS = (
+    Choice(name="adaptive_burst"),
+    Choice(name="effort"),
+    Choice(name="contraction_spectrum"),
+    Choice(name="mechanical_response"),
+)
+
+
+class ControllerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything a controller is made from.
+
+    Attributes
+    ----------
+    emg, muscles
+        Streams, and which muscle is where in them.
+    stim
+        Stimulation channels; every request names all of them.
+    policy
+        What asks for current.
+    effort_muscles
+        Muscles of which the protocol's trials ask voluntary effort; empty where the person stays passive.
+    imu
+        The segment that moves, where there is one.
+    estimators
+        In this order for every hop; a later one may use what an earlier one found.
+    conditioning, baseline, reflex
+        Filters and artifact; rest and contractions; overriding rules.
+    lease_ms
+        How long a request holds.
+    """
+
+    emg: tuple[EmgSource, ...]
+    muscles: tuple[MuscleInput, ...]
+    stim: tuple[StimOutput, ...]
+    policy: Choice
+    effort_muscles: tuple[str, ...] = ()
+    imu: ImuSource | None = None
+    estimators: tuple[Choice, ...] = DEFAULT_ESTIMATORS
+    conditioning: ConditioningSettings = ConditioningSettings()
+    baseline: BaselineSettings = BaselineSettings()
+    reflex: ReflexSettings = ReflexSettings()
+    lease_ms: int = 100
+
+    def __post_init__(self) -> None:
+        if not self.muscles or not self.stim:
+            raise ValueError("a controller needs at least one muscle to hear and one channel to stimulate")
+        if not 0 < self.lease_ms <= LEASE_MAX_MS:
+            raise ValueError(f"lease_ms is {self.lease_ms}, allowed is 1 to {LEASE_MAX_MS}")
+        names = [item.muscle for item in self.muscles]
+        _once("muscle", names)
+        _once("stimulation channel", [item.channel for item in self.stim])
+        topics = [source.descriptor.topic for source in self.emg]
+        _once("EMG topic", topics)
+        for item in self.muscles:
+            if item.topic not in topics:
+                raise ValueError(f"muscle {item.muscle} is heard on {item.topic}, which is not an EMG source here")
+        for muscle in self.effort_muscles:
+            if muscle not in names:
+                raise ValueError(f"effort is asked of {muscle}, which is not heard; heard are {', '.join(names)}")
+        for output in self.stim:
+            if output.muscle and output.muscle not in names:
+                raise ValueError(
+                    f"channel {output.channel} drives {output.muscle}, which is not heard; heard are {', '.join(names)}"
+                )
+
+    def to_json(self) -> str:
+        """JSON, for the record."""
+        return msgspec.json.encode(self).decode()
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> ControllerSettings:
+        """Read what :meth:`to_json` wrote.
+
+        Raises
+        ------
+        ValueError
+            If a key is unknown or missing, or a value is not allowed; the text names it.
+        """
+        try:
+            return msgspec.json.decode(text, type=cls)
+        except msgspec.DecodeError as error:
+            raise ValueError(f"controller settings: {error}") from None
+
+
+def _once(what: str, names: list[str]) -> None:
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"{what} named more than once: {', '.join(twice)}")

@@ -1,0 +1,94 @@
+"""The state of an object becomes JSON, and the same state again, bit for bit."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+
+class StateError(ValueError):
+    """A saved state that does not belong to this object."""
+
+
+class Restorable:
+    """An object whose state is the attributes that `_kept` names: arrays, plain scalars, lists and other such objects.
+
+    Arrays are written as base64 of their bytes, so that NaN and the last bit survive JSON. Arrays keep their shape
+    for life and are restored in place.
+    """
+
+    _kept: ClassVar[tuple[str, ...]] = ()
+
+    def state(self) -> dict[str, Any]:
+        """What a restored object needs to go on bit for bit: JSON-ready."""
+        return {name: _freeze(getattr(self, name)) for name in self._kept}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take over a saved state.
+
+        Raises
+        ------
+        StateError
+            If a name is missing or unknown, or an array has another shape or dtype.
+        """
+        if set(state) != set(self._kept):
+            odd = sorted(set(state) ^ set(self._kept))
+            raise StateError(f"state of {type(self).__name__}: missing or unknown: {', '.join(odd)}")
+        for name in self._kept:
+            current = getattr(self, name)
+            where = f"{type(self).__name__}.{name}"
+            if isinstance(current, np.ndarray):
+                np.copyto(current, thaw_array(state[name], where, current.shape, current.dtype))
+            elif isinstance(current, Restorable):
+                current.restore(state[name])
+            else:
+                setattr(self, name, _plain(state[name]))
+
+
+def freeze_array(array: npt.NDArray[Any]) -> dict[str, Any]:
+    """Write an array as JSON-ready text."""
+    little = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
+    return {
+        "dtype": little.dtype.str,
+        "shape": list(array.shape),
+        "base64": base64.b64encode(little.tobytes()).decode("ascii"),
+    }
+
+
+def thaw_array(saved: Mapping[str, Any], where: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    """Read an array that :func:`freeze_array` wrote.
+
+    Raises
+    ------
+    StateError
+        If it is not an array of this shape and dtype.
+    """
+    try:
+        written, given = np.dtype(saved["dtype"]), tuple(saved["shape"])
+        data = base64.b64decode(saved["base64"], validate=True)
+    except (KeyError, TypeError, ValueError) as error:
+        raise StateError(f"state of {where}: not a saved array ({error})") from None
+    if written != dtype or given != shape or len(data) != written.itemsize * int(np.prod(shape)):
+        raise StateError(f"state of {where}: {written} {given}, this object has {dtype} {shape}")
+    return np.frombuffer(data, dtype=written).reshape(shape)
+
+
+def _freeze(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        return freeze_array(value)
+    if isinstance(value, Restorable):
+        return value.state()
+    return _plain(value)
+
+
+def _plain(value: Any) -> Any:
+    # A copy, so that a state taken once does not change as the object goes on.
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return value
