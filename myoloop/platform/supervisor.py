@@ -84,7 +84,7 @@ class Supervisor:
         self.operator = Bus(self.runtime, "operator", session=session, recorder=recorder)
         self.bus.subscribe(nodes, [*listen, *(f"heartbeat/{name}" for name in nodes)])
         self._received: list[Received] = []
-        self._answers: dict[str, Answer] = {}
+        self._answers: dict[str, Received] = {}
 
     # -- bringing up -------------------------------------------------------------------------------------------
 
@@ -140,7 +140,10 @@ class Supervisor:
         """
         command_id = self.send(target, kind, arguments, as_operator=as_operator)
         self._until(lambda: command_id in self._answers, START_S, f"answer {kind}", only=target)
-        return self._answers.pop(command_id)
+        answer = self._answers.pop(command_id).message
+        if not isinstance(answer, Answer):
+            raise SupervisorError(f"{target}: answered {kind} with something else")
+        return answer
 
     def send(
         self, target: str, kind: str, arguments: dict[str, Any], *, as_operator: bool = False, who: str = ""
@@ -163,10 +166,10 @@ class Supervisor:
         received, self._received = self._received, []
         return received
 
-    def take_answers(self) -> dict[str, Answer]:
-        """Answers that have come to commands sent without waiting, by command id."""
+    def take_answers(self) -> list[Received]:
+        """Answers that have come to commands sent without waiting."""
         answers, self._answers = self._answers, {}
-        return answers
+        return list(answers.values())
 
     def lost(self) -> list[str]:
         """Nodes whose process has ended though nobody told it to, with what they last said."""
@@ -272,7 +275,7 @@ class Supervisor:
             for received in bus.answers():
                 answer = received.message
                 if isinstance(answer, Answer):
-                    self._answers[answer.id] = answer
+                    self._answers[answer.id] = received
         self._beat(began_ns)
 
     def _beat(self, now_ns: int) -> None:

@@ -118,8 +118,13 @@ class Driver(Protocol):
         """
         ...
 
-    def write(self, data: bytes, now_ns: int) -> None:
+    def write(self, data: bytes, now_ns: int) -> int:
         """Hand bytes from :meth:`encode` to the port; at most 5 ms.
+
+        Returns
+        -------
+        int
+            The number by which :meth:`poll` will say that they were acknowledged.
 
         Raises
         ------

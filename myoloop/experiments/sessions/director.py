@@ -151,6 +151,7 @@ class Director:
         """Have the stimulator ramp down and disarm; `then` follows its answer."""
         out.command("pause", why=why)
         self._place.then = then
+        self._place.disarmed_ns = None
         self.turn("pausing")
 
     def set_envelope(self, out: Outbox) -> None:
@@ -184,7 +185,13 @@ class Director:
         elif place.stage == "ended":
             return
         elif isinstance(message, StimReport):
-            place.gate = Gate(message.state, message.envelope_sha256, message.t_ns, message.dose.session_charge_mc)
+            place.gate = Gate(
+                message.state,
+                message.envelope_sha256,
+                message.t_ns,
+                message.dose.session_charge_mc,
+                any(s.current_ma > 0 for s in (*message.allowed, *message.acknowledged)),
+            )
             ending = watch.latched(message)
             if ending is not None:
                 self.end(ending, out)
@@ -228,7 +235,8 @@ class Director:
             place.set_ns = answer.t_ns
             self.turn("confirming")
         elif kind == "pause" and place.stage == "pausing":
-            self._paused(out)
+            place.disarmed_ns = answer.t_ns
+            place.arm_id = ""
 
     def _paused(self, out: Outbox) -> None:
         place = self._place
@@ -271,8 +279,12 @@ class Director:
                 self.enter(place.index, out)
         elif place.stage == "phase":
             self._play(out)
-        elif place.stage == "pausing" and place.block is not None:
-            trialblock.ramp_down(place)
+        elif place.stage == "pausing":
+            if place.block is not None:
+                trialblock.ramp_down(place)
+            # What follows (a new envelope, another channel) needs current to have ramped to zero.
+            if place.disarmed_ns is not None and place.gate.t_ns > place.disarmed_ns and not place.gate.flowing:
+                self._paused(out)
         if self._disarmed():
             out.event("paused", why=f"the stimulator is {place.gate.state}, not armed any more")
             self.rest_paused(out)

@@ -205,8 +205,9 @@ class LiveSession:
             for received in supervisor.turn(TURN_S):
                 self._see(received.message)
             self.seen.beats = supervisor.beats
-            for answer in supervisor.take_answers().values():
-                self._operator.answered(answer)
+            for received in supervisor.take_answers():
+                if isinstance(received.message, Answer):
+                    self._operator.answered(received.message)
             lost = supervisor.lost()
             if lost:
                 return "fault", lost[0]

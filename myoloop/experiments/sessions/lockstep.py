@@ -19,13 +19,13 @@ from myoloop.acquisition.simulated import SimulatedSource, SimulatedSourceSettin
 from myoloop.acquisition.source import Block, Ended, Source
 from myoloop.controllers.controller import Controller
 from myoloop.experiments.sessions.director import Director
-from myoloop.experiments.sessions.operator import ScriptedOperator
 from myoloop.experiments.sessions.setup import (
     SessionSetup,
     body_settings,
     controller_settings,
     director_settings,
     recording_metadata,
+    scripted_operator,
     stimulator_node_settings,
 )
 from myoloop.experiments.subjects.node import make_body
@@ -154,7 +154,7 @@ class Lockstep:
         )
         self.bus = LockstepBus(setup.session, self.clock, self.writer)
         self._make_objects(descriptors)
-        self._operator = ScriptedOperator(setup.rig.rig.rig_class)
+        self._operator = scripted_operator(setup)
         self._phase: Phase | None = None
         self._report: StimReport | None = None
         self._acts = 0

@@ -73,12 +73,13 @@ class InBlock:
 
 
 class Gate(msgspec.Struct, frozen=True):
-    """What the stimulator last reported."""
+    """What the stimulator last reported; `flowing` while any channel has current, by the gate or by the device."""
 
     state: str = ""
     envelope_sha256: str = ""
     t_ns: int = 0
     charge_mc: float = 0.0
+    flowing: bool = False
 
 
 class Place(msgspec.Struct):
@@ -90,6 +91,8 @@ class Place(msgspec.Struct):
         What it is doing, since when.
     then
         What follows a pause: ``channel``, ``calibrate``, ``paused``, ``end``.
+    disarmed_ns
+        When the stimulator answered the present pause; None before. It is over when current has ramped to zero.
     index, since_ns
         Which phase, and since when it runs (a pause moves it forward).
     running_ns
@@ -111,6 +114,7 @@ class Place(msgspec.Struct):
     begin_ns: int | None = None
     now_ns: int = 0
     running_ns: int = 0
+    disarmed_ns: int | None = None
     index: int = 0
     since_ns: int = 0
     paused_ns: int = 0

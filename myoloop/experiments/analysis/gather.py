@@ -1,0 +1,402 @@
+"""One walk through a recording, and the tracks made of what it found."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from myoloop.experiments.analysis import bursts
+from myoloop.experiments.analysis.tracks import (
+    BeatTrack,
+    EventRow,
+    Floats,
+    GapRow,
+    Interval,
+    MeasureTrack,
+    MuscleSite,
+    MuscleTrack,
+    PhaseSpan,
+    PulseTrack,
+    SampleTrack,
+    TrialSpan,
+    Truths,
+    floats,
+)
+from myoloop.platform.messages import (
+    Command,
+    Estimate,
+    Event,
+    Gap,
+    Heartbeat,
+    Measure,
+    MuscleEstimate,
+    Phase,
+    Pulses,
+    Samples,
+    Start,
+    Step,
+    StimReport,
+    StimRequest,
+    Trial,
+    Truth,
+)
+from myoloop.platform.recording.reader import Recording
+from myoloop.platform.recording.samples import SampleJoin, SampleRecord
+from myoloop.platform.steps import Received
+
+#: Streams that no analysis needs message by message.
+_NOT_READ = frozenset({"vital", "chain", "clock", "answer", "device", "stop"})
+_SAMPLES = frozenset({"emg", "imu", "force"})
+
+
+@dataclass(slots=True)
+class Gathered:
+    """What was found, in file order, times still in ns.
+
+    Attributes
+    ----------
+    steps
+        Of the controller: number to (now_ns, inputs).
+    requests
+        (publisher, epoch, seq) to the request.
+    missing
+        By topic, messages that are absent by their numbers.
+    """
+
+    joins: dict[str, SampleJoin] = field(default_factory=dict)
+    starts: dict[str, Start] = field(default_factory=dict)
+    phases: list[Phase] = field(default_factory=list)
+    estimates: list[Estimate] = field(default_factory=list)
+    requests: dict[tuple[str, int, int], StimRequest] = field(default_factory=dict)
+    reports: list[StimReport] = field(default_factory=list)
+    pulses: list[Pulses] = field(default_factory=list)
+    trials: list[Trial] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    told_gaps: list[tuple[Gap, str]] = field(default_factory=list)
+    envelopes: list[Mapping[str, Any]] = field(default_factory=list)
+    beats: dict[str, list[Heartbeat]] = field(default_factory=dict)
+    truths: dict[str, list[Truth]] = field(default_factory=dict)
+    steps: dict[int, Step] = field(default_factory=dict)
+    missing: dict[str, int] = field(default_factory=dict)
+    records: dict[str, SampleRecord] = field(default_factory=dict)
+    zero_ns: int = 0
+    end_s: float = 0.0
+    _next: dict[tuple[str, str, int], int] = field(default_factory=dict)
+
+    def seconds(self, t_ns: int | None) -> float:
+        """On the session's time base; NaN for None."""
+        return float("nan") if t_ns is None else (t_ns - self.zero_ns) * 1e-9
+
+    def event_rows(self) -> tuple[EventRow, ...]:
+        """Events in order of time."""
+        rows = [EventRow(self.seconds(e.t_ns), e.kind, e.who, e.why, e.values) for e in self.events]
+        return tuple(sorted(rows, key=lambda row: row.t_s))
+
+    def trial_times(self) -> Iterator[tuple[float, float | None, float]]:
+        """Begin, trigger and end of each trial."""
+        for trial in self.trials:
+            trigger = None if trial.trigger_ns is None else self.seconds(trial.trigger_ns)
+            yield self.seconds(trial.begin_ns), trigger, self.seconds(trial.end_ns)
+
+    def take(self, received: Received, log_time_ns: int) -> None:
+        """Sort in one message."""
+        key = (received.topic, received.publisher, received.epoch)
+        lost = received.seq - self._next.get(key, 0)
+        if lost > 0:
+            self.missing[received.topic] = self.missing.get(received.topic, 0) + lost
+        self._next[key] = max(received.seq + 1, self._next.get(key, 0))
+        message = received.message
+        if isinstance(message, Samples):
+            self.joins[received.topic].add(received, log_time_ns)
+        elif isinstance(message, Step):
+            self.steps[message.number] = message
+        elif isinstance(message, Heartbeat):
+            self.beats.setdefault(message.node, []).append(message)
+        elif isinstance(message, StimRequest):
+            self.requests[(received.publisher, received.epoch, received.seq)] = message
+        elif isinstance(message, Truth):
+            self.truths.setdefault(received.topic.removeprefix("truth/"), []).append(message)
+        elif isinstance(message, Start):
+            self.starts.setdefault(message.kind, message)
+        elif isinstance(message, Gap):
+            self.told_gaps.append((message, received.publisher))
+        elif isinstance(message, Command):
+            if message.kind == "set_envelope":
+                self.envelopes.append(message.arguments)
+        else:
+            self._plain(message)
+
+    def _plain(self, message: object) -> None:
+        kept: tuple[tuple[type, list[Any]], ...] = (
+            (Estimate, self.estimates),
+            (StimReport, self.reports),
+            (Phase, self.phases),
+            (Pulses, self.pulses),
+            (Trial, self.trials),
+            (Event, self.events),
+        )
+        for kind, rows in kept:
+            if isinstance(message, kind):
+                rows.append(message)
+                return
+
+
+def gather(recording: Recording) -> Gathered:
+    """Walk through a recording once.
+
+    Raises
+    ------
+    RecordingError
+        Where it cannot be read.
+    """
+    got = Gathered(joins={topic: SampleJoin(each) for topic, each in recording.descriptors.items()})
+    controllers = _controllers(recording)
+    wanted = {topic for topic in recording.topics() if _wanted(topic, controllers)}
+    for received, log_time_ns in recording.messages(wanted):
+        got.take(received, log_time_ns)
+    got.records = {topic: join.record() for topic, join in got.joins.items()}
+    got.zero_ns = _zero_ns(got)
+    stamps = [int(record.t_ns[-1]) for record in got.records.values() if len(record.t_ns)]
+    stamps += [rows[-1].t_ns for rows in (got.phases, got.reports, got.estimates) if rows]
+    got.end_s = max((got.seconds(t_ns) for t_ns in stamps), default=0.0)
+    return got
+
+
+def settings_of(got: Gathered) -> dict[str, dict[str, Any]]:
+    """Settings of each kind of object, as plain data; what is not JSON is left out."""
+    settings = {}
+    for kind, start in got.starts.items():
+        try:
+            value = json.loads(start.settings)
+        except ValueError:
+            continue
+        if isinstance(value, dict):
+            settings[kind] = value
+    return settings
+
+
+def sample_tracks(got: Gathered) -> dict[str, SampleTrack]:
+    """Sample streams with a time for each sample."""
+    tracks = {}
+    for topic, record in got.records.items():
+        sizes = np.diff(np.append(record.row, len(record.counts)))
+        period_ns = 1e9 / record.descriptor.rate_hz
+        # From the end of its block: 0 for the newest sample, and back at the nominal rate.
+        before = np.repeat(record.row + sizes - 1, sizes) - np.arange(len(record.counts))
+        t_ns = np.repeat((record.t_ns - got.zero_ns).astype(np.float64), sizes) - before * period_ns
+        tracks[topic] = SampleTrack(record, t_ns * 1e-9)
+    return tracks
+
+
+def muscle_sites(settings: Mapping[str, Mapping[str, Any]], samples: Mapping[str, SampleTrack]) -> tuple[MuscleSite, ...]:
+    """Where the controller heard each muscle, and what stimulated it; the EMG channels themselves where none did."""
+    controller = settings.get("controller", {})
+    sites = []
+    for each in controller.get("muscles", ()):
+        track = samples.get(each["topic"])
+        if track is None:
+            continue
+        name = track.record.descriptor.channels[each["column"]]
+        by = tuple(out["channel"] for out in controller.get("stim", ()) if out.get("muscle") == each["muscle"])
+        sites.append(MuscleSite(each["muscle"], each["topic"], name, by))
+    if sites:
+        return tuple(sites)
+    return tuple(
+        MuscleSite(name, topic, name, ())
+        for topic, track in samples.items()
+        if topic.startswith("emg/")
+        for name, unit in zip(track.record.descriptor.channels, track.record.descriptor.units, strict=True)
+        if unit == "V"
+    )
+
+
+def muscle_tracks(got: Gathered) -> dict[str, MuscleTrack]:
+    """Estimates by muscle."""
+    rows: dict[str, list[tuple[float, MuscleEstimate]]] = {}
+    for estimate in got.estimates:
+        t_s = got.seconds(estimate.t_ns)
+        for muscle in estimate.muscles:
+            rows.setdefault(muscle.muscle, []).append((t_s, muscle))
+    return {
+        name: MuscleTrack(
+            t_s=np.array([t_s for t_s, _ in told], np.float64),
+            level_uv=floats(muscle.level_uv for _, muscle in told) if told else np.empty(0),
+            fatigue=_measure([muscle.fatigue for _, muscle in told]),
+            spasm=_measure([muscle.spasm for _, muscle in told]),
+            effort=_measure([muscle.effort for _, muscle in told]),
+            response=_measure([muscle.response for _, muscle in told]),
+            spasms=bursts.detected(
+                (t_s, muscle.spasm.value, None if muscle.spasm_onset_ns is None else got.seconds(muscle.spasm_onset_ns))
+                for t_s, muscle in told
+            ),
+        )
+        for name, told in rows.items()
+    }
+
+
+def pulse_tracks(got: Gathered) -> dict[str, PulseTrack]:
+    """Pulses by channel, as the stimulator's node told of them."""
+    rows: dict[str, list[tuple[float, float, float, str, float]]] = {}
+    for told in got.pulses:
+        uncertainty_s = told.uncertainty_ns * 1e-9
+        rows.setdefault(told.channel, []).extend(
+            (got.seconds(t_ns), told.current_ma, told.phase_us, told.kind, uncertainty_s) for t_ns in told.t_ns
+        )
+    return {channel: _pulses(pulses) for channel, pulses in rows.items()}
+
+
+def truths(got: Gathered) -> Truths:
+    """What the virtual subject said of itself."""
+    pulses: dict[str, list[tuple[float, float, float, str, float]]] = {}
+    for truth in got.truths.get("pulse", ()):
+        values = truth.values
+        channel = values.get("channel")
+        name = str(channel) if channel is not None else f"output {values.get('output')}"
+        current_ma, phase_us = _number(values.get("current_ma")), _number(values.get("phase_us"))
+        pulses.setdefault(name, []).extend(
+            (got.seconds(t_ns), current_ma, phase_us, "ledger", 0.0) for t_ns in truth.pulses_ns
+        )
+    spasms: dict[str, dict[int, Interval]] = {}
+    for truth in got.truths.get("spasm", ()):
+        onset_ns, end_ns = truth.values.get("onset_ns"), truth.values.get("end_ns")
+        if isinstance(onset_ns, int):
+            end_s = got.seconds(end_ns) if isinstance(end_ns, int) else None
+            muscle = spasms.setdefault(str(truth.values.get("muscle")), {})
+            # A spasm is told of twice: when it begins, and with its end when it is over.
+            if end_s is not None or onset_ns not in muscle:
+                muscle[onset_ns] = Interval(got.seconds(onset_ns), end_s)
+    return Truths(
+        fatigue=_by_muscle(got, "fatigue"),
+        force_n=_by_muscle(got, "force"),
+        spasms={name: tuple(found[key] for key in sorted(found)) for name, found in spasms.items()},
+        pulses={name: _pulses(rows) for name, rows in pulses.items()},
+        ledger=bool(got.truths.get("fatigue") or pulses),
+        told_spasms=bool(got.truths.get("fatigue") or spasms),
+    )
+
+
+def course(got: Gathered) -> tuple[tuple[PhaseSpan, ...], tuple[TrialSpan, ...], Phase | None]:
+    """Phases, states of trials, and the last phase message."""
+    phases: list[PhaseSpan] = []
+    spans: list[TrialSpan] = []
+    phase_key: tuple[int, str, str] | None = None
+    span_key: tuple[int, str, int, int, str, int] | None = None
+    for message in got.phases:
+        t_s = got.seconds(message.t_ns)
+        key = None if message.state == "ended" or not message.name else (message.index, message.name, message.kind)
+        if phases and phase_key is not None:
+            phases[-1] = phases[-1]._replace(end_s=t_s)
+        if key is not None and key != phase_key:
+            phases.append(PhaseSpan(message.name, message.kind, message.index, t_s, t_s))
+        phase_key = key
+        if spans and span_key is not None:
+            spans[-1] = spans[-1]._replace(end_s=t_s)
+        told = message.state == "running" and message.trial_state != "idle" and message.kind != "rest"
+        if not told:
+            span_key = None
+            continue
+        now = (message.index, message.kind, message.block, message.trial, message.trial_state, message.t_state_ns)
+        if now != span_key:
+            begin_s = max(got.seconds(message.t_state_ns), spans[-1].begin_s if spans else -np.inf)
+            if not 0 < message.t_state_ns <= message.t_ns:
+                begin_s = t_s
+            if spans and span_key is not None:
+                spans[-1] = spans[-1]._replace(end_s=begin_s)
+            spans.append(TrialSpan(message.trial_state, message.kind, message.block, message.trial, begin_s, t_s))
+        span_key = now
+    return tuple(phases), tuple(spans), got.phases[-1] if got.phases else None
+
+
+def gap_rows(got: Gathered, samples: Mapping[str, SampleTrack]) -> tuple[GapRow, ...]:
+    """Samples lost at the source, and messages that a subscriber never got."""
+    rows = []
+    for topic, track in samples.items():
+        for gap in track.record.gaps:
+            # Before the first recorded sample nothing of the session is missing: the source was open already.
+            if gap.row:
+                rows.append(
+                    GapRow(float(track.t_s[gap.row - 1]), float(track.t_s[gap.row]), topic, gap.missing, gap.kind)
+                )
+    for gap, who in got.told_gaps:
+        t_s = got.seconds(gap.t_ns)
+        rows.append(GapRow(t_s, t_s, gap.topic, gap.last_missing - gap.first_missing + 1, "message", who))
+    return tuple(sorted(rows, key=lambda row: row.begin_s))
+
+
+def beat_tracks(got: Gathered) -> dict[str, BeatTrack]:
+    """Heartbeats by node."""
+    return {
+        node: BeatTrack(
+            np.array([got.seconds(beat.t_ns) for beat in beats]),
+            np.array([beat.cycle_ms for beat in beats], np.float64),
+            np.array([beat.cycle_mean_ms for beat in beats], np.float64),
+            np.array([beat.cycle_worst_ms for beat in beats], np.float64),
+        )
+        for node, beats in sorted(got.beats.items())
+    }
+
+
+def _controllers(recording: Recording) -> frozenset[str]:
+    starts = {topic for topic in recording.topics() if topic.startswith("start/")}
+    return frozenset(
+        received.message.object
+        for received, _ in recording.messages(starts)
+        if isinstance(received.message, Start) and received.message.kind == "controller"
+    )
+
+
+def _wanted(topic: str, controllers: frozenset[str]) -> bool:
+    name, _, instance = topic.partition("/")
+    return name not in _NOT_READ and (name != "step" or instance in controllers)
+
+
+def _zero_ns(got: Gathered) -> int:
+    if got.phases:
+        return got.phases[0].t_ns
+    firsts = []
+    for record in got.records.values():
+        if len(record.row):
+            size = int(record.row[1]) if len(record.row) > 1 else len(record.counts)
+            firsts.append(int(record.t_ns[0]) - round((size - 1) / record.descriptor.rate_hz * 1e9))
+    if firsts:
+        return min(firsts)
+    return next((rows[0].t_ns for rows in (got.reports, got.events, got.estimates) if rows), 0)
+
+
+def _measure(told: list[Measure]) -> MeasureTrack:
+    reasons: dict[str, int] = {}
+    for measure in told:
+        if not measure.valid:
+            reasons[measure.reason] = reasons.get(measure.reason, 0) + 1
+    return MeasureTrack(
+        floats(measure.value for measure in told),
+        floats(measure.low for measure in told),
+        floats(measure.high for measure in told),
+        np.array([measure.valid for measure in told], np.bool_),
+        reasons,
+    )
+
+
+def _pulses(rows: list[tuple[float, float, float, str, float]]) -> PulseTrack:
+    rows = sorted(rows)
+    t_s, current_ma, phase_us, kind, uncertainty_s = zip(*rows, strict=True) if rows else ((),) * 5
+    return PulseTrack(np.array(t_s), np.array(current_ma), np.array(phase_us), tuple(kind), np.array(uncertainty_s))
+
+
+def _by_muscle(got: Gathered, what: str) -> dict[str, tuple[Floats, Floats]]:
+    rows: dict[str, tuple[list[float], list[float]]] = {}
+    for truth in got.truths.get(what, ()):
+        for muscle, value in truth.values.items():
+            if isinstance(value, int | float):
+                times, values = rows.setdefault(muscle, ([], []))
+                times.append(got.seconds(truth.t_ns))
+                values.append(float(value))
+    return {muscle: (np.array(times), np.array(values)) for muscle, (times, values) in rows.items()}
+
+
+def _number(value: object) -> float:
+    return float(value) if isinstance(value, int | float) else float("nan")
