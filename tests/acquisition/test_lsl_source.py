@@ -77,9 +77,9 @@ def check_counters(blocks, first=0):
 
 def test_no_sample_is_lost_or_repeated():
     with outlet() as (given, _):
-        (descriptor,), blocks = collect(source_of(given), 2.0)
+        (descriptor,), blocks = collect(source_of(given), 1.5)
     check_counters(blocks)
-    assert sum(len(b.array) for b in blocks) == pytest.approx(4000, rel=0.1)
+    assert sum(len(b.array) for b in blocks) == pytest.approx(3000, rel=0.15)
     assert descriptor.topic == "emg/a"
     assert (descriptor.rate_hz, descriptor.dtype, descriptor.channels) == (2000.0, "<i4", ("a", "b", "c"))
     assert descriptor.units == ("V",) * 3
@@ -95,14 +95,14 @@ def test_samples_that_piled_up_all_come():
         source = source_of(given)
         source.open()
         blocks = source.read(0.05)
-        time.sleep(1.0)
-        while sum(len(b.array) for b in blocks) < 2500:
+        time.sleep(0.5)
+        while sum(len(b.array) for b in blocks) < 1200:
             blocks += source.read(0.05)
         source.close()
     check_counters(blocks)
 
 
-@pytest.mark.parametrize(("dtype", "travels"), [("<f4", "<f4"), ("<i2", "<i2"), ("<i8", "<f8")])
+@pytest.mark.parametrize(("dtype", "travels"), [("<f4", "<f4"), ("<i8", "<f8")])
 def test_every_format_keeps_its_values(dtype, travels):
     with outlet(dtype=dtype, rate_hz=1000.0) as (given, _):
         (descriptor,), blocks = collect(source_of(given), 0.3)

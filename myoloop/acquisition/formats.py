@@ -1,0 +1,418 @@
+"""Files that recordings come in: each opened as columns of raw values with what the file itself says of them."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from myoloop.acquisition.mapping import Format, Mapping
+from myoloop.acquisition.units import to_si
+
+
+class FormatError(ValueError):
+    """A file that is not what it should be; one line, beginning with its path."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One channel of a file.
+
+    Attributes
+    ----------
+    name
+        As the file calls it.
+    values
+        (n_samples,), raw, in the file's own dtype.
+    rate_hz, unit, scale, offset
+        As far as the file says them; an SI value is raw * scale + offset in `unit`, empty where it says none.
+    rails
+        Raw values of saturation.
+    kind
+        ``emg`` where the file says that it is.
+    """
+
+    name: str
+    values: npt.NDArray[Any]
+    rate_hz: float | None = None
+    unit: str = ""
+    scale: float = 1.0
+    offset: float = 0.0
+    rails: tuple[float, float] | None = None
+    kind: str = ""
+
+
+class OpenedFile(Protocol):
+    """A file, its columns to be had by name or by number from 1."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """What columns there are."""
+        ...
+
+    @property
+    def emg_names(self) -> Sequence[str]:
+        """Columns that the file itself says are EMG, with rate and unit."""
+        ...
+
+    @property
+    def device(self) -> str:
+        """What it was recorded with, as far as the file says."""
+        ...
+
+    def column(self, key: str | int) -> Column:
+        """One column; KeyError if there is none such, ValueError if the name is not clear or the data are odd."""
+        ...
+
+
+def open_file(path: Path, mapping: Mapping | None) -> OpenedFile:
+    """Open a recording by its format: what the mapping says, else the file's ending.
+
+    Raises
+    ------
+    FormatError
+        If it cannot be read.
+    """
+    kind = (mapping.format if mapping else None) or _by_ending(path)
+    if not path.exists():
+        raise FormatError(f"{path}: no such file")
+    if path.is_dir() and kind != "mne":
+        raise FormatError(f"{path}: is a folder, a file is needed")
+    reader = _READERS[kind]
+    try:
+        return reader(path, mapping)
+    except FormatError:
+        raise
+    except ImportError as error:
+        raise FormatError(f"{path}: cannot be read here: {error}") from None
+    except Exception as error:  # noqa: BLE001 - readers of foreign formats raise whatever they like on a damaged file
+        text = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise FormatError(f"{path}: not a readable {kind} file: {text}") from None
+
+
+_ENDINGS: dict[str, Format] = {
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".txt": "tsv",
+    ".npz": "npz",
+    ".h5": "hdf5",
+    ".hdf5": "hdf5",
+    ".edf": "edf",
+    ".bdf": "bdf",
+}
+
+
+def _by_ending(path: Path) -> Format:
+    return _ENDINGS.get(path.suffix.lower(), "mne")
+
+
+_SEPARATORS: dict[str, str | None] = {"comma": ",", "tab": "\t", "semicolon": ";", "space": None}
+
+
+class _Text:
+    """CSV, TSV and the like."""
+
+    device = ""
+    emg_names = ()
+
+    def __init__(self, path: Path, mapping: Mapping | None) -> None:
+        if mapping is None:
+            raise FormatError(f"{path}: a text file does not say what its columns are; a mapping file is needed")
+        self._path = path
+        by_ending = "," if path.suffix.lower() == ".csv" else "\t"
+        self._separator = _SEPARATORS[mapping.delimiter] if mapping.delimiter else by_ending
+        self._comment = mapping.comment
+        try:
+            lines = path.read_text(encoding="utf-8-sig").splitlines()
+        except UnicodeDecodeError:
+            raise FormatError(f"{path}: found bytes that are not UTF-8 text") from None
+        numbered = [(number, line) for number, line in enumerate(lines, 1) if number > mapping.skip_lines]
+        self._lines = [(number, self._plain(line)) for number, line in numbered if self._says_something(line)]
+        header = self._cells(self._lines.pop(0)[1]) if mapping.header and self._lines else []
+        if not self._lines:
+            raise FormatError(f"{path}: holds no numbers")
+        columns = len(self._cells(self._lines[0][1]))
+        if header and len(header) != columns:
+            raise FormatError(f"{path}: {len(header)} names for {columns} columns")
+        self.names = tuple(name.strip("\"' ") for name in header) or tuple(str(n) for n in range(1, columns + 1))
+        self._table = self._numbers(columns)
+
+    def column(self, key: str | int) -> Column:
+        place = _place(self.names, key)
+        name, values = self.names[place], self._table[:, place]
+        # a text file has no types: whole numbers are counts
+        if np.isfinite(values).all() and np.array_equal(values, np.trunc(values)) and np.abs(values).max() < 2**31:
+            return Column(name, values.astype(np.int16 if np.abs(values).max() < 2**15 else np.int32))
+        return Column(name, values)
+
+    def _says_something(self, line: str) -> bool:
+        text = line.strip()
+        return bool(text) and not (self._comment and text.startswith(self._comment))
+
+    def _plain(self, line: str) -> str:
+        # OpenSignals ends each line with a separator
+        return line.strip().removesuffix(self._separator or " ").rstrip()
+
+    def _cells(self, line: str) -> list[str]:
+        return line.split() if self._separator is None else line.split(self._separator)
+
+    def _numbers(self, columns: int) -> npt.NDArray[np.float64]:
+        try:
+            text = [line for _, line in self._lines]
+            table = np.loadtxt(text, delimiter=self._separator, comments=None, ndmin=2, dtype=np.float64)
+        except ValueError:
+            raise self._culprit(columns) from None
+        return table
+
+    def _culprit(self, columns: int) -> FormatError:
+        for number, line in self._lines:
+            cells = self._cells(line)
+            if len(cells) != columns:
+                return FormatError(f"{self._path}:{number}: found {len(cells)} columns, {columns} before")
+            for place, cell in enumerate(cells, 1):
+                try:
+                    float(cell)
+                except ValueError:
+                    return FormatError(f"{self._path}:{number}: column {place}: found {cell!r}, a number is needed")
+        return FormatError(f"{self._path}: cannot be read as numbers")
+
+
+class _Arrays:
+    """Named arrays of any shape, in which the longest axis is time."""
+
+    _NAME = re.compile(r"(.+?)(?:\[\s*(\d+(?:\s*,\s*\d+)*)\s*\])?")
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.device = ""
+        self.emg_names: Sequence[str] = ()
+        self.names: Sequence[str] = ()
+
+    def _get(self, name: str) -> npt.NDArray[Any]:
+        raise NotImplementedError
+
+    def column(self, key: str | int) -> Column:
+        name = key if isinstance(key, str) else self.names[_place(self.names, key)]
+        found = self._NAME.fullmatch(name)
+        plain, index = (found[1], found[2]) if found else (name, None)
+        if plain not in self.names:
+            raise KeyError(name)
+        return Column(name, self._series(plain, self._get(plain), index))
+
+    def _series(self, name: str, array: npt.NDArray[Any], index: str | None) -> npt.NDArray[Any]:
+        if array.dtype.kind not in "biuf":
+            raise ValueError(f"holds {array.dtype}, numbers are needed")
+        if array.size == 0:
+            raise ValueError("is empty")
+        if array.ndim > 1 and index is None:
+            array = np.squeeze(array)
+            if array.ndim > 1:
+                raise ValueError(f"has the shape {array.shape}; say which channel, as in {name}[0]")
+        if index is None:
+            return np.atleast_1d(array)
+        wanted = [int(number) for number in index.split(",")]
+        if len(wanted) != array.ndim - 1:
+            raise ValueError(f"has the shape {array.shape}: {array.ndim - 1} numbers are needed in the brackets")
+        series = np.moveaxis(array, int(np.argmax(array.shape)), -1)
+        try:
+            return np.asarray(series[tuple(wanted)])
+        except IndexError:
+            raise ValueError(f"has the shape {array.shape}: {index} is beyond it") from None
+
+
+class _Npz(_Arrays):
+    def __init__(self, path: Path, mapping: Mapping | None) -> None:
+        super().__init__(path)
+        if mapping is None:
+            raise FormatError(f"{path}: an NPZ file does not say what its arrays are; a mapping file is needed")
+        self._file = np.load(path, allow_pickle=False)
+        self.names = tuple(self._file.files)
+
+    def _get(self, name: str) -> npt.NDArray[Any]:
+        return np.asarray(self._file[name])
+
+
+class _Hdf5(_Arrays):
+    """HDF5 by path; in the layout of OpenSignals, EMG of PLUX devices is known by itself."""
+
+    #: EMG sensor of these devices: 3 V supply, gain 1000, so that V = (counts / 2^bits - 0.5) * 3 / 1000.
+    _PLUX = frozenset({"bioplux", "biosignalsplux"})
+    _SUPPLY_V, _GAIN = 3.0, 1000.0
+
+    def __init__(self, path: Path, mapping: Mapping | None) -> None:
+        super().__init__(path)
+        import h5py
+
+        self._known: dict[str, Column] = {}
+        self._data: dict[str, npt.NDArray[Any]] = {}
+        with h5py.File(path, "r") as file:
+            datasets: list[str] = []
+            file.visititems(lambda name, item: datasets.append(name) if isinstance(item, h5py.Dataset) else None)
+            self.names = tuple(datasets)
+            wanted = {self._plain(channel.source) for channel in mapping.channels} if mapping else None
+            for name in datasets:
+                if wanted is None or name in wanted:
+                    self._look(file, name)
+        self.emg_names = tuple(name for name, column in self._known.items() if column.kind == "emg")
+        if mapping is None and not self.emg_names:
+            raise FormatError(f"{path}: no EMG of a known device in it; a mapping file is needed")
+
+    def column(self, key: str | int) -> Column:
+        name = (key if isinstance(key, str) else self.names[_place(self.names, key)]).strip("/")
+        known = self._known.get(name)
+        return known if known is not None else super().column(name)
+
+    def _get(self, name: str) -> npt.NDArray[Any]:
+        return self._data[name]
+
+    def _plain(self, key: str | int) -> str:
+        if isinstance(key, int):
+            return self.names[key - 1] if 1 <= key <= len(self.names) else ""
+        name = key
+        found = self._NAME.fullmatch(name.strip("/"))
+        return found[1] if found else name
+
+    def _look(self, file: Any, name: str) -> None:
+        parts = name.split("/")
+        if len(parts) == 3 and parts[1] == "raw" and parts[2].startswith("channel_"):
+            device = file[parts[0]].attrs
+            number = int(parts[2].removeprefix("channel_"))
+            bits = dict(zip(device["channels"].tolist(), device["resolution"].tolist(), strict=True))[number]
+            model = _as_text(device.get("device", ""))
+            sensor = _as_text(file[name].attrs.get("sensor", ""))
+            self.device = f"{model} {_as_text(device.get('device name', ''))}".strip()
+            values = file[name][:].reshape(-1)
+            rate_hz = float(device["sampling rate"])
+            if sensor == "EMG" and model in self._PLUX:
+                scale = self._SUPPLY_V / self._GAIN / 2**bits
+                offset = -0.5 * self._SUPPLY_V / self._GAIN
+                rails = (0.0, float(2**bits - 1))
+                self._known[name] = Column(name, values, rate_hz, "V", scale, offset, rails, "emg")
+            else:
+                self._known[name] = Column(name, values, rate_hz)
+            return
+        if file[name].dtype.kind in "biuf":
+            self._data[name] = file[name][()]
+        else:
+            self._data[name] = np.zeros(0, "S1")
+
+
+class _Edf:
+    """EDF and BDF: the counts as they are stored, with the header's scale."""
+
+    def __init__(self, path: Path, mapping: Mapping | None) -> None:
+        import edfio
+
+        with path.open("rb") as stream:
+            is_bdf = stream.read(1) == b"\xff"
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            file = edfio.read_bdf(path) if is_bdf else edfio.read_edf(path)
+        if not file.is_continuous:
+            raise FormatError(f"{path}: is discontinuous (EDF+D); only recordings without holes can be played")
+        self._signals = file.signals
+        self.names = tuple(signal.label for signal in file.signals)
+        self.emg_names = tuple(
+            signal.label for signal in file.signals if self._says_emg(signal) and _si(signal)[0] == "V"
+        )
+        self.device = _first_line(lambda: file.recording.equipment_code)
+        if mapping is None and not self.emg_names:
+            raise FormatError(
+                f"{path}: no signal is labelled EMG; a mapping file is needed, it has: {', '.join(self.names)}"
+            )
+
+    def column(self, key: str | int) -> Column:
+        signal = self._signals[_place(self.names, key)]
+        counts = np.array(signal.digital)
+        low, high = signal.digital_range
+        gain = (signal.physical_max - signal.physical_min) / (high - low)
+        base = signal.physical_min - gain * low
+        unit, factor = _si(signal)
+        kind = "emg" if signal.label in self.emg_names else ""
+        rails = (float(low), float(high))
+        return Column(signal.label, counts, signal.sampling_frequency, unit, gain * factor, base * factor, rails, kind)
+
+    @staticmethod
+    def _says_emg(signal: Any) -> bool:
+        return bool(re.search(r"\bemg", f"{signal.label} {signal.transducer_type}", re.IGNORECASE))
+
+
+def _si(signal: Any) -> tuple[str, float]:
+    try:
+        return to_si(signal.physical_dimension)
+    except ValueError:
+        return "", 1.0
+
+
+_MNE_VOLTS = frozenset({"emg", "eeg", "ecg", "eog", "bio", "seeg"})
+
+
+class _Mne:
+    """Whatever MNE reads, in its own float64."""
+
+    def __init__(self, path: Path, mapping: Mapping | None) -> None:
+        import mne
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            self._raw = mne.io.read_raw(path, preload=False, verbose="error")
+        self.names = tuple(self._raw.ch_names)
+        self._types = dict(zip(self.names, self._raw.get_channel_types(), strict=True))
+        self.emg_names = tuple(name for name in self.names if self._types[name] == "emg")
+        self.device = str((self._raw.info.get("device_info") or {}).get("model") or "")
+        if mapping is None and not self.emg_names:
+            raise FormatError(f"{path}: no channel is of type EMG; a mapping file is needed")
+
+    def column(self, key: str | int) -> Column:
+        name = self.names[_place(self.names, key)]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            values = self._raw.get_data(picks=[name], verbose="error")[0]
+        kind = self._types[name]
+        return Column(
+            name,
+            np.ascontiguousarray(values),
+            float(self._raw.info["sfreq"]),
+            "V" if kind in _MNE_VOLTS else "",
+            kind="emg" if kind == "emg" else "",
+        )
+
+
+_READERS: dict[Format, Callable[[Path, Mapping | None], OpenedFile]] = {
+    "csv": _Text,
+    "tsv": _Text,
+    "npz": _Npz,
+    "hdf5": _Hdf5,
+    "edf": _Edf,
+    "bdf": _Edf,
+    "mne": _Mne,
+}
+
+
+def _place(names: Sequence[str], key: str | int) -> int:
+    if isinstance(key, int):
+        if not 1 <= key <= len(names):
+            raise KeyError(key)
+        return key - 1
+    if key not in names:
+        raise KeyError(key)
+    if list(names).count(key) > 1:
+        raise ValueError("stands twice in the file; use its number")
+    return list(names).index(key)
+
+
+def _as_text(value: Any) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+def _first_line(get: Callable[[], str]) -> str:
+    try:
+        return get().splitlines()[0] if get() else ""
+    except (ValueError, IndexError, AttributeError):
+        return ""
