@@ -27,7 +27,7 @@ def enter(course: Course, plan: Plan, place: Place, out: Outbox) -> None:
     except NotMeasured as error:
         course.end(Ending("aborted", f"{phase.name}: {error}"), out)
         return
-    place.block = InBlock(targets=targets)
+    place.block = InBlock(targets=targets, state=TrialState(since_ns=place.now_ns))
 
 
 def armed(place: Place) -> None:
