@@ -206,16 +206,14 @@ class Bench:
         self.to_armed().rise(current_ma, **kind)
         return self
 
-    def rise(self, current_ma: float, **kind: Any) -> Bench:
+    def rise(self, current_ma: float, phase_us: float = 300.0, **kind: Any) -> Bench:
+        """Ask until it flows and is known ground."""
         for _ in range(5000):
-            if self.ma() >= current_ma and self.knows(current_ma):
+            ground = self.state.ground.get("left")
+            if self.ma() >= current_ma and ground is not None and (current_ma, phase_us) in ground.had:
                 return self
-            self.step(wish(current_ma, **kind))
+            self.step(wish(current_ma, phase_us=phase_us, **kind))
         raise AssertionError(f"{current_ma} mA was never reached: {self.verdict}")
-
-    def knows(self, current_ma: float, channel: str = "left") -> bool:
-        ground = self.state.ground.get(channel)
-        return ground is not None and any(had_ma >= current_ma for had_ma, _ in ground.had)
 
     def to_fault(self) -> Bench:
         self.to_ready()

@@ -303,9 +303,9 @@ class TestParsing:
             parse_envelope(values)
 
     def test_an_unknown_key_is_named(self):
-        with pytest.raises(EnvelopeError, match="^envelope.boost: unknown key$"):
+        with pytest.raises(EnvelopeError, match=r"^envelope.boost: unknown key$"):
             parse_envelope(self.values(boost=1))
-        with pytest.raises(EnvelopeError, match="^envelope.7: unknown key$"):
+        with pytest.raises(EnvelopeError, match=r"^envelope.7: unknown key$"):
             parse_envelope({**self.values(), 7: 1})
         channel = {**asdict(ChannelLimits("left", 0, 6.0, 1.0)), "gain": 2}
         with pytest.raises(EnvelopeError, match=r"^envelope.channels\[0\].gain: unknown key$"):
@@ -354,7 +354,7 @@ class TestParsing:
 
     @pytest.mark.parametrize("value", [None, 1, "left", {"left": 1}])
     def test_channels_are_a_list(self, value):
-        with pytest.raises(EnvelopeError, match="^envelope.channels: found .*, allowed is a list$"):
+        with pytest.raises(EnvelopeError, match=r"^envelope.channels: found .*, allowed is a list$"):
             parse_envelope(self.values(channels=value))
 
     @pytest.mark.parametrize("value", [None, 1, "left", ["left"]])
