@@ -12,6 +12,7 @@ from myoloop.acquisition.source import Block, Ended, Source, SourceError
 from myoloop.platform.bus import Bus
 from myoloop.platform.messages import Event, Pulses
 from myoloop.platform.node import Configuration, Heard, NodeFault
+from myoloop.platform.plugins import PluginError
 from myoloop.platform.steps import Outgoing
 
 
@@ -39,7 +40,7 @@ class AcquisitionBody:
         try:
             self._source = make_source(given.settings["source"], given.settings["source_settings"], name=bus.node)
             descriptors = self._source.open()
-        except SourceError as error:
+        except (SourceError, PluginError) as error:
             raise NodeFault(str(error)) from None
         topics = vital_topics(descriptors)
         self._intakes = {d.topic: Intake(d, topics[d.topic]) for d in descriptors}

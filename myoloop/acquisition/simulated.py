@@ -29,6 +29,7 @@ import numpy as np
 
 from myoloop.acquisition.source import Block, Ended, Reading, SourceError
 from myoloop.platform import endpoint
+from myoloop.platform.clock import Clock
 from myoloop.platform.messages import SampleDescriptor
 
 _MAGIC = b"MYOS"
@@ -73,11 +74,22 @@ class SimulatedSource:
     ----------
     settings
         Where the body is.
+    name, clock
+        As every source is made with; the body names its own streams and stamps its own blocks.
     body
         A body in the same process; None connects to ``settings.address``.
     """
 
-    def __init__(self, settings: SimulatedSourceSettings, body: Body | None = None) -> None:
+    Settings = SimulatedSourceSettings
+
+    def __init__(
+        self,
+        settings: SimulatedSourceSettings,
+        *,
+        name: str = "",
+        clock: Clock | None = None,
+        body: Body | None = None,
+    ) -> None:
         self._settings = settings
         self._body = body
         self._socket: socket.socket | None = None
@@ -122,6 +134,10 @@ class SimulatedSource:
         else:
             readings = self._receive(wait_s)
         return [self._counted_from_opening(reading) for reading in readings]
+
+    def fileno(self) -> int:
+        """The socket to wait on; -1 where there is none."""
+        return self._socket.fileno() if self._socket is not None else -1
 
     def close(self) -> None:
         """Let go of the body."""

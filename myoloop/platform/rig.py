@@ -125,8 +125,8 @@ class Rig(_Strict):
             names = [name for name, node in self.nodes.items() if node.role == role]
             if len(names) > 1:
                 raise ValueError(f"nodes: {', '.join(names)} are all of role {role}, allowed is one")
-        if self.node_of("subject") and self.rig.rig_class != "SIM":
-            raise ValueError(f"a virtual subject belongs on a SIM rig, this is {self.rig.rig_class}")
+        if self.node_of("subject") and self.rig.rig_class == "HUMAN":
+            raise ValueError("a virtual subject belongs on a SIM or BENCH rig, this is HUMAN")
         return self
 
     def node_of(self, role: NodeRole) -> str | None:

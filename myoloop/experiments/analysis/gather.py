@@ -26,6 +26,7 @@ from myoloop.experiments.analysis.tracks import (
     Truths,
     floats,
 )
+from myoloop.platform import wire
 from myoloop.platform.messages import (
     Command,
     Estimate,
@@ -44,13 +45,13 @@ from myoloop.platform.messages import (
     Trial,
     Truth,
 )
+from myoloop.platform.recording.layout import RecordingError
 from myoloop.platform.recording.reader import Recording
 from myoloop.platform.recording.samples import SampleJoin, SampleRecord
 from myoloop.platform.steps import Received
 
 #: Streams that no analysis needs message by message.
 _NOT_READ = frozenset({"vital", "chain", "clock", "answer", "device", "stop"})
-_SAMPLES = frozenset({"emg", "imu", "force"})
 
 
 @dataclass(slots=True)
@@ -90,6 +91,11 @@ class Gathered:
     def seconds(self, t_ns: int | None) -> float:
         """On the session's time base; NaN for None."""
         return float("nan") if t_ns is None else (t_ns - self.zero_ns) * 1e-9
+
+    def is_controller(self, name: str) -> bool:
+        """Whether an object of this name has said that it is the controller."""
+        start = self.starts.get("controller")
+        return start is not None and start.object == name
 
     def event_rows(self) -> tuple[EventRow, ...]:
         """Events in order of time."""
@@ -154,10 +160,15 @@ def gather(recording: Recording) -> Gathered:
         Where it cannot be read.
     """
     got = Gathered(joins={topic: SampleJoin(each) for topic, each in recording.descriptors.items()})
-    controllers = _controllers(recording)
-    wanted = {topic for topic in recording.topics() if _wanted(topic, controllers)}
-    for received, log_time_ns in recording.messages(wanted):
-        got.take(received, log_time_ns)
+    wanted = {topic for topic in recording.topics() if topic.partition("/")[0] not in _NOT_READ}
+    for topic, frames, log_time_ns in recording.frames(wanted):
+        # An object's start stands before its steps; only the controller's are asked for what they consumed.
+        if topic.startswith("step/") and not got.is_controller(topic.removeprefix("step/")):
+            continue
+        try:
+            got.take(wire.decode(frames)[1], log_time_ns)
+        except wire.WireError as error:
+            raise RecordingError(f"{recording.path}: a message on {topic} at {log_time_ns} ns: {error}") from None
     got.records = {topic: join.record() for topic, join in got.joins.items()}
     got.zero_ns = _zero_ns(got)
     stamps = [int(record.t_ns[-1]) for record in got.records.values() if len(record.t_ns)]
@@ -192,7 +203,9 @@ def sample_tracks(got: Gathered) -> dict[str, SampleTrack]:
     return tracks
 
 
-def muscle_sites(settings: Mapping[str, Mapping[str, Any]], samples: Mapping[str, SampleTrack]) -> tuple[MuscleSite, ...]:
+def muscle_sites(
+    settings: Mapping[str, Mapping[str, Any]], samples: Mapping[str, SampleTrack]
+) -> tuple[MuscleSite, ...]:
     """Where the controller heard each muscle, and what stimulated it; the EMG channels themselves where none did."""
     controller = settings.get("controller", {})
     sites = []
@@ -274,8 +287,9 @@ def truths(got: Gathered) -> Truths:
         force_n=_by_muscle(got, "force"),
         spasms={name: tuple(found[key] for key in sorted(found)) for name, found in spasms.items()},
         pulses={name: _pulses(rows) for name, rows in pulses.items()},
-        ledger=bool(got.truths.get("fatigue") or pulses),
-        told_spasms=bool(got.truths.get("fatigue") or spasms),
+        # A body tells of its force all the time; one that was never stimulated has an empty ledger, not none.
+        ledger=bool(pulses or got.truths.get("force")),
+        told_spasms=bool(spasms or got.truths.get("force")),
     )
 
 
@@ -338,20 +352,6 @@ def beat_tracks(got: Gathered) -> dict[str, BeatTrack]:
         )
         for node, beats in sorted(got.beats.items())
     }
-
-
-def _controllers(recording: Recording) -> frozenset[str]:
-    starts = {topic for topic in recording.topics() if topic.startswith("start/")}
-    return frozenset(
-        received.message.object
-        for received, _ in recording.messages(starts)
-        if isinstance(received.message, Start) and received.message.kind == "controller"
-    )
-
-
-def _wanted(topic: str, controllers: frozenset[str]) -> bool:
-    name, _, instance = topic.partition("/")
-    return name not in _NOT_READ and (name != "step" or instance in controllers)
 
 
 def _zero_ns(got: Gathered) -> int:

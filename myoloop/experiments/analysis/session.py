@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from myoloop.experiments.analysis import gather
+from myoloop.experiments.analysis.gating import gate_tracks
+from myoloop.experiments.analysis.latency import latencies
 from myoloop.experiments.analysis.tracks import (
     BeatTrack,
     CurrentTrack,
@@ -197,7 +199,7 @@ def load(path: Path | str) -> Session:
     muscles = gather.muscle_tracks(got)
     pulses = gather.pulse_tracks(got)
     truth = gather.truths(got)
-    currents, tally, dose = gather.gate_tracks(got, settings)
+    currents, tally, dose = gate_tracks(got, settings)
     return Session(
         path=recording.path,
         metadata=recording.metadata,
@@ -224,7 +226,7 @@ def load(path: Path | str) -> Session:
         gate=tally,
         dose=dose,
         beats=gather.beat_tracks(got),
-        latencies_ms=gather.latencies(got, samples, currents, truth.pulses if truth.ledger else pulses),
+        latencies_ms=latencies(got, currents, truth.pulses if truth.ledger else pulses),
         requests=len(got.requests),
         counts=recording.counts,
         missing_messages=got.missing,

@@ -222,6 +222,21 @@ class PulseTrack:
     def __len__(self) -> int:
         return len(self.t_s)
 
+    @property
+    def charge_uc(self) -> Floats:
+        """Charge of each pulse's one phase."""
+        return self.current_ma * self.phase_us * 1e-3
+
+    def trains(self) -> tuple[Interval, ...]:
+        """Runs of pulses: a pause of three usual intervals, and of 0.2 s at least, parts two of them."""
+        if not len(self.t_s):
+            return ()
+        apart_s = np.diff(self.t_s)
+        pause_s = max(0.2, 3.0 * float(np.median(apart_s))) if len(apart_s) else 0.2
+        cuts = np.flatnonzero(apart_s > pause_s)
+        begins, ends = np.append(0, cuts + 1), np.append(cuts, len(self.t_s) - 1)
+        return tuple(Interval(float(self.t_s[b]), float(self.t_s[e])) for b, e in zip(begins, ends, strict=True))
+
 
 @dataclass(frozen=True, slots=True)
 class Truths:
@@ -235,6 +250,8 @@ class Truths:
         By muscle.
     pulses
         By channel: the body's own ledger of what was delivered.
+    ledger, told_spasms
+        Whether there is such a ledger, and whether true spasms are known, be there none.
     """
 
     fatigue: Mapping[str, tuple[Floats, Floats]] = field(default_factory=dict)
@@ -263,6 +280,8 @@ class GateTally:
         (t_s, cause) of each time it latched.
     states
         By state: seconds spent in it.
+    envelope
+        The last one in force, as plain data; empty where there was none.
     """
 
     reports: int = 0
@@ -271,6 +290,7 @@ class GateTally:
     rules: Mapping[str, tuple[int, str]] = field(default_factory=dict)
     latches: tuple[tuple[float, str], ...] = ()
     states: Mapping[str, float] = field(default_factory=dict)
+    envelope: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

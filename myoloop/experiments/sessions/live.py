@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
 
+from myoloop.experiments.sessions.faults import Fault, strike
 from myoloop.experiments.sessions.setup import (
     SessionSetup,
     SetupError,
@@ -96,13 +97,22 @@ class LiveSession:
         Who acts.
     on_turn
         Called often with what has been seen; returns a reason to stop, or nothing.
+    faults
+        What is to go wrong on purpose.
     """
 
-    def __init__(self, setup: SessionSetup, operator: Operator, on_turn: Callable[[Seen], str] | None = None) -> None:
+    def __init__(
+        self,
+        setup: SessionSetup,
+        operator: Operator,
+        on_turn: Callable[[Seen], str] | None = None,
+        faults: Sequence[Fault] = (),
+    ) -> None:
         self.setup = setup
         self.seen = Seen()
         self._operator = operator
         self._on_turn = on_turn
+        self._faults = list(faults)
         self._interrupted = ""
         self._asked: set[str] = set()
         log_folder = setup.folder / "nodes"
@@ -211,6 +221,7 @@ class LiveSession:
             lost = supervisor.lost()
             if lost:
                 return "fault", lost[0]
+            self._go_wrong()
             why = self._interrupted or (self._on_turn(self.seen) if self._on_turn is not None else "")
             if why:
                 supervisor.stop("operator", why)
@@ -226,6 +237,16 @@ class LiveSession:
             silent = self._silent()
             if silent:
                 return "fault", silent
+
+    def _go_wrong(self) -> None:
+        phase = self.seen.phase
+        for fault in [each for each in self._faults if phase is not None and phase.session_s >= each.at_s]:
+            self._faults.remove(fault)
+            self._log("fault", f"on purpose: {fault.act} {fault.node}".rstrip())
+            if fault.act == "stop":
+                self.supervisor.stop("fault", "stopped on purpose")
+            else:
+                strike(fault, self.supervisor.pids())
 
     def _silent(self) -> str:
         """A node that hangs is silent; the gate has acted long before."""

@@ -15,6 +15,7 @@ import msgspec
 
 from myoloop import __version__
 from myoloop.acquisition.intake import Intake, vital_topics
+from myoloop.acquisition.registry import make_source
 from myoloop.acquisition.simulated import SimulatedSource, SimulatedSourceSettings
 from myoloop.acquisition.source import Block, Ended, Source
 from myoloop.controllers.controller import Controller
@@ -31,7 +32,17 @@ from myoloop.experiments.sessions.setup import (
 from myoloop.experiments.subjects.node import make_body
 from myoloop.platform import wire
 from myoloop.platform.clock import VirtualClock
-from myoloop.platform.messages import Answer, Command, Heartbeat, Phase, Pulses, SampleDescriptor, StimReport, Stop
+from myoloop.platform.messages import (
+    Answer,
+    Command,
+    Event,
+    Heartbeat,
+    Phase,
+    Pulses,
+    SampleDescriptor,
+    StimReport,
+    Stop,
+)
 from myoloop.platform.node import HEARTBEAT_NS
 from myoloop.platform.recording.writer import RecordingWriter
 from myoloop.platform.stepping import Stepping, start_record
@@ -115,8 +126,8 @@ class Lockstep:
         What is done, on which rig; its rig must be a SIM rig with a virtual subject.
     record
         Whether to write a recording into the setup's folder.
-    source
-        Another source than the virtual subject's amplifier (a playback); it must keep to the virtual clock.
+    wall_start_ns
+        What the record gives as its wall time.
     on_tick
         Called every tick with the newest phase, for progress.
     """
@@ -134,12 +145,14 @@ class Lockstep:
         self._on_tick = on_tick
         self._names = {node.role: name for name, node in setup.rig.nodes.items()}
         self.body = make_body(body_settings(setup), START_NS)
-        source_name = self._names["acquisition"]
-        self._source: Source = SimulatedSource(SimulatedSourceSettings(), body=self.body)
-        descriptors = self._source.open()
-        topics = vital_topics(descriptors)
-        self._intakes = {each.topic: Intake(each, topics[each.topic]) for each in descriptors}
-        self._source_name = source_name
+        self._sources: dict[str, Source] = {name: self._make_source(name) for name in setup.rig.sources()}
+        self._intakes: dict[str, Intake] = {}
+        descriptors: tuple[SampleDescriptor, ...] = ()
+        for source in self._sources.values():
+            described = source.open()
+            topics = vital_topics(described)
+            self._intakes.update({each.topic: Intake(each, topics[each.topic]) for each in described})
+            descriptors += described
         self.writer = (
             RecordingWriter(
                 setup.folder,
@@ -273,12 +286,20 @@ class Lockstep:
             self.bus.publish(body, truth)
         for event in lived.events:
             self.bus.publish(body, Outgoing("event", event))
-        for reading in self._source.read(0.0):
-            if isinstance(reading, Block):
-                for outgoing in self._intakes[reading.topic].take(reading):
-                    self.bus.publish(self._source_name, outgoing)
-            elif isinstance(reading, Ended):
-                break
+        for name, source in self._sources.items():
+            for reading in source.read(0.0):
+                if isinstance(reading, Block):
+                    for outgoing in self._intakes[reading.topic].take(reading):
+                        self.bus.publish(name, outgoing)
+                elif isinstance(reading, Ended):
+                    event = Event(t_ns=now_ns, kind="ended", who=name, why=reading.why)
+                    self.bus.publish(name, Outgoing("event", event))
+
+    def _make_source(self, name: str) -> Source:
+        node = self.setup.rig.nodes[name]
+        if node.source == "simulated":
+            return SimulatedSource(SimulatedSourceSettings(), body=self.body)
+        return make_source(node.source or "", node.settings, name=name, clock=self.clock)
 
     def _step(self, name: str, now_ns: int) -> None:
         for outgoing in self._steppings[name].step(now_ns, {}):

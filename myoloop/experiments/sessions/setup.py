@@ -313,6 +313,8 @@ def body_settings(setup: SessionSetup) -> BodySettings:
     """What the virtual body is made of, from the rig's node of role ``subject``."""
     name = setup.rig.node_of("subject") or ""
     settings = setup.rig.nodes[name].settings
+    # A body that only lends its stimulator (the EMG comes from elsewhere) has one muscle under each pair of pads.
+    bare = {channel: {"emg": [channel], "outputs": {channel: output}} for channel, output in setup.channels().items()}
     muscles = tuple(
         MuscleSite(
             muscle,
@@ -321,15 +323,24 @@ def body_settings(setup: SessionSetup) -> BodySettings:
             float(site.get("joint_sign", 1.0)),
             float(site.get("effort_share", 1.0)),
         )
-        for muscle, site in settings["muscles"].items()
+        for muscle, site in settings.get("muscles", bare).items()
     )
     stimulator = setup.rig.nodes[setup.rig.node_of("stimulator") or ""].settings
     driver = SimulatedDriverSettings(channels=setup.channels(), **stimulator)
     device = DeviceSettings(
-        outputs=driver.outputs, codes_per_ma=driver.codes_per_ma, current_max_ma=driver.current_max_ma
+        outputs=driver.outputs,
+        codes_per_ma=driver.codes_per_ma,
+        current_max_ma=driver.current_max_ma,
+        phase_min_us=driver.phase_min_us,
+        phase_max_us=driver.phase_max_us,
+        rate_max_hz=driver.rate_max_hz,
     )
     return BodySettings(
-        parameters=setup.parameters, seed=setup.seed, muscles=muscles, source=settings["source"], device=device
+        parameters=setup.parameters,
+        seed=setup.seed,
+        muscles=muscles,
+        source=settings.get("source", name),
+        device=device,
     )
 
 

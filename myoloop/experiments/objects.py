@@ -1,0 +1,60 @@
+"""How the pure objects are made again from what a recording says of their beginning."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import msgspec
+
+from myoloop.controllers.controller import Controller
+from myoloop.controllers.settings import ControllerSettings
+from myoloop.experiments.protocols.schema import ControllerChoice
+from myoloop.experiments.replay import Builder
+from myoloop.experiments.sessions.director import director_from
+from myoloop.experiments.sessions.setup import apply_choice
+from myoloop.platform.messages import Start
+from myoloop.platform.steps import Stepped
+from myoloop.platform.yamlfile import FileError, load_yaml
+from myoloop.stimulators.stimulator import Stimulator, StimulatorSettings
+
+
+def _controller(start: Start) -> Stepped:
+    return Controller(ControllerSettings.from_json(start.settings), json.loads(start.state))
+
+
+def _stimulator(start: Start) -> Stepped:
+    return Stimulator(msgspec.json.decode(start.settings, type=StimulatorSettings))
+
+
+def _director(start: Start) -> Stepped:
+    return director_from(start.settings, start.state)
+
+
+BUILDERS: dict[str, Builder] = {"controller": _controller, "stimulator": _stimulator, "director": _director}
+
+
+def other_controller(path: Path | str) -> Builder:
+    """Make controllers with the policy, reflexes and estimators of a file instead of the recorded ones.
+
+    The file is a protocol, or has its ``controller`` part alone.
+
+    Raises
+    ------
+    FileError
+        If it cannot be read or has no such part.
+    """
+    data, _ = load_yaml(path)
+    part = data.get("controller") if isinstance(data, dict) else None
+    if not isinstance(part, dict):
+        raise FileError([f"{path}:1: controller: missing, but needed"])
+    try:
+        choice = ControllerChoice.model_validate(part)
+    except ValueError as error:
+        first = str(error).splitlines()
+        raise FileError([f"{path}:1: controller: {' '.join(line.strip() for line in first[1:3])}"]) from None
+
+    def build(start: Start) -> Stepped:
+        return Controller(apply_choice(ControllerSettings.from_json(start.settings), choice))
+
+    return build

@@ -1,0 +1,154 @@
+"""One session from its names: protocol, rig, subject, study; run live or in lockstep; leave everything in its folder."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from myoloop.experiments.protocols.lint import errors, lint
+from myoloop.experiments.protocols.schema import Protocol, load_protocol
+from myoloop.experiments.sessions.faults import Fault
+from myoloop.experiments.sessions.live import LiveSession, Seen, node_logs
+from myoloop.experiments.sessions.lockstep import Lockstep
+from myoloop.experiments.sessions.setup import (
+    SessionSetup,
+    SetupError,
+    make_setup,
+    rig_json,
+    scripted_operator,
+    summarise,
+)
+from myoloop.experiments.sessions.simulated_rig import simulated_rig
+from myoloop.experiments.subjects.parameters import SubjectParameters, draw, load_subject
+from myoloop.platform.messages import Phase
+from myoloop.platform.recording.compact import compact
+from myoloop.platform.recording.folder import create_attempt, keep_copy, next_session
+from myoloop.platform.recording.layout import RecordingError
+from myoloop.platform.rig import Rig, load_rig
+from myoloop.platform.yamlfile import FileError
+
+_PSEUDONYM = re.compile(r"[A-Za-z0-9]{1,32}")
+
+
+@dataclass(frozen=True, slots=True)
+class SessionEnd:
+    """How a session ended.
+
+    Attributes
+    ----------
+    outcome
+        ``complete``, ``stopped``, ``aborted`` or ``fault``.
+    """
+
+    folder: Path
+    outcome: str
+    reason: str
+    duration_s: float
+
+    @property
+    def exit_code(self) -> int:
+        """0 where it went to its end, 3 for a fault or stop."""
+        return 0 if self.outcome == "complete" else 3
+
+
+def prepare(
+    protocol: str, *, subject: str, rig: str | None, study: Path, seed: int, session: int | None = None
+) -> SessionSetup:
+    """Read everything, check it against one another, and make the attempt's folder.
+
+    Parameters
+    ----------
+    protocol
+        File or preset.
+    subject
+        Pseudonym, or file of a virtual subject.
+    rig
+        Rig file; None makes a SIM rig for the protocol.
+
+    Raises
+    ------
+    FileError
+        With every mistake in protocol, rig or subject, one line each.
+    SetupError, RecordingError
+        If they do not fit together, or the folder cannot be made.
+    """
+    chosen = load_protocol(protocol)
+    wired = load_rig(rig) if rig is not None else simulated_rig(chosen)
+    check(chosen, wired)
+    name, parameters = _person(subject, seed)
+    number = session or next_session(study, name)
+    folder = create_attempt(study, name, number)
+    identity = "/".join(folder.parts[-3:])
+    setup = make_setup(chosen, wired, subject=name, session=identity, folder=folder, parameters=parameters, seed=seed)
+    keep_copy(folder, "protocol.yaml", Path(chosen.path).read_bytes())
+    keep_copy(folder, "rig.yaml", (Path(rig).read_text(encoding="utf-8") if rig else rig_json(wired)).encode())
+    keep_copy(folder, "envelope.json", setup.plan.envelope.to_json().encode())
+    return setup
+
+
+def check(protocol: Protocol, rig: Rig) -> None:
+    """Refuse a protocol that is wrong, or that the rig cannot serve.
+
+    Raises
+    ------
+    FileError
+        With every mistake.
+    """
+    found = errors(lint(protocol, summarise(rig)))
+    if found:
+        raise FileError([str(problem) for problem in found])
+
+
+def run_lockstep(setup: SessionSetup, on_tick: Callable[[Phase | None], None] | None = None) -> SessionEnd:
+    """Run in one process, as fast as it goes."""
+    result = Lockstep(setup, wall_start_ns=time.time_ns(), on_tick=on_tick).run()
+    return _ended(setup, result.outcome, result.reason, result.duration_s)
+
+
+def run_live(
+    setup: SessionSetup, on_turn: Callable[[Seen], str] | None = None, faults: Sequence[Fault] = ()
+) -> SessionEnd:
+    """Run in separate processes, at real time.
+
+    Parameters
+    ----------
+    faults
+        What is to go wrong on purpose, and when.
+
+    Raises
+    ------
+    SupervisorError, SetupError
+        If the rig does not come up.
+    """
+    session = LiveSession(setup, scripted_operator(setup), on_turn, faults)
+    result = session.run()
+    return _ended(setup, result.outcome, result.reason, result.duration_s)
+
+
+def _ended(setup: SessionSetup, outcome: str, reason: str, duration_s: float) -> SessionEnd:
+    # A job after the end: the recording is whole before and after it, and stays as it was if it fails.
+    try:
+        compact(setup.folder)
+    except RecordingError as error:
+        reason = reason or f"not compacted: {error}"
+    return SessionEnd(setup.folder, outcome, reason, duration_s)
+
+
+def _person(subject: str, seed: int) -> tuple[str, SubjectParameters]:
+    path = Path(subject)
+    if path.suffix in (".yaml", ".yml"):
+        name, parameters = load_subject(path, seed)
+        name = re.sub(r"[^A-Za-z0-9]", "", name)
+        return name, parameters
+    if not _PSEUDONYM.fullmatch(subject):
+        raise SetupError(f"subject {subject!r}: allowed is a pseudonym of 1 to 32 letters and digits, or a YAML file")
+    return subject, draw(seed)
+
+
+def last_words(setup: SessionSetup) -> dict[str, Any]:
+    """What nodes wrote to their standard error, for the operator."""
+    return node_logs(setup.folder)
