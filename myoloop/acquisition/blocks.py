@@ -10,6 +10,9 @@ import numpy.typing as npt
 from myoloop.acquisition.counter import CounterRule, PackageCounter, Run
 from myoloop.acquisition.source import Block
 
+#: Far below what may travel in one message; after a stall, seconds of samples can come at once.
+MAX_BLOCK_BYTES = 1 << 20
+
 
 class BlockMaker:
     """Counts the samples of one stream, by the device's own counter where it has one that is understood.
@@ -34,7 +37,7 @@ class BlockMaker:
         stamps: npt.NDArray[Any] | None = None,
         counts: npt.NDArray[Any] | None = None,
     ) -> list[Block]:
-        """Make blocks of an array that came at once: one, or more where samples are missing in it.
+        """Make blocks of an array that came at once: one, or more where samples are missing in it or it is large.
 
         Parameters
         ----------
@@ -52,14 +55,16 @@ class BlockMaker:
         runs, repeated = [Run(0, len(array), 0)], None
         if self._counter is not None and counts is not None:
             runs, repeated = self._counter.follow(counts)
+        most = max(1, MAX_BLOCK_BYTES // max(1, array[:1].nbytes))
         blocks = []
         for run in runs:
             self._next_sample += run.missing
-            invalid = None
-            if repeated is not None and repeated[run.begin : run.end].any():
-                invalid = np.repeat(repeated[run.begin : run.end, None], array.shape[1], axis=1)
-            stamp = None if stamps is None else float(stamps[run.end - 1])
-            rows = array[run.begin : run.end]
-            blocks.append(Block(self._topic, self._next_sample, t_ns, rows, stamp, invalid))
-            self._next_sample += run.end - run.begin
+            for begin in range(run.begin, run.end, most):
+                end = min(run.end, begin + most)
+                invalid = None
+                if repeated is not None and repeated[begin:end].any():
+                    invalid = np.repeat(repeated[begin:end, None], array.shape[1], axis=1)
+                stamp = None if stamps is None else float(stamps[end - 1])
+                blocks.append(Block(self._topic, self._next_sample, t_ns, array[begin:end], stamp, invalid))
+                self._next_sample += end - begin
         return blocks

@@ -135,6 +135,7 @@ class BrainFlowSource:
         self._polls: list[_Poll] = []
         self._rows_left: int | None = None
         self._heard = 0.0
+        self._begun = False
 
     def open(self) -> tuple[SampleDescriptor, ...]:
         """Find the board, begin its stream and describe it."""
@@ -154,32 +155,39 @@ class BrainFlowSource:
             self._shim.prepare_session()
             for command in settings.commands:
                 self._shim.config_board(command)
-            self._shim.start_stream(_BUFFER_SAMPLES)
+            if self._rows_left is None:
+                self._shim.start_stream(_BUFFER_SAMPLES)
         except brainflow.BrainFlowError as error:
             self.close()
             raise self._error(self._why(brainflow, error)) from None
-        self._heard = time.monotonic()
+        self._begun = False
         return tuple(stream.descriptor for poll in self._polls for stream in poll.streams)
 
     def read(self, wait_s: float) -> list[Reading]:
-        """Whole blocks as soon as there is one; at the end of the wait whatever there is."""
+        """A whole block as soon as there is one, and all that came with it; part of one only if its rest is overdue.
+
+        The first reading begins: what a board has sent before is left out, and a file begins to play.
+        """
         if self._shim is None:
             raise self._error("not open")
         brainflow = load_brainflow()
         deadline = time.monotonic() + wait_s
         try:
+            self._begin()
             while (pause := self._until_block()) > 0 and (left := deadline - time.monotonic()) > 0:
                 time.sleep(min(pause, left))
+            silent_s = time.monotonic() - self._heard
             readings: list[Reading] = []
-            for poll in self._polls:
-                readings += self._take(poll)
+            if pause <= 0 or silent_s > 2e-3 * self._settings.block_ms:
+                for poll in self._polls:
+                    readings += self._take(poll)
         except brainflow.BrainFlowError as error:
             raise self._error(f"the board is gone: {error}") from None
         if readings:
             self._heard = time.monotonic()
         if self._rows_left is not None and self._rows_left <= 0:
             readings.append(Ended(f"{self._settings.file}: at its end"))
-        elif not readings and time.monotonic() - self._heard > self._settings.silent_s:
+        elif not readings and silent_s > self._settings.silent_s:
             raise self._error(f"nothing has come for {self._settings.silent_s:g} s")
         return readings
 
@@ -192,6 +200,17 @@ class BrainFlowSource:
             with contextlib.suppress(load_brainflow().BrainFlowError):
                 shim.release_session()
             del shim
+
+    def _begin(self) -> None:
+        if self._begun:
+            return
+        self._begun = True
+        self._heard = time.monotonic()
+        if self._rows_left is not None:
+            self._shim.start_stream(_BUFFER_SAMPLES)
+            return
+        for poll in self._polls:
+            self._shim.get_board_data(preset=poll.preset.number)
 
     def _streams(self, board: str, found: Sequence[Preset]) -> list[_Poll]:
         settings = self._settings

@@ -131,8 +131,11 @@ class LslSource:
         self._travels = ""
         self._block_samples = 1
         self._counter_column: int | None = None
+        self._stamps = np.zeros(0)
+        self._filled = 0
         self._heard = 0.0
         self._lost = False
+        self._begun = False
 
     def open(self) -> tuple[SampleDescriptor, ...]:
         """Find the stream, connect to it and describe it."""
@@ -146,35 +149,41 @@ class LslSource:
         except RuntimeError as error:  # of pylsl's lost and time-out errors
             raise self._error(f"found, but does not answer: {error}") from None
         self._inlet = inlet
-        self._lost = False
-        self._heard = time.monotonic()
+        self._lost = self._begun = False
         return descriptors
 
     def read(self, wait_s: float) -> list[Reading]:
-        """A whole block as soon as there is one, and all that came with it; after the wait whatever there is."""
+        """A whole block as soon as there is one, and all that came with it; part of one only if its rest is overdue.
+
+        The first reading begins: what the outlet has sent before is left out.
+        """
         if self._inlet is None:
             raise self._error("not open")
         if self._lost:
             raise self._error("the outlet is gone")
+        if not self._begun:
+            self._begun = True
+            self._inlet.flush()
+            self._heard = time.monotonic()
         readings: list[Reading] = []
-        wanted, timeout = self._block_samples, max(0.0, wait_s)
-        while True:
-            try:
-                _, stamps = self._inlet.pull_chunk(timeout, wanted, dest_obj=self._buffer)
-            except RuntimeError:
-                # what was read before is handed over first
-                self._lost = True
-                if readings:
-                    return readings
-                raise self._error("the outlet is gone") from None
-            if len(stamps) == 0:
-                break
-            readings += self._blocks(self._buffer[: len(stamps)], np.asarray(stamps))
-            wanted, timeout = len(self._buffer), 0.0
-        now = time.monotonic()
+        wanted, timeout = self._block_samples - self._filled, max(0.0, wait_s)
+        try:
+            while self._pull(wanted, timeout) == wanted:
+                if self._filled == len(self._buffer):
+                    readings += self._blocks()
+                wanted, timeout = len(self._buffer) - self._filled, 0.0
+        except RuntimeError:
+            # what was read before is handed over first
+            self._lost = True
+        silent_s = time.monotonic() - self._heard
+        overdue = self._lost or silent_s > 2e-3 * self._settings.block_ms
+        if self._filled >= self._block_samples or (self._filled and overdue):
+            readings += self._blocks()
         if readings:
-            self._heard = now
-        elif now - self._heard > self._settings.silent_s:
+            self._heard = time.monotonic()
+        elif self._lost:
+            raise self._error("the outlet is gone")
+        elif silent_s > self._settings.silent_s:
             raise self._error(f"nothing has come for {self._settings.silent_s:g} s")
         return readings
 
@@ -256,6 +265,7 @@ class LslSource:
             self._streams.append(stream("imu", settings.imu_channels, settings.imu_unit, "imu_unit", rails=False))
         self._block_samples = min(_CHUNK_SAMPLES, max(1, round(rate_hz * settings.block_ms / 1e3)))
         self._buffer = np.zeros((_CHUNK_SAMPLES, len(labels)), native)
+        self._stamps, self._filled = np.zeros(_CHUNK_SAMPLES), 0
         return tuple(stream.descriptor for stream in self._streams)
 
     def _counter_rule(self, labels: Sequence[str]) -> CounterRule | None:
@@ -284,8 +294,19 @@ class LslSource:
         except ValueError as error:
             raise self._error(f"channel {channel.label!r}: {error}; or set {setting}") from None
 
-    def _blocks(self, rows: npt.NDArray[Any], stamps: npt.NDArray[Any]) -> list[Block]:
+    def _pull(self, wanted: int, timeout_s: float) -> int:
+        """Fetch at most so many samples behind those that are held already."""
+        room = self._buffer[self._filled :]
+        _, stamps = self._inlet.pull_chunk(timeout_s, wanted, dest_obj=room)
+        self._stamps[self._filled : self._filled + len(stamps)] = stamps
+        self._filled += len(stamps)
+        return len(stamps)
+
+    def _blocks(self) -> list[Block]:
+        """Make blocks of what is held."""
         t_ns = self._clock.now_ns()
+        rows, stamps = self._buffer[: self._filled], self._stamps[: self._filled].copy()
+        self._filled = 0
         if rows.dtype == np.int64 and np.abs(rows).max(initial=0) > _EXACT_IN_DOUBLE:
             raise self._error("a 64-bit count beyond 2^53 cannot be carried exactly")
         counts = None if self._counter_column is None else rows[:, self._counter_column].astype(np.float64)

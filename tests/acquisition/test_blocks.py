@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from myoloop.acquisition.blocks import BlockMaker
+from myoloop.acquisition.blocks import MAX_BLOCK_BYTES, BlockMaker
 from myoloop.acquisition.counter import CounterRule
 
 
@@ -35,3 +35,11 @@ def test_repeated_rows_are_kept_and_marked():
 
 def test_nothing_makes_no_block():
     assert BlockMaker("emg/a", CounterRule()).make(rows(0), 10) == []
+
+
+def test_what_piled_up_comes_in_blocks_that_can_travel():
+    array = np.arange(300_000.0).reshape(150_000, 2)
+    blocks = BlockMaker("emg/a", None).make(array, 10)
+    assert [b.first_sample for b in blocks] == [0, 65536, 131072]
+    assert max(b.array.nbytes for b in blocks) <= MAX_BLOCK_BYTES
+    assert np.array_equal(np.concatenate([b.array for b in blocks]), array)

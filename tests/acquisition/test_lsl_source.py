@@ -102,6 +102,22 @@ def test_samples_that_piled_up_all_come():
     check_counters(blocks)
 
 
+def test_a_reader_that_does_not_wait_gets_whole_blocks_from_the_first_reading_on():
+    with outlet() as (given, _):
+        source = source_of(given)
+        source.open()
+        time.sleep(0.4)
+        blocks, deadline = [], time.monotonic() + 0.5
+        while time.monotonic() < deadline:
+            blocks += source.read(0.0)
+            time.sleep(0.001)
+        source.close()
+    check_counters(blocks)
+    assert min(len(block.array) for block in blocks) >= 20
+    assert blocks[0].array[0, 0] > 10 * 400, "what came before was left out"
+    assert sum(len(block.array) for block in blocks) == pytest.approx(1000, rel=0.15)
+
+
 @pytest.mark.parametrize(("dtype", "travels"), [("<f4", "<f4"), ("<i8", "<f8")])
 def test_every_format_keeps_its_values(dtype, travels):
     with outlet(dtype=dtype, rate_hz=1000.0) as (given, _):
