@@ -12,6 +12,7 @@ import json
 import socket
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from math import ceil
@@ -28,6 +29,8 @@ from myoloop.platform.streams import stream_of
 
 #: Messages that may wait for the recorder. At 1000 a second this is a minute; then it is a fault, not a wait.
 RECORD_QUEUE = 60_000
+#: Messages that a node may say before it knows who records.
+EARLY = 10_000
 #: Messages that may wait for a slow subscriber before PUB drops them (and the subscriber counts a gap).
 PUBLISH_QUEUE = 2_000
 
@@ -81,6 +84,7 @@ class Bus:
         self._push: zmq.Socket[bytes] | None = None
         self._stop: socket.socket | None = None
         self._record_here: Callable[[list[bytes]], None] | None = None
+        self._early: deque[list[bytes]] = deque(maxlen=EARLY)
         if recorder is not None:
             self.record_to(recorder)
         self._poller = zmq.Poller()
@@ -105,6 +109,7 @@ class Bus:
             self._record_here(frames)
             return
         if self._push is None:
+            self._early.append(frames)
             return
         try:
             self._push.send_multipart(frames, flags=zmq.NOBLOCK, copy=True)
@@ -243,8 +248,10 @@ class Bus:
         self._push.connect(self._runtime.endpoint(recorder, "rec"))
 
     def record_here(self, take: Callable[[list[bytes]], None]) -> None:
-        """Let the recorder's own messages go straight to its file."""
+        """Let the recorder's own messages go straight to its file, also those it said before there was one."""
         self._record_here = take
+        while self._early:
+            take(self._early.popleft())
 
     def open_record(self) -> None:
         """Bind the socket that everybody pushes recorded messages to."""

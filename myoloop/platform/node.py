@@ -195,6 +195,8 @@ class Node:
                 woken = self._collect(now_ns) or not ready.isdisjoint(files)
                 if self._state == "running" and (woken or now_ns >= turn_ns):
                     self._turn(now_ns)
+                    # The cycle is the longest time between two turns, not a beat beside those that messages bring.
+                    turn_ns = now_ns + self._body.cycle_ns
                 elif self._state in ("configured", "ready"):
                     self._body.idle(now_ns)
                 if now_ns >= turn_ns:

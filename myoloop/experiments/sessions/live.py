@@ -220,6 +220,7 @@ class LiveSession:
                     self._operator.answered(received.message)
             lost = supervisor.lost()
             if lost:
+                self._listen_on(LAST_LOOK_S)
                 return "fault", lost[0]
             self._go_wrong()
             why = self._interrupted or (self._on_turn(self.seen) if self._on_turn is not None else "")
@@ -237,6 +238,13 @@ class LiveSession:
             silent = self._silent()
             if silent:
                 return "fault", silent
+
+    def _listen_on(self, for_s: float) -> None:
+        """Hear what the others say to what has happened, for the log."""
+        until = time.monotonic() + for_s
+        while time.monotonic() < until:
+            for received in self.supervisor.turn(TURN_S):
+                self._see(received.message)
 
     def _go_wrong(self) -> None:
         phase = self.seen.phase
@@ -269,7 +277,7 @@ class LiveSession:
         elif isinstance(message, Event):
             seen.events.append(message)
             if message.kind in LOGGED:
-                self._log(message.who, f"{message.kind}: {message.why}" if message.why else message.kind)
+                self._log(message.who, _in_words(message))
 
     def _log(self, who: str, text: str) -> None:
         append_log(self.setup.folder, self.supervisor.clock.now_ns(), time.time_ns(), who, text)
@@ -287,6 +295,11 @@ class LiveSession:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+def _in_words(event: Event) -> str:
+    values = ", ".join(f"{name} {value}" for name, value in event.values.items())
+    return ": ".join(filter(None, (event.kind, event.why, values)))
 
 
 def node_logs(folder: Path) -> dict[str, str]:

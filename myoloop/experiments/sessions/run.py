@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -84,10 +84,13 @@ def prepare(
     folder = create_attempt(study, name, number)
     identity = "/".join(folder.parts[-3:])
     setup = make_setup(chosen, wired, subject=name, session=identity, folder=folder, parameters=parameters, seed=seed)
-    keep_copy(folder, "protocol.yaml", Path(chosen.path).read_bytes())
-    keep_copy(folder, "rig.yaml", (Path(rig).read_text(encoding="utf-8") if rig else rig_json(wired)).encode())
-    keep_copy(folder, "envelope.json", setup.plan.envelope.to_json().encode())
-    return setup
+    kept = {
+        "protocol.yaml": Path(chosen.path).read_bytes(),
+        "rig.yaml": Path(rig).read_bytes() if rig is not None else rig_json(wired).encode(),
+        "envelope.json": setup.plan.envelope.to_json().encode(),
+    }
+    copies = dict(keep_copy(folder, file, content) for file, content in kept.items())
+    return replace(setup, copies=copies)
 
 
 def check(protocol: Protocol, rig: Rig) -> None:

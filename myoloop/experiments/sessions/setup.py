@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -67,6 +66,8 @@ class SessionSetup:
         Date of the session's beginning, for the ledger.
     parameters, seed
         Of the virtual subject; not used without one.
+    copies
+        Names and hashes of the files kept beside the recording.
     """
 
     protocol: Protocol
@@ -79,6 +80,7 @@ class SessionSetup:
     plan: Plan
     parameters: SubjectParameters
     seed: int
+    copies: dict[str, str]
 
     @property
     def simulated(self) -> bool:
@@ -126,6 +128,7 @@ def make_setup(
         plan=plan,
         parameters=parameters,
         seed=seed,
+        copies={},
     )
 
 
@@ -360,14 +363,10 @@ def recording_metadata(setup: SessionSetup, wall_start_ns: int) -> dict[str, str
         "wall_start_ns": str(wall_start_ns),
         "processor": processor(),
         "version.myoloop": myoloop.__version__,
-        "sha256.policy": plugin_sha256(found),
-        "sha256.protocol": sha256_of(Path(setup.protocol.path)),
+        "policy": setup.protocol.controller.policy,
+        "policy_sha256": plugin_sha256(found),
+        **setup.copies,
     }
-
-
-def sha256_of(path: Path) -> str:
-    """Hash of a file; empty where there is none."""
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
 
 
 def rig_json(rig: Rig) -> str:

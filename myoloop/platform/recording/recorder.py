@@ -134,6 +134,9 @@ class Recorder:
         self._writer.write(frames, now_ns, head.seq)
         self.messages += 1
         self.last_ns[topic] = now_ns
+        if topic == "command":
+            # Numbered by who gives it, recorded by who gets it: two receivers hand over in any order.
+            return []
         key = (topic, head.publisher, head.epoch)
         wanted = self._next.get(key, 0 if self._from_zero else head.seq)
         if head.seq < wanted:
@@ -171,7 +174,7 @@ class Recorder:
             if silent and topic not in self._silent:
                 self._silent.add(topic)
                 said.append(
-                    self._event(now_ns, "fault", f"{topic} has been silent for {(now_ns - last_ns) / 1e6:.0f} ms")
+                    self._event(now_ns, "silent", f"{topic} has been silent for {(now_ns - last_ns) / 1e6:.0f} ms")
                 )
             elif not silent and topic in self._silent:
                 self._silent.discard(topic)

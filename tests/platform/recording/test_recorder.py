@@ -95,7 +95,7 @@ def test_a_required_stream_that_falls_silent_is_named_once_until_it_is_back(writ
     assert recorder.tick(100 * MS) == []
     [said] = recorder.tick(101 * MS)
     assert isinstance(said.message, Event)
-    assert (said.message.kind, said.message.why) == ("fault", "emg/sim has been silent for 101 ms")
+    assert (said.message.kind, said.message.why) == ("silent", "emg/sim has been silent for 101 ms")
     assert recorder.silent == ("emg/sim",)
     assert recorder.tick(200 * MS) == []
     recorder.take(next(f for f in frames[1:] if f[0] == b"emg/sim"), 210 * MS)
