@@ -253,7 +253,8 @@ class Quality:
         flat = (self._unchanged >= self._flat_samples) & self._judged
         if not flat.any():
             return None
-        return flat & (np.arange(n)[:, None] >= n - self._unchanged)
+        rows: npt.NDArray[np.bool_] = flat & (np.arange(n)[:, None] >= n - self._unchanged)
+        return rows
 
     def _repeated(self, array: npt.NDArray[Any]) -> bool:
         if self._signals is not None:
