@@ -1,6 +1,6 @@
 """The protocol file: what is done, to which muscles, how strongly, how long, and when it must end.
 
-A strict subset of the structure that `docs/protocol.md` describes: later versions add keys, none changes its meaning.
+Later versions of the schema add keys; none changes the meaning of one that is here.
 Every quantity carries its unit, unknown keys are errors, and intensity is a threshold of the person times a factor,
 never a bare number, save fixed microcurrent. What each value rests on stands in `protocol.evidence.marks`.
 """
@@ -368,6 +368,7 @@ class Protocol(Strict):
 
     _path: str = PrivateAttr(default="<protocol>")
     _lines: Lines = PrivateAttr(default_factory=dict)
+    _data: Any = PrivateAttr(default=None)
 
     @property
     def path(self) -> str:
@@ -383,6 +384,16 @@ class Protocol(Strict):
         while keys and keys not in self._lines:
             keys = keys[:-1]
         return self._lines.get(keys, 0)
+
+    def written(self, keys: KeyPath) -> str:
+        """A value as its file has it; empty where it was read from no file."""
+        value = self._data
+        for key in keys:
+            inside = key in value if isinstance(value, dict) else isinstance(value, list) and isinstance(key, int)
+            if not inside:
+                return ""
+            value = value[key]
+        return str(value)
 
     def has(self, path: str) -> bool:
         """Whether the file gives a value at a path such as ``phases[2].block.hold``."""
@@ -405,6 +416,7 @@ def load_protocol(path_or_preset: Path | str) -> Protocol:
         raise FileError(explain(error, path, data, lines, Protocol)) from None
     protocol._path = str(path)
     protocol._lines = lines
+    protocol._data = data
     return protocol
 
 

@@ -207,8 +207,9 @@ def class_fits_device(protocol: Protocol) -> Iterator[Finding]:
     for index, item in enumerate(protocol.phases):
         calibration = item.calibration
         if calibration is not None and not _multiple(calibration.step_ma, device.min_step_ma):
+            found = protocol.written(("phases", index, "calibration", "step")) or f"{calibration.step_ma:g} mA"
             text = (
-                f"found {calibration.step_ma:g} mA, allowed is a whole number of the device's least steps of "
+                f"found {found}, allowed is a whole number of the device's least steps of "
                 f"{device.min_step_ma:g} mA (devices.stim.min_step)"
             )
             yield ("phases", index, "calibration", "step"), text, "error"

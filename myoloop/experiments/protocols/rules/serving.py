@@ -63,9 +63,7 @@ def outputs(protocol: Protocol, rig: RigSummary) -> Iterator[Finding]:
         planned_cm2 = site.pad_area_cm2 if site is not None else None
         least_cm2 = max(PAD_AREA_MIN_CM2, planned_cm2 or 0.0)
         if output.pad_area_cm2 < least_cm2 * (1 - 1e-9):
-            text = (
-                f"the rig {rig.name} has a pad of {output.pad_area_cm2:g} cm2 for {name}, needed are {least_cm2:g} cm2"
-            )
+            text = f"needs {least_cm2:g} cm2, the rig {rig.name} has a pad of {output.pad_area_cm2:g} cm2 for {name}"
             yield ("sites", channel.site, "pad"), text, "error"
 
 
@@ -89,7 +87,7 @@ def device(protocol: Protocol, rig: RigSummary) -> Iterator[Finding]:
         if isinstance(phase, BlockPhase | CalibrationPhase):
             yield from _pulse(("phases", index, item.kind), phase.phase_us, phase.rate_hz, rig)
         if isinstance(phase, CalibrationPhase):
-            yield from _steps(index, phase, rig)
+            yield from _steps(protocol, index, phase, rig)
         if isinstance(phase, BlockPhase) and phase.intensity.fixed_ma is not None:
             fixed_ma = phase.intensity.fixed_ma
             if fixed_ma < can.current_step_ma:
@@ -100,14 +98,15 @@ def device(protocol: Protocol, rig: RigSummary) -> Iterator[Finding]:
 RULES = (class_of_rig, inputs, outputs, device)
 
 
-def _steps(index: int, calibration: CalibrationPhase, rig: RigSummary) -> Iterator[Finding]:
+def _steps(protocol: Protocol, index: int, calibration: CalibrationPhase, rig: RigSummary) -> Iterator[Finding]:
     if rig.device is None:
         return
     step_ma, least_ma = calibration.step_ma, rig.device.current_step_ma
     keys: KeyPath = ("phases", index, "calibration")
     steps = step_ma / least_ma
     if steps < 1 - 1e-6 or abs(steps - round(steps)) > 1e-6:
-        text = f"found {step_ma:g} mA, allowed is a whole number of the device's least steps of {least_ma:g} mA"
+        found = protocol.written((*keys, "step")) or f"{step_ma:g} mA"
+        text = f"found {found}, allowed is a whole number of the device's least steps of {least_ma:g} mA"
         yield (*keys, "step"), text, "error"
     if calibration.stop_at_ma > rig.device.current_max_ma:
         text = f"found {calibration.stop_at_ma:g} mA, the device gives at most {rig.device.current_max_ma:g} mA"
