@@ -122,6 +122,8 @@ class Bench:
             faults=self.node_faults,
         )
 
+    wish = staticmethod(wish)
+
     @property
     def name(self) -> str:
         return self.state.name
