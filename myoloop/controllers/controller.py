@@ -37,7 +37,7 @@ from myoloop.platform.steps import Outgoing, Received, StepInput
 __all__ = ["Controller", "ControllerSettings"]
 
 STATE_VERSION = 1
-_EFFORT_STATES = frozenset({"cue", "await_effort", "ramp_up", "hold", "ramp_down"})
+_PROMPTED = frozenset({"await_effort", "ramp_up", "hold", "ramp_down"})
 
 
 class Controller:
@@ -79,6 +79,7 @@ class Controller:
         self._arm_id = ""
         self._stimulating_until_ns = 0
         self._policy_fresh = True
+        self._prompted_ns: int | None = None
         topics = [*self._groups, "phase", "report", "pulse"]
         if settings.imu is not None:
             topics.append(settings.imu.descriptor.topic)
@@ -139,6 +140,7 @@ class Controller:
             "arm_id": self._arm_id,
             "stimulating_until_ns": self._stimulating_until_ns,
             "policy_fresh": self._policy_fresh,
+            "prompted_ns": self._prompted_ns,
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -163,6 +165,7 @@ class Controller:
             self._arm_id = state["arm_id"]
             self._stimulating_until_ns = state["stimulating_until_ns"]
             self._policy_fresh = state["policy_fresh"]
+            self._prompted_ns = state["prompted_ns"]
         except (KeyError, TypeError, msgspec.ValidationError) as error:
             raise StateError(f"not the state of such a controller: {error}") from None
 
@@ -198,14 +201,21 @@ class Controller:
         phase = self._phase
         if phase is not None and now_ns - phase.t_ns > PHASE_STALE_NS:
             phase = None
-        expected = (
-            phase is not None
-            and phase.state == "running"
-            and phase.kind == "block"
-            and phase.trial_state in _EFFORT_STATES
-        )
+        expected = self._effort_expected(phase, now_ns)
         baseline = phase is not None and phase.baseline
         return Situation(now_ns, phase, expected, baseline, self._report, imu)
+
+    def _effort_expected(self, phase: Phase | None, now_ns: int) -> bool:
+        in_trial = phase is not None and phase.state == "running" and phase.kind == "block"
+        if phase is None or not in_trial or phase.trial_state not in _PROMPTED:
+            self._prompted_ns = None
+            from_cue = self._settings.effort_from == "cue"
+            return phase is not None and in_trial and phase.trial_state == "cue" and from_cue
+        if self._prompted_ns is None:
+            self._prompted_ns = phase.t_state_ns
+        if self._settings.effort_from == "cue":
+            return True
+        return now_ns - self._prompted_ns >= self._settings.reaction_ms * 1e6
 
     def _take(self, received: Received, situation: Situation) -> None:
         array, message = received.array, received.message

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from myoloop.controllers.choice import Choice
@@ -86,6 +88,9 @@ class ControllerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
         What asks for current.
     effort_muscles
         Muscles of which the protocol's trials ask voluntary effort; empty where the person stays passive.
+    effort_from, reaction_ms
+        From when in a trial activity of those muscles is taken for effort: from the cue on, or from so long after the
+        person is asked for it (nobody reacts sooner; what comes earlier is then a spasm, though it may be haste).
     imu
         The segment that moves, where there is one.
     estimators
@@ -101,6 +106,8 @@ class ControllerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     stim: tuple[StimOutput, ...]
     policy: Choice
     effort_muscles: tuple[str, ...] = ()
+    effort_from: Literal["cue", "prompt"] = "prompt"
+    reaction_ms: float = 120.0
     imu: ImuSource | None = None
     estimators: tuple[Choice, ...] = DEFAULT_ESTIMATORS
     conditioning: ConditioningSettings = ConditioningSettings()

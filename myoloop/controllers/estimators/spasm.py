@@ -27,6 +27,11 @@ from myoloop.platform.messages import Measure
 Mask = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
 
+#: Levels of effort are remembered every so many hops.
+_EVERY = 5
+#: Scatter of ln(250 ms level) of steady EMG with all samples valid.
+_LEVEL_SIGMA = 0.10
+
 QUIET, ON, NO_REST, EFFORT, FEW, SILENT, EFFORT_UNKNOWN = range(7)
 _MEASURES = (
     Measure(value=0.0, valid=True, reason=""),
@@ -56,15 +61,26 @@ class BurstSettings:
     merge_ms
         Bursts closer than this are one.
     effort_sigmas, effort_ratio
-        250 ms level: above this person's effort level by the larger of these, it is a spasm even during effort.
+        250 ms level: above the level of this very effort by the larger of these, it is a spasm even during effort.
+    along_ratio
+        The same ratio for muscles that merely go along with the effort.
+    usual_ratio
+        The same ratio above this person's usual effort; all there is until this very effort is known.
+    effort_memory_s, usual_memory_s
+        Their levels are medians over so much of the newest effort.
     effort_settle_s
         Effort is still rising for so long after its beginning; its level is learned from what follows.
-    effort_first_s
-        The effort level is known after this much of that.
+    effort_first_s, usual_first_s
+        The levels are known after this much of that.
+    effort_latch_s
+        What stands above effort for so long is a stronger effort, to be learned anew.
     crosstalk
         Activity below this share of another muscle's level is that muscle's.
     tail_s
-        Activity that began as effort may last so long after the trial's end and is effort still.
+        Activity that began as effort may last so long after the trial's end and is effort still, as long as it only
+        gets weaker.
+    tail_ratio
+        If it rises again by this, it is a spasm.
     silent_ms
         Without EMG for so long nothing is known.
     """
@@ -77,11 +93,18 @@ class BurstSettings:
     minimum_ms: float = 30.0
     merge_ms: float = 250.0
     effort_sigmas: float = 3.5
-    effort_ratio: float = 1.6
-    effort_settle_s: float = 0.6
-    effort_first_s: float = 1.0
+    effort_ratio: float = 1.5
+    along_ratio: float = 2.5
+    usual_ratio: float = 2.0
+    effort_memory_s: float = 2.5
+    usual_memory_s: float = 10.0
+    effort_settle_s: float = 0.4
+    effort_first_s: float = 0.4
+    usual_first_s: float = 1.0
+    effort_latch_s: float = 3.0
     crosstalk: float = 0.15
     tail_s: float = 2.0
+    tail_ratio: float = 1.8
     silent_ms: float = 150.0
 
 
@@ -91,8 +114,8 @@ class AdaptiveBurst(Restorable):
     Settings = BurstSettings
 
     _kept: ClassVar[tuple[str, ...]] = (
-        "_effort", "_effort_run", "_recent", "_run", "_begin_ns", "_quiet", "_on", "_onset_ns", "_voluntary", "_tail", "_code",
-        "_ticks", "_heard_ns",
+        "_effort", "_usual", "_effort_run", "_recent", "_run", "_begin_ns", "_quiet", "_on", "_onset_ns", "_voluntary",
+        "_tail", "_let_go", "_lowest", "_over", "_code", "_ticks", "_heard_ns",
     )  # fmt: skip
 
     def __init__(self, settings: BurstSettings, setup: Setup) -> None:
@@ -104,15 +127,24 @@ class AdaptiveBurst(Restorable):
         self._minimum = max(1, round(settings.minimum_ms * 1e-3 / hop_s))
         self._merge = max(1, round(settings.merge_ms * 1e-3 / hop_s))
         self._tail_hops = round(settings.tail_s / hop_s)
-        self._effort_first = max(4, round(settings.effort_first_s / (5 * hop_s)))
+        tick_s = _EVERY * hop_s
+        self._effort_first = max(4, round(settings.effort_first_s / tick_s))
+        self._usual_first = max(4, round(settings.usual_first_s / tick_s))
         self._silent_ns = round(settings.silent_ms * 1e6)
         self._log_ratio = float(np.log(settings.ratio))
         self._log_hop_ratio = float(np.log(settings.hop_ratio))
         self._log_crosstalk = float(np.log(max(settings.crosstalk, 1e-6)))
         self._silence: Floats = np.full(muscles, -np.inf)
-        self._log_effort_ratio = float(np.log(settings.effort_ratio))
+        ratios = np.where(setup.effort_muscles, settings.effort_ratio, settings.along_ratio)
+        self._log_effort_ratio: Floats = np.log(ratios)
+        self._log_tail_ratio = float(np.log(settings.tail_ratio))
+        self._latch = round(settings.effort_latch_s / hop_s)
         self._effort_settle = round(settings.effort_settle_s / hop_s)
-        self._effort = MedianMemory(200, muscles, 0.08)
+        self._effort = MedianMemory(max(8, round(settings.effort_memory_s / tick_s)), muscles, 0.08)
+        self._usual = MedianMemory(max(8, round(settings.usual_memory_s / tick_s)), muscles, 0.12)
+        self._usual_ratio: Floats = np.log(
+            np.where(setup.effort_muscles, settings.usual_ratio, max(settings.along_ratio, settings.usual_ratio))
+        )
         self._effort_run = np.zeros(muscles, dtype=np.int64)
         self._recent: Mask = np.zeros((4, muscles), dtype=np.bool_)
         self._run = np.zeros(muscles, dtype=np.int64)
@@ -122,6 +154,9 @@ class AdaptiveBurst(Restorable):
         self._onset_ns = np.zeros(muscles, dtype=np.int64)
         self._voluntary: Mask = np.zeros(muscles, dtype=np.bool_)
         self._tail = np.zeros(muscles, dtype=np.int64)
+        self._let_go = np.zeros(muscles, dtype=np.int64)
+        self._lowest: Floats = np.zeros(muscles)
+        self._over = np.zeros(muscles, dtype=np.int64)
         self._code = np.full(muscles, NO_REST, dtype=np.int64)
         self._ticks = 0
         self._heard_ns: int | None = None
@@ -141,20 +176,31 @@ class AdaptiveBurst(Restorable):
         # Effort: activity of a muscle of which it is asked, from its beginning to its own end.
         self._tail[asked] = 0
         self._tail[~asked] += 1
-        goes_on = self._voluntary & (active | keep) & (self._tail <= self._tail_hops)
+        self._let_go += 1
+        self._let_go[active | keep] = 0
+        goes_on = self._voluntary & (self._let_go < self._merge) & (self._tail <= self._tail_hops)
+        before = self._voluntary
         self._voluntary = goes_on | (asked & active & ~self._on)
         self._effort_run = np.where(self._voluntary & ~self._on, self._effort_run + 1, 0)
         # The others go along with it while it lasts.
-        along = ~self._asked if self._voluntary.any() else self._nobody
+        lasts = bool((self._voluntary | (asked & active)).any())
+        along = ~self._asked if lasts else self._nobody
+        begun = self._voluntary & ~before
+        if begun.any():
+            self._effort.clear(begun | ~self._asked)
         settled = bool((self._effort_run > self._effort_settle).any())
-        effort_level = np.log(np.maximum(heard.level_uv, 1e-3))
-        learning = asked & active & (self._effort_run > self._effort_settle)
-        self._learn_effort(effort_level, learning | (along & usable & ~self._on if settled else self._nobody))
-        effort_known = self._effort.count >= self._effort_first
-        over_effort = own & self._over_effort(effort_level, usable & effort_known)
+        level = np.log(np.maximum(heard.level_uv, 1e-3))
+        effort_known = (self._effort.count >= self._effort_first) | (self._usual.count >= self._usual_first)
+        over = own & (rise > margin) & self._over_effort(level, heard.level_share)
+        if lasts and self._ticks % _EVERY == 0:
+            learning = (asked & active & (self._effort_run > self._effort_settle)) | (along & usable & settled)
+            self._learn_effort(level, learning & ~self._on & ~over)
         masked = self._voluntary | (asked & active) | along
-        candidate = np.where(masked, over_effort & (rise > margin), active)
-        holding = np.where(masked, over_effort, keep)
+        self._lowest = np.where(asked, level, np.minimum(self._lowest, level))
+        over |= self._voluntary & ~asked & active & (level > self._lowest + self._log_tail_ratio)
+        self._forget_effort(over & masked)
+        candidate = np.where(masked, over, active)
+        holding = np.where(masked, over, keep)
 
         self._decide(heard, usable, candidate, holding)
         self._code[:] = QUIET
@@ -197,15 +243,28 @@ class AdaptiveBurst(Restorable):
         )
         return margin, self._recent.sum(axis=0) >= 3
 
-    def _over_effort(self, level: Floats, usable: Mask) -> Mask:
-        margin = np.maximum(self._settings.effort_sigmas * self._effort.sigma, self._log_effort_ratio)
-        return usable & (level > self._effort.median + margin)
+    def _over_effort(self, level: Floats, share: Floats) -> Mask:
+        sigmas = self._settings.effort_sigmas
+        least = _LEVEL_SIGMA / np.sqrt(np.maximum(share, 0.1))
+        margin = np.maximum(sigmas * np.maximum(self._effort.sigma, least), self._log_effort_ratio)
+        over = (self._effort.count >= self._effort_first) & (level > self._effort.median + margin)
+        margin = np.maximum(sigmas * np.maximum(self._usual.sigma, least), self._usual_ratio)
+        return over | ((self._usual.count >= self._usual_first) & (level > self._usual.median + margin))
 
     def _learn_effort(self, level: Floats, where: Mask) -> None:
-        if self._ticks % 5 == 0:
-            self._effort.add(level, where)
-            if self._ticks % 25 == 0:
-                self._effort.compute()
+        for memory in (self._effort, self._usual):
+            memory.add(level, where)
+            memory.compute()
+
+    def _forget_effort(self, over: Mask) -> None:
+        self._over = np.where(over, self._over + 1, 0)
+        latched = self._over > self._latch
+        if latched.any():
+            self._effort.clear(latched)
+            self._usual.clear(latched)
+            self._on[latched] = False
+            self._run[latched] = 0
+            self._over[latched] = 0
 
     def _decide(self, heard: Heard, usable: Mask, candidate: Mask, holding: Mask) -> None:
         starting = candidate & (self._run == 0)
