@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from myoloop.experiments.analysis import gather
+from myoloop.experiments.analysis import course, gather
 from myoloop.experiments.analysis.gating import gate_tracks
 from myoloop.experiments.analysis.latency import latencies
 from myoloop.experiments.analysis.tracks import (
@@ -193,7 +193,7 @@ def load(path: Path | str) -> Session:
     manifest = read_manifest(recording.path.parent)
     got = gather.gather(recording)
     zero_ns = got.zero_ns
-    phases, trial_spans, last = gather.course(got)
+    phases, trial_spans, last = course.course(got)
     settings = gather.settings_of(got)
     samples = gather.sample_tracks(got)
     muscles = gather.muscle_tracks(got)
@@ -221,11 +221,11 @@ def load(path: Path | str) -> Session:
         trial_times_s=tuple(got.trial_times()),
         trial_spans=trial_spans,
         events=got.event_rows(),
-        gaps=gather.gap_rows(got, samples),
+        gaps=course.gap_rows(got, samples),
         truth=truth,
         gate=tally,
         dose=dose,
-        beats=gather.beat_tracks(got),
+        beats=course.beat_tracks(got),
         latencies_ms=latencies(got, currents, truth.pulses if truth.ledger else pulses),
         requests=len(got.requests),
         counts=recording.counts,

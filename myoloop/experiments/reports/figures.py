@@ -44,9 +44,9 @@ MARKED_EVENTS = frozenset({"stop", "fault", "mark", "score", "adverse", "paused"
 _TRIAL_COLOURS = {
     "cue": ("cue", PALE),
     "await_effort": ("effort awaited", "#F0E442"),
-    "ramp_up": ("train", SKY),
-    "hold": ("train", SKY),
-    "ramp_down": ("train", SKY),
+    "ramp_up": ("train of the protocol", BLUE),
+    "hold": ("train of the protocol", BLUE),
+    "ramp_down": ("train of the protocol", BLUE),
 }
 LEGS = {
     "emg_to_request": "newest EMG sample to request",
@@ -95,6 +95,7 @@ def _timeline(session: Session, stamp: str) -> Drawn | None:
 def _course(axis: Axes, session: Session, source: Source) -> None:
     axis.set_ylim(0, 1)
     axis.set_yticks([])
+    axis.tick_params(bottom=False)
     axis.grid(visible=False)
     for spine in axis.spines.values():
         spine.set_visible(False)
@@ -149,9 +150,9 @@ def _timeline_legend(axis: Axes, session: Session, gaps: bool) -> None:
 
     states = {span.state for span in session.trial_spans}
     shown = dict(_TRIAL_COLOURS[state] for state in _TRIAL_COLOURS if state in states)
-    handles = [Patch(facecolor=colour, label=label) for label, colour in shown.items() if label != "train"]
-    if any(len(track) for track in session.delivered().values()) or "train" in shown:
-        handles.append(Patch(facecolor=SKY, label="stimulation"))
+    handles = [Patch(facecolor=colour, label=label) for label, colour in shown.items()]
+    if any(len(track) for track in session.delivered().values()):
+        handles.append(Patch(facecolor=SKY, alpha=0.4, label="pulses delivered"))
     if session.truth.told_spasms:
         handles.append(Patch(facecolor="#fbe3b3", edgecolor=ORANGE, hatch="/////", label="spasm, true"))
     if session.muscles:
@@ -170,12 +171,15 @@ def _timeline_caption(session: Session) -> str:
     text = (
         f"Upper bar: phases of the protocol, below it the states of trials; triangles: stops, faults, marks, scores. "
         f"EMG envelope: RMS over {WINDOW_S * 1e3:.0f} ms of the EMG band-passed from {BAND_HZ[0]:.0f} Hz to "
-        f"{BAND_HZ[1]:.0f} Hz (at most 0.45 of the rate), without invalid samples and without {PULSE_S[0] * 1e3:.0f} ms "
-        f"before to {PULSE_S[1] * 1e3:.0f} ms after each pulse; the line breaks where less than a tenth of a window "
-        f"is left. n = {len(session.sites)} muscles, {trains} trains, {len(session.gaps)} gaps."
+        f"{BAND_HZ[1]:.0f} Hz (at most 0.45 of the rate), without invalid samples and without "
+        f"{PULSE_S[0] * 1e3:.0f} ms before to {PULSE_S[1] * 1e3:.0f} ms after each pulse; the line breaks where less "
+        f"than a tenth of a window is left. n = {len(session.sites)} muscles, {trains} trains, "
+        f"{len(session.gaps)} gaps."
     )
     detected = sum(len(track.spasms) for track in session.muscles.values())
-    text += f" Detected spasms (n = {detected}): from the onset the estimator named to the first estimate that denied it."
+    text += (
+        f" Detected spasms (n = {detected}): from the onset the estimator named to the first estimate that denied it."
+    )
     if session.truth.told_spasms:
         true = sum(len(each) for each in session.truth.spasms.values())
         text += f" True spasms (n = {true}): as the virtual subject made them."
@@ -275,7 +279,7 @@ def _currents(session: Session, stamp: str) -> Drawn | None:
         track = session.currents[name]
         lines: tuple[tuple[str, Floats, dict[str, Any]], ...] = (
             ("cap", track.cap_ma, {"color": INK, "linewidth": 1.0, "linestyle": (0, (6, 2, 1, 2))}),
-            ("asked", track.asked_ma, {"color": ORANGE, "linewidth": 2.4, "alpha": 0.75}),
+            ("asked", track.asked_ma, {"color": ORANGE, "linewidth": 2.2}),
             ("allowed", track.allowed_ma, {"color": BLUE, "linewidth": 1.2}),
             ("acknowledged", track.acknowledged_ma, {"color": GREEN, "linewidth": 0.9, "linestyle": (0, (2, 1.5))}),
         )
@@ -290,8 +294,8 @@ def _currents(session: Session, stamp: str) -> Drawn | None:
         if pulses is not None and len(pulses):
             at_s, low, high = bins.min_max(pulses.t_s, pulses.current_ma, BINS)
             axis.plot(
-                np.concatenate([at_s, at_s]), np.concatenate([low, high]), linestyle="none", marker=".", markersize=2.2,
-                color=VERMILLION, label="pulses delivered",
+                np.concatenate([at_s, at_s]), np.concatenate([low, high]), linestyle="none", marker=".", markersize=4.5,
+                markeredgewidth=0, color=VERMILLION, alpha=0.55, zorder=1.5, label="pulses delivered",
             )  # fmt: skip
             source.line("pulses delivered, least", name, at_s, low, "mA")
             source.line("pulses delivered, greatest", name, at_s, high, "mA")
@@ -313,8 +317,8 @@ def _current_caption(session: Session, names: list[str]) -> str:
     basis = {"ledger": "the body's own ledger"}.get(session.delivered_basis, f"{session.delivered_basis} pulses")
     pulses = sum(len(track) for track in session.delivered().values())
     text = (
-        f"Amplitude of each phase of symmetric biphasic pulses. Asked: what the controller wanted; allowed: what the gate "
-        f"let through; acknowledged: what the device confirmed; delivered: {basis} (n = {pulses} pulses). "
+        f"Amplitude of each phase of symmetric biphasic pulses. Asked: what the controller wanted; allowed: what the "
+        f"gate let through; acknowledged: what the device confirmed; delivered: {basis} (n = {pulses} pulses). "
         f"Cap: the most that the envelope in force, the class ceiling and the device let flow at the channel's pulse "
         f"width and rate; none is drawn while there was no envelope. n = {session.gate.reports} reports of the gate."
     )
@@ -347,8 +351,8 @@ def _timing(session: Session, stamp: str) -> Drawn | None:
     beats = sum(len(beat.t_s) for beat in session.beats.values())
     counts = ", ".join(f"{label}: n = {len(values)}" for label, values in legs.items())
     caption = (
-        f"Share of all values that are longer than x. Latencies are differences of the host's monotonic stamps ({counts}); "
-        f"cycle times are those that each node told of itself, one in each heartbeat (n = {beats})."
+        f"Share of all values that are longer than x. Latencies are differences of the host's monotonic stamps "
+        f"({counts}); cycle times are those that each node told of itself, one in each heartbeat (n = {beats})."
     )
     return Drawn("timing", "Timing", caption, to_svg(figure), source.csv())
 
@@ -359,7 +363,9 @@ def _exceeding(axis: Axes, label: str, values: Floats, number: int, source: Sour
         return
     share = 1.0 - np.arange(len(values)) / len(values)
     # Sorted: thinning evenly keeps the shape, and the last points are the ones that matter.
-    keep = np.unique(np.append(np.linspace(0, len(values) - 1, 300).astype(int), np.arange(max(0, len(values) - 40), len(values))))
+    keep = np.unique(
+        np.append(np.linspace(0, len(values) - 1, 300).astype(int), np.arange(max(0, len(values) - 40), len(values)))
+    )
     colours = (BLUE, VERMILLION, GREEN, ORANGE, PURPLE, SKY, INK, GREY)
     styles = ("-", "--", ":", "-.")
     axis.plot(

@@ -1,0 +1,239 @@
+"""The report on one session: a single HTML page that needs no network and no script, its figures also as files."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import myoloop
+from myoloop.experiments.analysis.session import Session, load
+from myoloop.experiments.analysis.summary import spasm_score, summarise
+from myoloop.experiments.reports import tables
+from myoloop.experiments.reports.drawing import Drawn
+from myoloop.experiments.sessions.trials import write_trials_csv
+from myoloop.platform.recording.folder import replace_file
+from myoloop.platform.recording.layout import RecordingError
+from myoloop.platform.recording.verify import Verification, verify
+
+REPORT_FOLDER, REPORT_FILE = "report", "report.html"
+#: Stamped on every section, figure and printed page.
+SIMULATED, UNKNOWN = "SIMULATED", "SIMULATED OR NOT: UNKNOWN"
+
+
+@dataclass(frozen=True, slots=True)
+class SessionReportSettings:
+    """Settings of the report.
+
+    Attributes
+    ----------
+    figure_files
+        Whether the figures are written as files too, each as SVG with the numbers it was drawn from as CSV.
+    """
+
+    figure_files: bool = True
+
+
+class SessionReport:
+    """The built-in report ``session``."""
+
+    Settings = SessionReportSettings
+
+    def __init__(self, settings: SessionReportSettings | None = None) -> None:
+        self.settings = settings or SessionReportSettings()
+
+    def write(self, path: Path | str, out: Path | None = None) -> Path:
+        """Write the report on a recording.
+
+        Parameters
+        ----------
+        path
+            Session file or the folder of its attempt; a file that was cut is reported on as far as it goes.
+        out
+            The page to write, ending in ``.html``, or a folder for it; by default ``report/report.html`` in the
+            attempt's folder. An older report there is replaced, figures with it.
+
+        Returns
+        -------
+        Path
+            The page.
+
+        Raises
+        ------
+        RecordingError
+            If there is no recording, it is damaged, or the report cannot be written.
+        """
+        from myoloop.experiments.reports.figures import draw_all
+
+        session = load(path)
+        verification = verify(session.path)
+        page = _page_path(session, out)
+        figures = draw_all(session, stamp_of(session))
+        html = render(session, verification, figures)
+        try:
+            page.parent.mkdir(parents=True, exist_ok=True)
+            replace_file(page, html.encode())
+            replace_file(page.parent / "trials.csv", _trials_csv(session))
+            if self.settings.figure_files:
+                _write_figures(page.parent / "figures", figures)
+        except OSError as error:
+            raise RecordingError(f"{page.parent}: the report cannot be written: {error.strerror}") from None
+        return page
+
+
+def write_report(path: Path | str, out: Path | None = None) -> Path:
+    """Write the report on a session; see :meth:`SessionReport.write`."""
+    return SessionReport().write(path, out)
+
+
+def stamp_of(session: Session) -> str:
+    """What must be said of everything the session shows; empty for a person's."""
+    return {True: SIMULATED, False: "", None: UNKNOWN}[session.simulated]
+
+
+def render(session: Session, verification: Verification, figures: list[Drawn]) -> str:
+    """The page."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
+
+    here = Path(__file__).parent
+    environment = Environment(
+        loader=FileSystemLoader(here), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    summary = summarise(session)
+    score = spasm_score(session)
+    drawn = {
+        each.name: {"title": each.title, "caption": each.caption, "svg": Markup(each.inline)}  # noqa: S704 - our own
+        for each in figures
+    }
+    return environment.get_template("session.html.jinja").render(
+        css=Markup((here / "session.css").read_text(encoding="utf-8")),  # noqa: S704 - our own
+        stamp=stamp_of(session),
+        header=_header(session),
+        outcome=session.outcome or "incomplete",
+        reason=session.reason,
+        tiles=_tiles(session, summary),
+        figures=drawn,
+        trials=tables.trials(session),
+        thresholds=tables.thresholds(session),
+        dose=tables.dose(session),
+        gate=tables.gate(session),
+        latches=tables.latches(session),
+        spasms=tables.spasms(session, score),
+        timing=tables.timing(session),
+        events=tables.events(session),
+        gaps=tables.gaps(session),
+        streams=tables.streams(session),
+        integrity=_integrity(session, verification),
+        status=verification.status,
+        problems=[f"byte {each.offset}: {each.what}" for each in verification.problems],
+        session_id=session.session_id,
+        subtitle=_subtitle(session),
+        version=myoloop.__version__,
+    )
+
+
+def _header(session: Session) -> list[tuple[str, str]]:
+    """Label and value of everything that says what this session is; only what is known."""
+    said = session.metadata
+    controller = session.settings.get("controller", {})
+    policy = controller.get("policy") or {}
+    wall = session.wall_start
+    protocol = " ".join(part for part in (said.get("protocol", ""), said.get("protocol_version", "")) if part)
+    rows = [
+        ("Session", session.session_id),
+        ("Subject (pseudonym)", session.subject),
+        ("Began", wall.strftime("%Y-%m-%d %H:%M:%S UTC") if wall is not None else "wall time not known"),
+        ("Length", f"{session.end_s:.1f} s"),
+        ("Protocol", protocol or "none (listening only)"),
+        ("Protocol SHA-256", said.get("sha256.protocol") or said.get("sha256.protocol.yaml", "")),
+        ("Evidence grade", said.get("evidence", "")),
+        ("Rig", said.get("rig", "")),
+        ("Rig class", said.get("rig_class", "")),
+        ("Policy", str(policy.get("name", ""))),
+        ("Policy SHA-256", said.get("sha256.policy", "")),
+        ("Seed", said.get("seed", "")),
+        ("Devices", ", ".join(dict.fromkeys(t.record.descriptor.device for t in session.samples.values()))),
+        ("Processor", said.get("processor", "")),
+    ]
+    rows += [
+        (f"Version of {key.removeprefix('version.')}", value)
+        for key, value in sorted(said.items())
+        if key.startswith("version.")
+    ]
+    return [(label, value) for label, value in rows if value]
+
+
+def _subtitle(session: Session) -> str:
+    said = session.metadata
+    parts = (("subject", session.subject), ("protocol", said.get("protocol", "")), ("rig", said.get("rig", "")))
+    return ", ".join(f"{what} {value}" for what, value in parts if value)
+
+
+def _tiles(session: Session, summary: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """The first look: (value, what it is, what to compare it with)."""
+    tiles = []
+    if session.trials:
+        tiles.append((f"{summary['trials_done']} of {summary['trials']}", "trials with a whole train", ""))
+    charge_mc = sum(float(track.charge_uc.sum()) for track in session.delivered().values()) * 1e-3
+    if session.currents:
+        tiles.append((f"{summary['delivered_pulses']}", "pulses delivered", f"{charge_mc:.2f} mC, one phase"))
+        tiles.append(
+            (f"{summary['stops']}", "stops and faults", f"{summary['gate_limited']} reports limited by the gate")
+        )
+    if session.muscles:
+        true = summary["spasms_true"]
+        beside = f"{true} true, F1 {summary['spasm_f1']:.2f}" if true is not None else "truth not known"
+        tiles.append((f"{summary['spasms_detected']}", "spasms detected", beside))
+        end, true_end = summary["fatigue_estimated_end"], summary["fatigue_true_end"]
+        beside = f"{true_end:.2f} true" if true_end is not None else "truth not known"
+        value = f"{end:.2f}" if end is not None else "not known"
+        tiles.append((value, f"fatigue of {summary['fatigue_muscle']} at the end", beside))
+    tiles.append((f"{summary['samples']}", "EMG samples per channel", f"{summary['gaps']} gaps"))
+    return tiles
+
+
+def _integrity(session: Session, verification: Verification) -> list[tuple[str, str]]:
+    rows = [
+        ("Status", verification.status.upper()),
+        ("Chain head (SHA-256)", verification.head or "none"),
+        ("Records under the chain", f"{verification.records}"),
+        ("Bytes", f"{verification.bytes}"),
+        ("Bytes under the chain", f"{verification.verified_bytes}"),
+        ("Gaps", f"{len(session.gaps)}"),
+        ("Messages missing by number", f"{sum(session.missing_messages.values())}"),
+    ]
+    if verification.status == "incomplete":
+        tail = f"{verification.unverified_tail_records} records, {verification.unverified_tail_bytes} bytes"
+        rows.append(("After the last chain message", tail))
+        rows.append(("Cut at byte", f"{verification.cut_at}"))
+    rows.append(("Compacted", "yes" if verification.compacted else "no"))
+    if verification.recovered:
+        rows.append(("Recovered", "yes: the file had been cut and was made whole"))
+    if verification.missing:
+        rows.append(("Not beside the recording", ", ".join(verification.missing)))
+    return rows
+
+
+def _page_path(session: Session, out: Path | None) -> Path:
+    if out is None:
+        return session.path.parent / REPORT_FOLDER / REPORT_FILE
+    if out.suffix.lower() in (".html", ".htm"):
+        return out
+    if out.is_file():
+        raise RecordingError(f"{out}: is a file; a folder or a file ending in .html is needed")
+    return out / REPORT_FILE
+
+
+def _write_figures(folder: Path, figures: list[Drawn]) -> None:
+    folder.mkdir(exist_ok=True)
+    for each in figures:
+        replace_file(folder / f"{each.name}.svg", each.svg.encode())
+        replace_file(folder / f"{each.name}.csv", each.csv.encode())
+
+
+def _trials_csv(session: Session) -> bytes:
+    file = io.StringIO()
+    write_trials_csv(session.trials, file)
+    return file.getvalue().encode()
