@@ -14,9 +14,10 @@ import numpy.typing as npt
 
 from myoloop.acquisition.mapping import Format, Mapping
 from myoloop.acquisition.units import to_si
+from myoloop.platform.errors import UserError
 
 
-class FormatError(ValueError):
+class FormatError(UserError, ValueError):
     """A file that is not what it should be; one line, beginning with its path."""
 
 

@@ -13,10 +13,11 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
+from myoloop.platform.errors import UserError
 from myoloop.platform.messages import SampleDescriptor
 
 
-class SourceError(Exception):
+class SourceError(UserError):
     """The device cannot be opened or has gone; the text is for the operator."""
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from myoloop.platform.errors import UserError
 from myoloop.platform.messages import Estimate, Message, Phase, Start, Step, StimReport, StimRequest, Trial
 from myoloop.platform.recording.reader import Recorded, Recording
 from myoloop.platform.stepping import digest
@@ -28,7 +29,7 @@ RELATIVE = 1e-6
 Builder = Callable[[Start], Stepped]
 
 
-class ReplayError(Exception):
+class ReplayError(UserError):
     """A recording that cannot be replayed; the text is for the operator."""
 
 

@@ -43,6 +43,16 @@ class Asked:
     route: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """Frames that wait for the end of a turn, and the roads they will take."""
+
+    frames: list[bytes]
+    publish: bool
+    record: bool
+    urgent: bool
+
+
 class Bus:
     """All sockets of one node.
 
@@ -79,12 +89,14 @@ class Bus:
         self._subscribe = self._client(zmq.SUB)
         self._subscribe.rcvhwm = 0
         self._topics: frozenset[bytes] = frozenset()
+        self._everything = False
         self._dealers: dict[str, zmq.Socket[bytes]] = {}
         self._pull: zmq.Socket[bytes] | None = None
         self._push: zmq.Socket[bytes] | None = None
         self._stop: socket.socket | None = None
         self._record_here: Callable[[list[bytes]], None] | None = None
         self._early: deque[list[bytes]] = deque(maxlen=EARLY)
+        self._held: list[_Held] | None = None
         if recorder is not None:
             self.record_to(recorder)
         self._poller = zmq.Poller()
@@ -97,14 +109,41 @@ class Bus:
         """Say something: to subscribers, and to the recorder if the table says so. Returns the frames."""
         row = stream_of(outgoing.topic)
         frames = self._encode(outgoing)
-        if row.road == "publish":
+        published = row.road == "publish"
+        if self._held is not None:
+            self._held.append(_Held(frames, published, row.recorded, row.urgent))
+            return frames
+        if published:
             self._publish.send_multipart(frames)
         if row.recorded:
             self.record(frames)
         return frames
 
+    def hold(self) -> None:
+        """Keep what is said from now on until :meth:`release`: it is numbered and encoded, and not yet sent.
+
+        The first send after a pause wakes a thread, which costs as much as a dozen sends do that follow it at once;
+        and what somebody waits for can then go before what is only to be kept.
+        """
+        if self._held is None:
+            self._held = []
+
+    def release(self) -> None:
+        """Send all that was held: the urgent first, then the rest, then everything to the recorder as it was said."""
+        held, self._held = self._held or [], None
+        for urgent in (True, False):
+            for each in held:
+                if each.publish and each.urgent is urgent:
+                    self._publish.send_multipart(each.frames)
+        for each in held:
+            if each.record:
+                self.record(each.frames)
+
     def record(self, frames: list[bytes]) -> None:
         """Hand frames to the recorder without waiting; a full queue is counted and is a fault of the session."""
+        if self._held is not None:
+            self._held.append(_Held(frames, publish=False, record=True, urgent=False))
+            return
         if self._record_here is not None:
             self._record_here(frames)
             return
@@ -146,6 +185,12 @@ class Bus:
             self._subscribe.curve_serverkey = self._keys.key(publisher).public
             self._subscribe.connect(self._runtime.endpoint(publisher, "pub"))
 
+    def overhear(self, publishers: Iterable[str]) -> None:
+        """Listen to everything that these nodes publish: for ``myoloop top``, never in the loop."""
+        self._everything = True
+        self._subscribe.setsockopt(zmq.SUBSCRIBE, b"")
+        self.subscribe(publishers, ())
+
     def wait(self, timeout_s: float, also: Iterable[int] = ()) -> set[int]:
         """Sleep until something has come or the time is over.
 
@@ -178,7 +223,7 @@ class Bus:
                 frames = self._subscribe.recv_multipart(flags=zmq.NOBLOCK)
             except zmq.Again:
                 return arrived
-            if frames[0] not in self._topics:
+            if frames[0] not in self._topics and not self._everything:
                 continue
             try:
                 head, received = wire.decode(frames)

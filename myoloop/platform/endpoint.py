@@ -6,11 +6,13 @@ import contextlib
 import socket
 from pathlib import Path
 
+from myoloop.platform.errors import UserError
+
 #: Longest path a unix socket may have on Linux, without its closing zero.
 MAX_UNIX_PATH_BYTES = 107
 
 
-class EndpointError(ValueError):
+class EndpointError(UserError, ValueError):
     """An address that is not one, or that nothing can be opened at; the text is for the operator."""
 
 

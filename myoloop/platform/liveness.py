@@ -93,5 +93,6 @@ class Liveness:
         rate_hz = self._rate_hz.get(topic)
         if rate_hz is None or now_ns - self._first_ns[topic] < RATE_WINDOW_NS:
             return False
-        recent = sum(1 for arrival in arrivals if arrival > now_ns - RATE_WINDOW_NS)
-        return recent < SLOW_SHARE * rate_hz
+        while arrivals and arrivals[0] <= now_ns - RATE_WINDOW_NS:
+            arrivals.popleft()
+        return len(arrivals) < SLOW_SHARE * rate_hz

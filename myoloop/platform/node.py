@@ -20,6 +20,7 @@ from typing import Any, Protocol
 
 from myoloop.platform.bus import Asked, Bus
 from myoloop.platform.clock import Clock, MonotonicClock
+from myoloop.platform.errors import UserError
 from myoloop.platform.liveness import Liveness, Sequences
 from myoloop.platform.messages import Answer, Event, Heartbeat, Phase, Stop
 from myoloop.platform.steps import Outgoing, Received
@@ -34,7 +35,7 @@ _NODE_COMMANDS = ("configure", "begin", "end")
 _MAY = frozenset({"supervisor", "director"})
 
 
-class NodeFault(Exception):
+class NodeFault(UserError):
     """A body cannot go on; the text is for the operator."""
 
 
@@ -303,7 +304,12 @@ class Node:
         pending = self._pending
         self._pending = Heard([], [], [], [], {})
         not_alive = self._liveness.not_alive(now_ns)
-        self._body.turn(replace(pending, not_alive=not_alive), now_ns)
+        # What is said in a turn goes out at its end, all at once: a driver is called before that.
+        self._bus.hold()
+        try:
+            self._body.turn(replace(pending, not_alive=not_alive), now_ns)
+        finally:
+            self._bus.release()
         self._timer.note(now_ns, self._clock.now_ns())
 
     def _beat(self, now_ns: int) -> None:

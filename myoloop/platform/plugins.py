@@ -19,8 +19,10 @@ from typing import Any
 
 import msgspec
 
+from myoloop.platform.errors import UserError
 
-class PluginError(ValueError):
+
+class PluginError(UserError, ValueError):
     """There is no such part, it cannot be loaded, or its settings do not fit it."""
 
 

@@ -34,6 +34,12 @@ def write_rig_file(folder: Path, session: str, nodes: dict[str, str]) -> None:
     (folder / RIG_FILE).write_text(json.dumps({"session": session, "nodes": nodes}), encoding="utf-8")
 
 
+def read_rig_file(folder: Path) -> dict[str, Any]:
+    """What :func:`write_rig_file` left: ``session`` and ``nodes`` (name -> role)."""
+    found: dict[str, Any] = json.loads((folder / RIG_FILE).read_text(encoding="utf-8"))
+    return found
+
+
 def run_node(runtime: Path, name: str) -> int:
     """Be a node until its end; returns the exit code.
 
@@ -42,7 +48,7 @@ def run_node(runtime: Path, name: str) -> int:
     KeyError
         If the runtime folder knows no such node.
     """
-    rig: dict[str, Any] = json.loads((runtime / RIG_FILE).read_text(encoding="utf-8"))
+    rig = read_rig_file(runtime)
     module, _, attribute = BODIES[rig["nodes"][name]].partition(":")
     body: Body = getattr(importlib.import_module(module), attribute)()
     # A node that does not record pushes from its very first message, so that the recorder sees every sequence begin.

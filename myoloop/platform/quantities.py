@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 from math import isfinite
 
+from myoloop.platform.errors import UserError
 
-class QuantityError(ValueError):
+
+class QuantityError(UserError, ValueError):
     """A text that is not the quantity asked for.
 
     Attributes

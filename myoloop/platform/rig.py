@@ -93,6 +93,13 @@ class StimulationPlace(_Strict):
         return parse(self.pad, "cm2")
 
 
+class StopPaths(_Strict):
+    """How else than by key one can stop: a loopback port that takes any POST, a pedal's device file."""
+
+    port: int | None = Field(default=None, ge=1024, le=65535)
+    pedal: str | None = None
+
+
 class Rig(_Strict):
     """A rig file.
 
@@ -109,6 +116,7 @@ class Rig(_Strict):
     imu: ImuPlace | None = None
     stimulation: dict[str, StimulationPlace] = {}
     stimulated_person: bool = True
+    stop: StopPaths | None = None
 
     @model_validator(mode="after")
     def _hangs_together(self) -> Rig:
@@ -146,8 +154,27 @@ def load_rig(path: Path | str) -> Rig:
     FileError
         With every mistake in it, one line each.
     """
-    rig = load_model(path, Rig)
+    rig = _with_paths_from(load_model(path, Rig), Path(path).parent)
     missing = [role for role in ("controller", "stimulator", "director", "recorder") if not rig.node_of(role)]
     if missing and rig.stimulation:
         raise FileError([f"{path}:1: nodes: no node of role {', '.join(missing)}"])
     return rig
+
+
+#: Settings of sources that name files; a rig names them relative to itself.
+_FILE_SETTINGS = ("file", "file_aux", "mapping")
+
+
+def _with_paths_from(rig: Rig, folder: Path) -> Rig:
+    nodes = {
+        name: node.model_copy(
+            update={
+                "settings": {
+                    key: str((folder / value).resolve()) if key in _FILE_SETTINGS and isinstance(value, str) else value
+                    for key, value in node.settings.items()
+                }
+            }
+        )
+        for name, node in rig.nodes.items()
+    }
+    return rig.model_copy(update={"nodes": nodes})

@@ -12,6 +12,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from myoloop.platform.errors import UserError
+
 if sys.platform != "win32":
     import fcntl
 
@@ -20,7 +22,7 @@ PREFIX = "myo-"
 LOCK = "lock"
 
 
-class RuntimeFolderError(Exception):
+class RuntimeFolderError(UserError):
     """No runtime folder can be had; the text is for the operator."""
 
 
@@ -87,6 +89,11 @@ def sweep(base: Path) -> None:
                 shutil.rmtree(path, ignore_errors=True)
         except OSError:
             continue
+
+
+def running(base: Path) -> list[Path]:
+    """Runtime folders whose supervisor lives."""
+    return [path for path in sorted(base.glob(f"{PREFIX}*")) if (path / LOCK).exists() and _is_locked(path)]
 
 
 def _is_locked(path: Path) -> bool:

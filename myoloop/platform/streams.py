@@ -45,6 +45,8 @@ class Stream:
         (made by the recorder itself).
     says
         One line for the documentation.
+    urgent
+        Of what a node says in one turn, this goes out first: somebody waits for it.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Stream:
     recorded: bool
     road: Road
     says: str
+    urgent: bool = False
 
 
 def _row(
@@ -68,10 +71,11 @@ def _row(
     dead_after_ms: int | None = None,
     recorded: bool = True,
     road: Road = "publish",
+    urgent: bool = False,
 ) -> Stream:
     plain, _, instance = name.partition("/")
     roles = frozenset(ROLES) if publishers == "any" else frozenset(publishers.split())
-    return Stream(plain, instance or None, message, roles, rate_hz, dead_after_ms, recorded, road, says)  # type: ignore[arg-type]
+    return Stream(plain, instance or None, message, roles, rate_hz, dead_after_ms, recorded, road, says, urgent)  # type: ignore[arg-type]
 
 
 STREAMS: tuple[Stream, ...] = (
@@ -90,7 +94,7 @@ STREAMS: tuple[Stream, ...] = (
     _row("estimate", m.Estimate, "controller", "fatigue, spasm, effort, response per muscle, each with validity",
          rate_hz=100, dead_after_ms=150),
     _row("request", m.StimRequest, "controller", "current, width and rate per channel, good for its lease only",
-         rate_hz=100, dead_after_ms=150),
+         rate_hz=100, dead_after_ms=150, urgent=True),
     _row("report", m.StimReport, "stimulator", "requested, allowed, acknowledged, and the rule that limited",
          rate_hz=50, dead_after_ms=200),
     _row("device", m.DeviceReport, "stimulator", "what the device said: acknowledgements and faults"),

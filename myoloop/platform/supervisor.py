@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -20,6 +21,7 @@ from typing import Any
 
 from myoloop.platform.bus import Bus, send_stop
 from myoloop.platform.clock import Clock, MonotonicClock
+from myoloop.platform.errors import UserError
 from myoloop.platform.keyring import make_keys
 from myoloop.platform.messages import Answer, Command, Heartbeat
 from myoloop.platform.node import HEARTBEAT_NS, CycleTimer
@@ -34,8 +36,10 @@ END_S = 0.8
 RECORDER_END_S = 1.6
 
 
-class SupervisorError(Exception):
+class SupervisorError(UserError):
     """The rig cannot be brought up; the text is for the operator."""
+
+    exit_code = 3
 
 
 @dataclass(slots=True)
@@ -71,11 +75,12 @@ class Supervisor:
         self._rig_name = rig_name
         self._log_folder = log_folder
         self._children: dict[str, _Child] = {}
+        self._stop_node: _Child | None = None
         self._timer = CycleTimer()
         self._beat_ns = 0
         self._state = "hello"
         self.runtime = OwnedRuntimeFolder()
-        make_keys(self.runtime.path, {**self.nodes, "operator": "operator"})
+        make_keys(self.runtime.path, {**self.nodes, "operator": "operator", "observer": "observer"})
         write_rig_file(self.runtime.path, session, nodes)
         recorder = next((name for name, role in nodes.items() if role == "recorder"), None)
         self.recorder = recorder
@@ -100,6 +105,27 @@ class Supervisor:
             if name != "supervisor":
                 self._children[name] = self._spawn(name)
         self._until(lambda: len(self.beats) == len(self._children), START_S, "come up")
+
+    def start_stop_node(self, port: int | None, pedal: str | None) -> None:
+        """Start the process that turns a POST or a pedal into a stop; it is no part of the loop and not watched.
+
+        Raises
+        ------
+        SupervisorError
+            If it does not come up.
+        """
+        path = self.runtime.socket_path(f"{self.stimulator}.stop")
+        command = [sys.executable, "-P", "-m", "myoloop.stimulators.stop", str(path)]
+        command += ["--port", str(port)] if port is not None else []
+        command += ["--pedal", pedal] if pedal is not None else []
+        log = self._log_folder / "stop.log"
+        with log.open("wb") as file:
+            process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=file, stderr=subprocess.STDOUT, start_new_session=True
+            )
+        self._stop_node = _Child(process, log)
+        if port is not None:
+            self._wait_for_port(port)
 
     def configure(self, name: str, settings: dict[str, Any]) -> dict[str, Any]:
         """Tell a node what it is for; returns what it answers.
@@ -216,6 +242,9 @@ class Supervisor:
             child.process.wait()
             if child.process.stdin is not None:
                 child.process.stdin.close()
+        if self._stop_node is not None:
+            self._stop_node.process.kill()
+            self._stop_node.process.wait()
         self.operator.close()
         self.bus.close()
         self.runtime.remove()
@@ -248,6 +277,18 @@ class Supervisor:
                 env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
             )
         return _Child(process, log)
+
+    def _wait_for_port(self, port: int) -> None:
+        deadline = time.monotonic() + START_S
+        while time.monotonic() < deadline:
+            child = self._stop_node
+            if child is not None and child.process.poll() is not None:
+                raise SupervisorError(self._last_words(child) or "the stop node ended")
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    return
+            self._collect(0.02)
+        raise SupervisorError(f"the stop node did not listen on port {port}")
 
     def _until(self, done: Callable[[], bool], patience_s: float, what: str, *, only: str | None = None) -> None:
         deadline = time.monotonic() + patience_s

@@ -20,6 +20,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
+from myoloop.platform.errors import UserError
+
 MAX_BYTES = 1 << 20
 MAX_NODES = 100_000
 MAX_DEPTH = 32
@@ -35,7 +37,7 @@ _SCALARS = {f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "flo
 _TIMESTAMP = "tag:yaml.org,2002:timestamp"
 
 
-class FileError(ValueError):
+class FileError(UserError, ValueError):
     """A file that cannot be used: `problems` has one clear line per mistake, all of them at once."""
 
     def __init__(self, problems: Sequence[str]) -> None:

@@ -15,10 +15,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+from myoloop.platform.errors import UserError
 from myoloop.platform.messages import ChannelSetting, DeviceReport, Pulses
 
 
-class DriverError(Exception):
+class DriverError(UserError):
     """The device cannot be opened, or a value cannot be said in its protocol; the text is for the operator."""
 
 

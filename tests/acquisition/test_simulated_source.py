@@ -116,7 +116,7 @@ class MemoryBody:
 
 def test_in_memory_it_hands_over_the_bodys_blocks_from_opening_on():
     body = MemoryBody()
-    source = SimulatedSource(SimulatedSourceSettings(), body)
+    source = SimulatedSource(SimulatedSourceSettings(), body=body)
     assert isinstance(source, Source)
     assert source.open() == DESCRIPTORS
     body.ready = blocks(first=60)

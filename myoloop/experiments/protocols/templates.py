@@ -10,6 +10,7 @@ from string import Template
 
 from myoloop.controllers.policies.policy import BUILT_IN
 from myoloop.experiments.protocols.schema import presets
+from myoloop.platform.errors import UserError
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{1,29}")
 _CONTROLLER_FILES = {
@@ -20,7 +21,7 @@ _CONTROLLER_FILES = {
 }
 
 
-class NewFileError(ValueError):
+class NewFileError(UserError, ValueError):
     """Nothing was written; the text says why."""
 
 

@@ -7,10 +7,12 @@ import re
 import signal
 from dataclasses import dataclass
 
+from myoloop.platform.errors import UserError
+
 _SPEC = re.compile(r"(?:(kill|freeze):([a-z0-9][a-z0-9_-]*)|(stop))@(\d+(?:\.\d+)?)s")
 
 
-class FaultError(ValueError):
+class FaultError(UserError, ValueError):
     """A fault that cannot be read; the text says what is allowed."""
 
 

@@ -197,6 +197,8 @@ class LiveSession:
             if rig.nodes[stimulator].driver == "simulated" and body is not None:
                 settings["driver_settings"]["address"] = addresses["device"]
             supervisor.configure(stimulator, settings)
+            if rig.stop is not None:
+                supervisor.start_stop_node(rig.stop.port, rig.stop.pedal)
         controller = rig.node_of("controller")
         if controller is not None:
             chosen = controller_settings(setup, descriptors)

@@ -1,4 +1,4 @@
-"""One session from its names: protocol, rig, subject, study; run live or in lockstep; leave everything in its folder."""
+"""One session from its names: protocol, rig, subject, study; live or in lockstep; everything left in its folder."""
 
 from __future__ import annotations
 

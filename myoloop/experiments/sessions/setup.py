@@ -34,6 +34,7 @@ from myoloop.experiments.sessions.tuning import TuningError, tune
 from myoloop.experiments.subjects.node import BodySettings
 from myoloop.experiments.subjects.parameters import SubjectParameters
 from myoloop.experiments.subjects.subject import MuscleSite
+from myoloop.platform.errors import UserError
 from myoloop.platform.messages import SampleDescriptor
 from myoloop.platform.plugins import find_plugin, plugin_sha256
 from myoloop.platform.rig import Rig
@@ -46,7 +47,7 @@ from myoloop.stimulators.simulated import SimulatedDriverSettings
 _SIMULATED_RATE_HZ = 2000.0
 
 
-class SetupError(ValueError):
+class SetupError(UserError, ValueError):
     """Protocol and rig do not fit together; one line for the operator."""
 
 

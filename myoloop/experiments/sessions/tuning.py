@@ -14,6 +14,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 
+from myoloop.platform.errors import UserError
 from myoloop.platform.quantities import QuantityError, parse
 
 #: Ending of a field's name and the unit it stands for.
@@ -29,7 +30,7 @@ SUFFIXES = {
 }
 
 
-class TuningError(ValueError):
+class TuningError(UserError, ValueError):
     """A setting that does not fit; the text names the key, what was found and what is allowed."""
 
 

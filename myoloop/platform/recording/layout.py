@@ -19,6 +19,7 @@ from typing import Any
 import msgspec
 
 from myoloop.platform import wire
+from myoloop.platform.errors import UserError
 from myoloop.platform.messages import Message, SampleDescriptor
 
 MAGIC = b"\x89MCAP0\r\n"
@@ -49,7 +50,7 @@ CHUNK_BYTES = 1 << 20
 MAX_CHUNK_BYTES = CHUNK_BYTES + MAX_RECORD_BYTES
 
 
-class RecordingError(ValueError):
+class RecordingError(UserError, ValueError):
     """Something is wrong with a recording or the place it should stand; the text is for the user."""
 
 

@@ -23,7 +23,7 @@ class Lockstep:
         start_ns = self.clock.now_ns()
         subject = VirtualSubject(draw(seed), seed, muscles=SITES, start_ns=start_ns)
         self.body = VirtualBody(subject, SimulatedDevice(start_ns=start_ns), source="body", start_ns=start_ns)
-        self.source = SimulatedSource(SimulatedSourceSettings(), self.body)
+        self.source = SimulatedSource(SimulatedSourceSettings(), body=self.body)
         self.driver = SimulatedDriver(
             SimulatedDriverSettings(channels={"stim": 0}), MemoryTransport(self.body, self.clock)
         )

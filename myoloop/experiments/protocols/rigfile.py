@@ -1,0 +1,46 @@
+"""Writes rig files to edit: for a BrainFlow board, or with a virtual subject."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from ruamel.yaml import YAML
+
+from myoloop.acquisition.boards import board_rig
+from myoloop.experiments.protocols.schema import load_protocol
+from myoloop.experiments.protocols.templates import NewFileError
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,30}")
+
+
+def new_rig_file(name: str, folder: Path | str = ".", *, board: str | None = None, protocol: str) -> Path:
+    """Write ``NAME.yaml``.
+
+    Parameters
+    ----------
+    board
+        BrainFlow's name of a board; None writes a SIM rig with a virtual subject.
+    protocol
+        Whose muscles and channels a SIM rig has.
+
+    Raises
+    ------
+    NewFileError
+        If the name will not do or the file exists.
+    """
+    if not _NAME.fullmatch(name):
+        raise NewFileError(f"found {name!r}, allowed is a name of 1 to 31 of a-z, 0-9, _ and -")
+    path = Path(folder) / f"{name}.yaml"
+    if path.exists():
+        raise NewFileError(f"{path}: exists already; nothing was written")
+    if board is not None:
+        path.write_text(board_rig(board, name), encoding="utf-8")
+        return path
+    from myoloop.experiments.sessions.simulated_rig import simulated_rig_data
+
+    data = simulated_rig_data(load_protocol(protocol), name=name)
+    with path.open("x", encoding="utf-8") as file:
+        file.write(f"# A SIM rig with the muscles of {protocol}: a virtual subject instead of a person.\n")
+        YAML().dump(data, file)
+    return path

@@ -1,0 +1,68 @@
+"""A replay in words and numbers, for the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from myoloop.experiments.replay import ReplayResult, asked_instead
+from myoloop.platform.messages import Start
+from myoloop.platform.steps import Stepped
+
+NOT_CAUSAL = "The EMG is the recorded one: under this controller it would have differed, and so would what follows."
+
+
+def say_replay(result: ReplayResult) -> tuple[dict[str, Any], str]:
+    """What a replay came to."""
+    rows = [
+        {
+            "object": each.name,
+            "steps": each.steps,
+            "outputs": each.outputs,
+            "equal": not each.first_difference,
+            "first_difference": each.first_difference,
+            "not_replayable": each.not_replayable,
+        }
+        for each in result.objects
+    ]
+    basis = "bit for bit" if result.exact else "within 1e-6 (other processor or versions)"
+    lines = [f"{result.path}: {'EQUAL' if result.equal else 'NOT EQUAL'}, compared {basis}"]
+    for row in rows:
+        what = row["first_difference"] or "equal"
+        lost = f"; not replayable from step {row['not_replayable'][0]} on, inputs lost" if row["not_replayable"] else ""
+        lines.append(f"  {row['object']:12} {row['steps']:7} steps, {row['outputs']:7} outputs: {what}{lost}")
+    return {"equal": result.equal, "exact": result.exact, "objects": rows}, "\n".join(lines)
+
+
+def compare_controllers(session: Path | str, build: Callable[[Start], Stepped]) -> tuple[dict[str, Any], str]:
+    """What another controller would have asked for, against what was asked."""
+    steps = differing = 0
+    asked: dict[str, float] = {}
+    other: dict[str, float] = {}
+    most: dict[str, float] = {}
+    for _, recorded, instead in asked_instead(session, build):
+        steps += 1
+        before = {each.channel: each.current_ma for each in recorded.channels}
+        after = {each.channel: each.current_ma for each in instead.channels}
+        differing += before != after
+        for channel in before.keys() | after.keys():
+            asked[channel] = asked.get(channel, 0.0) + before.get(channel, 0.0)
+            other[channel] = other.get(channel, 0.0) + after.get(channel, 0.0)
+            most[channel] = max(most.get(channel, 0.0), after.get(channel, 0.0))
+    channels = {
+        channel: {
+            "mean_asked_ma": asked[channel] / max(steps, 1),
+            "mean_instead_ma": other[channel] / max(steps, 1),
+            "most_instead_ma": most[channel],
+        }
+        for channel in sorted(asked)
+    }
+    lines = [f"{steps} steps, {differing} with another request"]
+    lines += [
+        f"  {channel:12} mean {row['mean_asked_ma']:.2f} mA asked, {row['mean_instead_ma']:.2f} mA instead, "
+        f"at most {row['most_instead_ma']:.1f} mA"
+        for channel, row in channels.items()
+    ]
+    lines.append(NOT_CAUSAL)
+    return {"steps": steps, "differing": differing, "channels": channels, "note": NOT_CAUSAL}, "\n".join(lines)

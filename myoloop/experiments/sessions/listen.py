@@ -1,0 +1,173 @@
+"""View and record without a stimulator: sources and recorder of a rig, nothing that could stimulate."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+import myoloop
+from myoloop.experiments.replay import processor
+from myoloop.platform.messages import SampleDescriptor, Samples, Vital
+from myoloop.platform.recording.folder import create_attempt, keep_copy, next_session
+from myoloop.platform.rig import Rig
+from myoloop.platform.steps import Received
+from myoloop.platform.supervisor import Supervisor, SupervisorError
+
+
+@dataclass(slots=True)
+class Heard:
+    """What has been heard, by topic.
+
+    Attributes
+    ----------
+    level
+        Per stream and channel, root mean square of the newest block about its mean, in the channel's unit.
+    """
+
+    descriptors: dict[str, SampleDescriptor] = field(default_factory=dict)
+    samples: dict[str, int] = field(default_factory=dict)
+    level: dict[str, list[float]] = field(default_factory=dict)
+    vital: dict[str, Vital] = field(default_factory=dict)
+    bytes_written: float = 0.0
+    missing: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Listened:
+    """What a recording without stimulation came to."""
+
+    folder: Path
+    outcome: str
+    reason: str
+    samples: dict[str, int]
+
+
+def listen(
+    rig: Rig,
+    rig_path: Path,
+    *,
+    subject: str,
+    study: Path,
+    seconds: float | None,
+    on_turn: Callable[[Heard], str],
+) -> Listened:
+    """Record a rig's sources until told to end.
+
+    Parameters
+    ----------
+    seconds
+        How long; None until `on_turn` gives a reason or Ctrl-C.
+
+    Raises
+    ------
+    SupervisorError
+        If the rig does not come up.
+    """
+    folder = create_attempt(study, subject, next_session(study, subject))
+    session = "/".join(folder.parts[-3:])
+    log_folder = folder / "nodes"
+    log_folder.mkdir()
+    copies = dict([keep_copy(folder, "rig.yaml", rig_path.read_bytes())])
+    roles = dict.fromkeys(rig.sources(), "acquisition") | {rig.node_of("recorder") or "recorder": "recorder"}
+    topics = [f"{kind}/{name}" for name in rig.sources() for kind in ("emg", "imu", "force", "vital")]
+    supervisor = Supervisor(session, dict(roles), rig_name=rig.rig.id, log_folder=log_folder, listen=topics)
+    heard = Heard()
+    outcome, reason = "aborted", "the rig did not come up"
+    with _interruptible() as interrupted:
+        try:
+            supervisor.start()
+            _bring_up(supervisor, rig, folder, subject, copies, heard)
+            outcome, reason = _listen(supervisor, seconds, on_turn, heard, interrupted)
+        finally:
+            clean = supervisor.end(outcome, reason)
+            supervisor.close()
+    if not clean:
+        raise SupervisorError(f"the recorder did not end its file; see {folder}")
+    return Listened(folder, outcome, reason, heard.samples)
+
+
+def _bring_up(
+    supervisor: Supervisor, rig: Rig, folder: Path, subject: str, copies: dict[str, str], heard: Heard
+) -> None:
+    for name in rig.sources():
+        node = rig.nodes[name]
+        settings = {"source": node.source, "source_settings": dict(node.settings), "stimulated_person": False}
+        for each in supervisor.configure(name, settings)["descriptors"]:
+            descriptor = msgspec.convert(each, SampleDescriptor)
+            heard.descriptors[descriptor.topic] = descriptor
+    metadata = {
+        "simulated": "true" if rig.rig.rig_class == "SIM" else "false",
+        "subject": subject,
+        "protocol": "listen",
+        "rig": rig.rig.id,
+        "rig_class": rig.rig.rig_class,
+        "wall_start_ns": str(time.time_ns()),
+        "processor": processor(),
+        "version.myoloop": myoloop.__version__,
+        **copies,
+    }
+    recorder = supervisor.recorder or "recorder"
+    settings = {
+        "folder": str(folder),
+        "descriptors": [msgspec.to_builtins(each) for each in heard.descriptors.values()],
+        "metadata": metadata,
+        "required_topics": list(heard.descriptors),
+    }
+    supervisor.configure(recorder, settings)
+    supervisor.begin([recorder, *rig.sources()])
+
+
+def _listen(
+    supervisor: Supervisor,
+    seconds: float | None,
+    on_turn: Callable[[Heard], str],
+    heard: Heard,
+    interrupted: list[str],
+) -> tuple[str, str]:
+    until = None if seconds is None else time.monotonic() + seconds
+    while True:
+        for received in supervisor.turn(0.02):
+            _hear(received, heard)
+        beat = supervisor.beats.get(supervisor.recorder or "")
+        if beat is not None:
+            heard.bytes_written = beat.counters.get("bytes_written", 0.0)
+            heard.missing = beat.counters.get("missing", 0.0)
+        lost = supervisor.lost()
+        if lost:
+            return "fault", lost[0]
+        if until is not None and time.monotonic() >= until:
+            return "complete", ""
+        why = interrupted[0] if interrupted else on_turn(heard)
+        if why:
+            return "complete" if seconds is None else "stopped", why
+
+
+def _hear(received: Received, heard: Heard) -> None:
+    message = received.message
+    if isinstance(message, Vital):
+        heard.vital[message.topic] = message
+    elif isinstance(message, Samples) and received.array is not None and len(received.array):
+        descriptor = heard.descriptors[received.topic]
+        heard.samples[received.topic] = heard.samples.get(received.topic, 0) + len(received.array)
+        spread = received.array.std(axis=0, dtype="f8")
+        heard.level[received.topic] = [float(s * k) for s, k in zip(spread, descriptor.scale, strict=True)]
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[list[str]]:
+    interrupted: list[str] = []
+    before = {
+        number: signal.signal(number, lambda *_: interrupted.append("ended by the operator"))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield interrupted
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
