@@ -7,6 +7,7 @@ from typing import Any
 from myoloop.experiments.analysis import bursts
 from myoloop.experiments.analysis.latency import percentiles
 from myoloop.experiments.analysis.session import Session
+from myoloop.platform.messages import Trial
 
 
 def spasm_score(session: Session) -> bursts.SpasmScore | None:
@@ -28,9 +29,9 @@ def summarise(session: Session) -> dict[str, Any]:
         is not known); ``fatigue_true_end``, ``fatigue_estimated_end`` (``fatigue_muscle``; the estimate is the last
         valid one; None where there is none); ``gate_limited``: reports in which a rule of the gate allowed less than
         was asked; ``gate_rounded``: those in which only the device's step did; ``stops``: times the gate latched;
-        ``outcome``, ``reason``, ``complete``, ``simulated``, ``duration_s``, ``trials``, ``trials_done`` (those with a
-        train that nothing cut), ``latency_ms`` (by leg: ``n``, ``p50_ms``, ``p99_ms``, ``p999_ms``, ``worst_ms``),
-        ``cycle_ms`` (the same by node), ``subject``, ``session_id``.
+        ``outcome``, ``reason``, ``complete``, ``simulated``, ``duration_s``, ``trials``, ``trials_done`` (those with
+        current whose end nothing brought forward), ``latency_ms`` (by leg: ``n``, ``p50_ms``, ``p99_ms``,
+        ``p999_ms``, ``worst_ms``), ``cycle_ms`` (the same by node), ``subject``, ``session_id``.
     """
     found = spasm_score(session)
     muscle = session.stimulated_muscle
@@ -61,7 +62,13 @@ def summarise(session: Session) -> dict[str, Any]:
         "gate_rounded": session.gate.rounded,
         "stops": len(session.gate.latches),
         "trials": len(in_blocks),
-        "trials_done": sum(trial.outcome in ("effort", "assisted", "done") for trial in in_blocks),
+        "trials_done": sum(_done(trial) for trial in in_blocks),
         "latency_ms": {leg: percentiles(values) for leg, values in session.latencies_ms.items()},
         "cycle_ms": {node: percentiles(beat.cycle_ms) for node, beat in session.beats.items()},
     }
+
+
+def _done(trial: Trial) -> bool:
+    # A protocol's train may come to nothing: a reflex or the gate held it back.
+    charge_mc = trial.values.get("charge_mc")
+    return trial.outcome in ("effort", "assisted", "done") and isinstance(charge_mc, int | float) and charge_mc > 0

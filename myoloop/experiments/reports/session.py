@@ -174,8 +174,8 @@ def _subtitle(session: Session) -> str:
 def _tiles(session: Session, summary: dict[str, Any]) -> list[tuple[str, str, str]]:
     """The first look: (value, what it is, what to compare it with)."""
     tiles = []
-    if session.trials:
-        tiles.append((f"{summary['trials_done']} of {summary['trials']}", "trials with a whole train", ""))
+    if summary["trials"]:
+        tiles.append((f"{summary['trials_done']} of {summary['trials']}", "trials with stimulation", "not cut short"))
     charge_mc = sum(float(track.charge_uc.sum()) for track in session.delivered().values()) * 1e-3
     if session.currents:
         tiles.append((f"{summary['delivered_pulses']}", "pulses delivered", f"{charge_mc:.2f} mC, one phase"))

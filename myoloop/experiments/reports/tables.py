@@ -54,9 +54,10 @@ def trials(session: Session) -> Table | None:
         cells.append(tuple(row))
     left = len(rows) - len(cells)
     caption = (
-        f"n = {len(rows)} trials. Outcome: effort (a train answered the person's effort), assisted (the train came "
-        f"without one), done (a train by the clock), skipped (no effort, no train), else what cut it. Charge: one "
-        f"phase, summed over pulses, by the gate's account. Fatigue: the last valid estimate at the trial's end."
+        f"n = {len(rows)} trials. Outcome: effort (the protocol's train answered the person's effort), assisted (it "
+        f"came without one), done (it came by the clock), skipped (no effort, no train), else what cut it. A train may "
+        f"carry no current where a reflex or the gate held it back. Charge: one phase, summed over pulses, by the "
+        f"gate's account. Fatigue: the last valid estimate at the trial's end."
     )
     if left > 0:
         caption += f" {left} more rows stand in trials.csv."
@@ -76,7 +77,7 @@ def thresholds(session: Session) -> Table | None:
         values = each.values
         found = [_number(values.get(f"{name}_ma"), 1) for name in ("sensory", "motor", "tolerance", "highest")]
         cells.append((str(values.get("channel")), *found, _number(values.get("phase_us"), 0), each.outcome))
-    return Table(columns, tuple(cells), f"n = {len(rows)} channels; rising steps until the person said so.")
+    return Table(columns, tuple(cells), f"n = {len(rows)}, one row per channel; rising steps until the person said so.")
 
 
 def dose(session: Session) -> Table | None:
