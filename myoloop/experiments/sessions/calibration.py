@@ -12,7 +12,7 @@ from myoloop.experiments.sessions.place import Calibrating, Place
 from myoloop.experiments.sessions.trialblock import unresolved
 from myoloop.experiments.sessions.trials import trial_of_threshold
 from myoloop.experiments.sessions.watch import Ending
-from myoloop.platform.messages import Event
+from myoloop.platform.messages import Event, StimReport
 
 
 def enter(course: Course, plan: Plan, place: Place, out: Outbox) -> None:
@@ -62,6 +62,16 @@ def felt(course: Course, plan: Plan, place: Place, event: Event, out: Outbox) ->
         _channel_done(course, plan, place, out)
 
 
+def seen(plan: Plan, place: Place, report: StimReport) -> None:
+    """What the gate has allowed, while a burst is on."""
+    phase, now = place.phase(plan), place.calibrating
+    if phase is None or phase.calibration is None or now is None or now.burst != "hold":
+        return
+    channel = phase.calibration.pulses[now.channel].channel
+    flowing_ma = max((each.current_ma for each in report.allowed if each.channel == channel), default=0.0)
+    place.calibrating = replace(now, ascent=ascending.given(phase.calibration.ascent, now.ascent, flowing_ma))
+
+
 def go_on(course: Course, plan: Plan, place: Place, out: Outbox) -> None:
     """Let time pass."""
     phase, now = place.phase(plan), place.calibrating
@@ -69,7 +79,10 @@ def go_on(course: Course, plan: Plan, place: Place, out: Outbox) -> None:
         return
     calibration = phase.calibration
     if now.burst == "hold" and place.now_ns - now.since_ns >= round(calibration.burst_s * 1e9):
-        place.calibrating = replace(now, burst="rest", since_ns=place.now_ns)
+        ascent = ascending.served(calibration.ascent, now.ascent)
+        place.calibrating = replace(now, ascent=ascent, burst="rest", since_ns=place.now_ns)
+        if ascent.done:
+            _channel_done(course, plan, place, out)
     elif now.burst == "rest" and place.now_ns - now.step_ns >= round(calibration.interval_s * 1e9):
         if ascending.next_level_ma(calibration.ascent, now.ascent) is not None:
             place.calibrating = replace(now, burst="ask", since_ns=place.now_ns)

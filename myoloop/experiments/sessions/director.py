@@ -195,8 +195,10 @@ class Director:
             ending = watch.latched(message)
             if ending is not None:
                 self.end(ending, out)
-            elif place.block is not None:
-                place.block = trialblock.with_peak(place.block, message)
+            else:
+                calibration.seen(self._plan, place, message)
+                if place.block is not None:
+                    place.block = trialblock.with_peak(place.block, message)
         elif isinstance(message, Estimate):
             place.effort = message.trigger
             place.fatigue = {m.muscle: m.fatigue.value for m in message.muscles if _known(m.fatigue)}

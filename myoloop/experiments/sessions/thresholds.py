@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from math import isfinite
 
+#: A level that does not flow is asked for so often.
+TRIES = 3
 RANK: dict[str, int] = {"sensory": 0, "motor": 1, "tolerance": 2}
 
 
@@ -67,8 +69,10 @@ class Ascent:
         Thresholds of the ascents before.
     done
         Whether the last ascent has ended.
-    highest_ma
-        The most that was given in any.
+    given_ma, highest_ma
+        The most that has flowed in this ascent, and in any: what was asked for but did not flow is no threshold.
+    tries
+        How often the present level was asked for without flowing.
     """
 
     repeat: int = 1
@@ -76,7 +80,9 @@ class Ascent:
     found: Mapping[str, float] = field(default_factory=dict)
     past: tuple[Mapping[str, float], ...] = ()
     done: bool = False
+    given_ma: float = 0.0
     highest_ma: float = 0.0
+    tries: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,24 +133,45 @@ def stepped(plan: AscentPlan, ascent: Ascent) -> Ascent:
     level_ma = next_level_ma(plan, ascent)
     if level_ma is None:
         raise ValueError("no step is left to take")
-    return replace(ascent, steps=ascent.steps + 1, highest_ma=max(ascent.highest_ma, level_ma))
+    return replace(ascent, steps=ascent.steps + 1)
+
+
+def given(plan: AscentPlan, ascent: Ascent, current_ma: float) -> Ascent:
+    """So much flows now; more than the level of the last step is not its doing."""
+    if ascent.done or ascent.steps == 0:
+        return ascent
+    given_ma = max(ascent.given_ma, min(current_ma, plan.level_ma(ascent.steps - 1)))
+    return replace(ascent, given_ma=given_ma, highest_ma=max(ascent.highest_ma, given_ma))
+
+
+def served(plan: AscentPlan, ascent: Ascent) -> Ascent:
+    """The burst of the last step is over; a level that did not flow is tried again, and then given up."""
+    if ascent.done or ascent.steps == 0:
+        return ascent
+    if ascent.given_ma >= plan.level_ma(ascent.steps - 1) - 0.5 * plan.step_ma:
+        return replace(ascent, tries=0)
+    tries = ascent.tries + 1
+    return closed(plan, ascent) if tries >= TRIES else replace(ascent, steps=ascent.steps - 1, tries=tries)
 
 
 def felt(plan: AscentPlan, ascent: Ascent, what: str) -> Ascent:
-    """The person, or who watches the muscle, has answered; an answer before the first step says nothing.
+    """The person, or who watches the muscle, has answered; an answer before anything has flowed says nothing.
+
+    The threshold is what has flowed by then, not what was asked for.
 
     What is met at the same level or above a threshold that was not reported is taken to be that threshold too: who
     sees the muscle move has been felt by. Tolerance ends the ascent whatever the order looks for.
     """
     if what not in RANK:
         raise ValueError(f"found {what!r}, allowed are {', '.join(RANK)}")
-    if ascent.done or ascent.steps == 0:
+    if ascent.done or (ascent.given_ma <= 0.0 and what != "tolerance"):
         return ascent
-    level_ma = plan.level_ma(ascent.steps - 1)
+    # Who says enough is believed, whatever flowed.
+    threshold_ma = ascent.given_ma or plan.start_ma
     found = dict(ascent.found)
-    found.setdefault(what, level_ma)
+    found.setdefault(what, threshold_ma)
     if what == "motor":
-        found.setdefault("sensory", level_ma)
+        found.setdefault("sensory", threshold_ma)
     ascent = replace(ascent, found=found)
     return closed(plan, ascent) if RANK[what] >= RANK[plan.order[-1]] else ascent
 
@@ -154,12 +181,12 @@ def closed(plan: AscentPlan, ascent: Ascent) -> Ascent:
     past = (*ascent.past, dict(ascent.found))
     done = ascent.repeat >= plan.repeats
     repeat = ascent.repeat if done else ascent.repeat + 1
-    return Ascent(repeat, 0, {}, past, done, ascent.highest_ma)
+    return Ascent(repeat=repeat, past=past, done=done, highest_ma=ascent.highest_ma)
 
 
 def restarted(ascent: Ascent) -> Ascent:
     """The same ascent from the bottom, after an interruption; what was said stands."""
-    return replace(ascent, steps=0)
+    return replace(ascent, steps=0, given_ma=0.0, tries=0)
 
 
 def result(ascent: Ascent, phase_us: float) -> Thresholds:

@@ -22,6 +22,9 @@ from myoloop.stimulators.gate.ceilings import (
 )
 from myoloop.stimulators.gate.limits import rms_factor
 
+#: What a burst lasts beyond the time in which the gate lets it reach its level.
+BURST_MARGIN_S = 0.1
+
 Finding = tuple[KeyPath, str, Any]
 
 
@@ -188,6 +191,13 @@ def calibration_within_class(protocol: Protocol) -> Iterator[Finding]:
         if calibration.interval_s * 1e9 < CALIBRATION_STEP_NS:
             text = f"found {calibration.interval_s:g} s, allowed is at least {CALIBRATION_STEP_NS * 1e-9:g} s"
             yield (*keys, "interval"), text, "error"
+        reach_s = _reach_s(protocol, calibration)
+        if calibration.burst_s < reach_s * (1 - 1e-9):
+            text = (
+                f"found {calibration.burst_s:g} s, allowed is at least {reach_s:.2g} s: the ramp on known ground, the "
+                f"step at the envelope's slew, {BURST_MARGIN_S:g} s to be felt"
+            )
+            yield (*keys, "burst"), text, "error"
         if calibration.stop_at_ma > most_ma:
             text = f"found {calibration.stop_at_ma:g} mA, allowed while calibrating is at most {most_ma:g} mA"
             yield (*keys, "stop_at"), text, "error"
@@ -233,6 +243,16 @@ def _pulses(protocol: Protocol) -> Iterator[tuple[KeyPath, float | None, float |
     for index, item in enumerate(protocol.phases):
         if isinstance(item.content, BlockPhase | CalibrationPhase):
             yield ("phases", index, item.kind), item.content.phase_us, item.content.rate_hz
+
+
+def _reach_s(protocol: Protocol, calibration: CalibrationPhase) -> float:
+    """How long a burst takes to reach a new level, and for the gate to count it as known."""
+    limits, default = protocol.envelope, DEFAULTS[protocol.envelope.waveform_class]
+    slew = limits.slew_ma_per_s or default.new_ground_ma_per_s
+    names = [name for name in calibration.channels or protocol.stimulation if name in protocol.stimulation]
+    rates = [calibration.rate_hz or protocol.stimulation[name].rate_hz for name in names]
+    known_s = max([calibration.step_ma / slew, *(1.0 / rate for rate in rates)])
+    return (limits.ramp_min_s or default.known_ground_ramp_s_min) + known_s + BURST_MARGIN_S
 
 
 def _used(protocol: Protocol, channel: str) -> set[tuple[float, float]]:

@@ -143,6 +143,8 @@ MISTAKES = [
      "number of the device's least steps of 1 mA (devices.stim.min_step)"),
     ("interval: 1 s\n      burst: 0.5 s", "interval: 0.2 s\n      burst: 0.1 s", "27: phases[1].calibration.interval: found "
      "0.2 s, allowed is at least 0.3 s"),
+    ("burst: 0.5 s", "burst: 0.3 s", "28: phases[1].calibration.burst: found 0.3 s, allowed is at least 0.4 s: the ramp on known ground, "
+     "the step at the envelope's slew, 0.1 s to be felt"),
     ("      step: 1 mA\n", "      step: 1 mA\n      start: 5 mA\n", "26: phases[1].calibration.start: found 5 mA, allowed is "
      "at most one step of 1 mA from zero"),
     ("stop_at: 40 mA", "stop_at: 120 mA", "26: phases[1].calibration.stop_at: found 120 mA, allowed while calibrating is at "

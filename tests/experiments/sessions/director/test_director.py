@@ -258,6 +258,23 @@ def test_a_pause_in_a_calibration_begins_the_ascent_again(make_world):
     assert world.phase.targets[0].current_ma == 2.0
 
 
+def test_a_step_that_the_gate_does_not_give_is_asked_for_again(make_world):
+    world = make_world()
+    world.until(lambda phase: phase.kind == "calibration" and phase.trial == 4)
+    full = world.gate.report
+
+    def none_flows(phase, step, now_ns):
+        return msgspec.structs.replace(full(phase, step, now_ns), allowed=())
+
+    world.until(lambda phase: phase.waiting_for == "step", within_s=1)
+    world.gate.report = none_flows
+    world.until(lambda phase: phase.trial == 5, within_s=1)
+    world.until(lambda phase: phase.waiting_for == "step", within_s=1)
+    assert (world.phase.trial, world.phase.targets[0].current_ma) == (4, 10.0)
+    world.gate.report = full
+    world.until(lambda phase: phase.trial == 6, within_s=3)
+
+
 def test_a_stimulator_paused_by_somebody_else_pauses_the_session(make_world):
     world = make_world()
     world.until(in_hold)
