@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from math import isfinite
 
-#: A level that does not flow is asked for so often.
-TRIES = 3
+#: A level that does not flow (a spasm took it away, a limit) is asked for so often.
+TRIES = 10
 RANK: dict[str, int] = {"sensory": 0, "motor": 1, "tolerance": 2}
 
 

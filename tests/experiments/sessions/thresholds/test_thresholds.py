@@ -94,7 +94,7 @@ def up_to(plan, level_ma):
 
 def test_a_level_that_did_not_flow_is_asked_for_again_and_then_given_up():
     ascent = stepped(PLAN, up_to(PLAN, 3.0))
-    for _ in range(2):
+    for _ in range(9):
         ascent = served(PLAN, given(PLAN, ascent, 3.0))
         assert next_level_ma(PLAN, ascent) == 4.0
         ascent = stepped(PLAN, ascent)
