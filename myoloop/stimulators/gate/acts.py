@@ -35,9 +35,9 @@ class Act:
     id: str
     kind: str
     role: str
-    arguments: Mapping[str, Any] = field(default_factory=dict)
-    scripted: bool = False
-    nonce: str = ""
+    arguments: Mapping[str, Any]
+    scripted: bool
+    nonce: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ def _set_envelope(
     ):
         if found != wanted:
             return state, Reply(act.id, False, f"envelope.{what}: found {found!r}, this is {wanted!r}")
-    state = replace(state, name=follow(state.name, "set_envelope"), envelope=envelope, ground={}, arming=None)
+    state = replace(state, name=follow(state.name, "set_envelope"), envelope=envelope, ground={})
     return state, Reply(act.id, True, values={"envelope_sha256": envelope.sha256})
 
 

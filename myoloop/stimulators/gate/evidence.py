@@ -46,7 +46,7 @@ class DeviceEvidence:
     """
 
     connected: bool
-    acknowledged_zero: bool = True
+    acknowledged_zero: bool = False
     oldest_unacknowledged_ns: int | None = None
     faults: tuple[str, ...] = ()
 
