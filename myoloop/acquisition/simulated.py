@@ -97,10 +97,12 @@ class SimulatedSource:
         self._descriptors: tuple[SampleDescriptor, ...] = ()
         self._first: dict[str, int] = {}
         self._ready: list[Reading] = []
+        self._begun = False
 
     def open(self) -> tuple[SampleDescriptor, ...]:
         """Attach to the body and hear what its streams are."""
         self._first.clear()
+        self._begun = False
         if self._body is not None:
             self._body.take_blocks()
             self._descriptors = self._body.descriptors
@@ -124,7 +126,13 @@ class SimulatedSource:
         return self._descriptors
 
     def read(self, wait_s: float) -> list[Reading]:
-        """Blocks that have come, `first_sample` counted from the first one after opening."""
+        """Blocks that have come since the first reading, `first_sample` counted from there.
+
+        What the body made between opening and the first reading belongs to no session and is left out.
+        """
+        if not self._begun:
+            self._begun = True
+            self._leave_out()
         if self._body is not None:
             readings: list[Reading] = list(self._body.take_blocks())
         elif self._socket is None:
@@ -145,6 +153,13 @@ class SimulatedSource:
             self._socket.close()
         self._socket = None
         self._ready = []
+
+    def _leave_out(self) -> None:
+        self._ready = []
+        if self._body is not None:
+            return
+        while self._receive(0.0):
+            continue
 
     def _receive(self, wait_s: float) -> list[Reading]:
         link = self._socket

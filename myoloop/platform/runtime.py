@@ -50,7 +50,7 @@ class RuntimeFolder:
         """Remove a node's sockets, and the whole folder if nobody is left to use it."""
         for path in self.path.glob(f"{node}.*"):
             path.unlink(missing_ok=True)
-        if not any(self.path.glob("*.pub")) and not _is_locked(self.path):
+        if not _used(self.path) and not _is_locked(self.path):
             shutil.rmtree(self.path, ignore_errors=True)
 
 
@@ -85,10 +85,19 @@ def sweep(base: Path) -> None:
     """Remove runtime folders whose supervisor is gone and in which no socket is left."""
     for path in base.glob(f"{PREFIX}*"):
         try:
-            if (path / LOCK).exists() and not _is_locked(path) and not any(path.glob("*.pub")):
+            if (path / LOCK).exists() and not _is_locked(path) and not _used(path):
                 shutil.rmtree(path, ignore_errors=True)
         except OSError:
             continue
+
+
+#: Sockets of the process that holds the lock: without it they are dead.
+_OWNERS = frozenset({"supervisor", "operator"})
+
+
+def _used(path: Path) -> bool:
+    """Whether a node still has its sockets there."""
+    return any(each.stem not in _OWNERS for each in path.glob("*.pub"))
 
 
 def running(base: Path) -> list[Path]:

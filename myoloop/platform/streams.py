@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from myoloop.platform import messages as m
@@ -120,6 +121,7 @@ class UnknownStream(ValueError):
     """A topic that is not in the table."""
 
 
+@lru_cache(maxsize=1024)
 def stream_of(topic: str) -> Stream:
     """Find the row of a topic.
 

@@ -153,8 +153,10 @@ def attached(listener, data):
 
 
 def test_over_a_socket_no_sample_is_lost_or_repeated(listener):
-    made = blocks(first=500)
-    source, link = attached(listener, frames(made))
+    early, made = blocks(first=300), blocks(first=500)
+    source, link = attached(listener, frames(early))
+    assert source.read(0.0) == [], "what came before the first reading belongs to no session"
+    link.sendall(frames(made)[len(encode_descriptors(DESCRIPTORS)) :])
     link.sendall(encode_end("over"))
     link.close()
     readings = []

@@ -32,6 +32,7 @@ from myoloop.experiments.analysis.tracks import (
 )
 from myoloop.platform.messages import Dose, Trial
 from myoloop.platform.recording.folder import place_of
+from myoloop.platform.recording.layout import RecordingError
 from myoloop.platform.recording.manifest import read_manifest
 from myoloop.platform.recording.reader import Recording
 
@@ -190,7 +191,6 @@ def load(path: Path | str) -> Session:
         If there is none, or it is damaged.
     """
     recording = Recording.open(path)
-    manifest = read_manifest(recording.path.parent)
     got = gather.gather(recording)
     zero_ns = got.zero_ns
     phases, trial_spans, last = course.course(got)
@@ -206,7 +206,7 @@ def load(path: Path | str) -> Session:
         settings=settings,
         simulated=recording.simulated,
         complete=recording.complete,
-        recovered=manifest is not None and manifest.recovered,
+        recovered=_recovered(recording.path.parent),
         outcome=recording.outcome or (last.outcome if last is not None else ""),
         reason=recording.reason or (last.reason if last is not None else ""),
         zero_ns=zero_ns,
@@ -231,3 +231,12 @@ def load(path: Path | str) -> Session:
         counts=recording.counts,
         missing_messages=got.missing,
     )
+
+
+def _recovered(folder: Path) -> bool:
+    try:
+        manifest = read_manifest(folder)
+    except RecordingError:
+        # A manifest that is none is for `verify` to tell of; the recording is read all the same.
+        return False
+    return manifest is not None and manifest.recovered

@@ -58,6 +58,8 @@ NODES = {
     "recorder": "recorder",
 }
 ARM_S = 20.0
+#: The current has risen when so many reports that were looked at in a row speak of no limit.
+RISEN_REPORTS = 20
 #: After the round, so that what is under way still arrives before the end.
 TAIL_S = 0.1
 ENTRY_POINTS = f"""\
@@ -178,15 +180,18 @@ class Loop:
         }
 
     def _arm(self) -> None:
-        """Let the script do what an operator does, until current flows."""
+        """Let the script do what an operator does, until current flows and no rule of the gate limits it any more."""
         supervisor = self._running()
         operator = ScriptedOperator("SIM", OperatorSettings(reaction_s=0.05))
         deadline = time.monotonic() + ARM_S
-        while self._report is None or self._report.state != "STIMULATING":
+        risen = 0
+        while risen < RISEN_REPORTS:
             if time.monotonic() > deadline:
                 state = self._report.state if self._report is not None else "silent"
                 raise NotMeasured(f"myoloop: not armed within {ARM_S:g} s, the stimulator is {state}")
             self._hear(0.02)
+            free = self._report is not None and self._report.state == "STIMULATING" and not self._report.rule
+            risen = risen + 1 if free else 0
             for received in supervisor.take_answers():
                 if isinstance(received.message, Answer):
                     operator.answered(received.message)

@@ -6,6 +6,9 @@ rig can name them otherwise.
 
 from __future__ import annotations
 
+import contextlib
+import os
+import threading
 import time
 from array import array
 from collections.abc import Mapping, Sequence
@@ -24,8 +27,8 @@ from myoloop.stimulators.driver import Capabilities, DecodedOutput
 from myoloop.stimulators.emulators.simulated import DeviceSettings, SimulatedDevice
 from myoloop.stimulators.simulated import MemoryTransport, SimulatedDriver, SimulatedDriverSettings
 
-#: The device's step: fine, so that the current can change with every block and stay small.
-CURRENT_STEP_MA = 0.01
+#: The device's step: so fine that whatever the ramp allows since the last step is at least one of it.
+CURRENT_STEP_MA = 0.001
 CURRENT_MAX_MA = 5.0
 #: The command of a block differs from the last ones by its place in this round, so that each of them is written.
 PLACES = 8
@@ -58,7 +61,11 @@ class StampedSource:
         self._topic = f"emg/{name}"
         self._blocks = noise(self._shape)
         self._given = 0
-        self._begin_ns: int | None = None
+        self._due, self._tell = os.pipe()
+        os.set_blocking(self._due, False)
+        os.set_blocking(self._tell, False)
+        self._closed = threading.Event()
+        self._clockwork: threading.Thread | None = None
 
     def open(self) -> tuple[SampleDescriptor, ...]:
         """Say what the stream is."""
@@ -78,21 +85,46 @@ class StampedSource:
             ),
         )
 
+    def fileno(self) -> int:
+        """Becomes readable with each block, as a device's port does."""
+        if self._clockwork is None:
+            self._clockwork = threading.Thread(target=self._tick, daemon=True)
+            self._clockwork.start()
+        return self._due
+
     def read(self, wait_s: float) -> list[Reading]:
-        """The next block if it is due."""
-        t_ns = time.monotonic_ns()
-        if self._begin_ns is None:
-            # Half a turn of the node early, so that a turn a little early still finds its block due.
-            self._begin_ns = t_ns - self._shape.period_ns // 4
-        if t_ns < self._begin_ns + self._given * self._shape.period_ns:
+        """The blocks that are due, each stamped now."""
+        try:
+            due = len(os.read(self._due, 64))
+        except BlockingIOError:
             return []
-        block = self._blocks[self._given % len(self._blocks)]
-        first = self._given * self._shape.block
-        self._given += 1
-        return [Block(self._topic, first, time.monotonic_ns(), block)]
+        given: list[Reading] = []
+        for _ in range(due):
+            block = self._blocks[self._given % len(self._blocks)]
+            first = self._given * self._shape.block
+            self._given += 1
+            given.append(Block(self._topic, first, time.monotonic_ns(), block))
+        return given
 
     def close(self) -> None:
-        """Nothing to release."""
+        """Stop the clockwork."""
+        self._closed.set()
+        if self._clockwork is not None:
+            self._clockwork.join()
+            self._clockwork = None
+            os.close(self._due)
+            os.close(self._tell)
+
+    def _tick(self) -> None:
+        """Say at absolute times that a block is due."""
+        due_ns = time.monotonic_ns()
+        while not self._closed.is_set():
+            due_ns += self._shape.period_ns
+            wait_ns = due_ns - time.monotonic_ns()
+            if wait_ns > 0:
+                time.sleep(wait_ns * 1e-9)
+            with contextlib.suppress(BlockingIOError):
+                os.write(self._tell, b".")
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +147,9 @@ class EveryBlock:
         self._count += 1
         mean_uv = sum(levels) / len(levels) if levels else 0.0
         whole = min(CURRENT_MAX_MA - 1.0, mean_uv / UV_PER_MA)
-        # Rounded to more than the round of places, so that the level's own changes do not undo a place.
-        current_ma = round(whole, 1) + CURRENT_STEP_MA * (self._count % PLACES)
+        # Rounded to more than the round of places, so that the level's own changes do not undo a place; and at the end
+        # to the device's step, because the gate rounds down what is less than a whole one by a rounding error.
+        current_ma = round(round(whole, 1) + CURRENT_STEP_MA * (self._count % PLACES), 3)
         return Decision(dict.fromkeys(self._channels, current_ma), "yardstick")
 
     def reset(self) -> None:

@@ -13,7 +13,7 @@ from myoloop.experiments.analysis.summary import spasm_score, summarise
 from myoloop.experiments.reports import tables
 from myoloop.experiments.reports.drawing import Drawn
 from myoloop.experiments.sessions.trials import write_trials_csv
-from myoloop.platform.recording.folder import replace_file
+from myoloop.platform.recording.folder import find_recording, replace_file
 from myoloop.platform.recording.layout import RecordingError
 from myoloop.platform.recording.verify import Verification, verify
 
@@ -66,14 +66,14 @@ class SessionReport:
         """
         from myoloop.experiments.reports.figures import draw_all
 
-        session = load(path)
-        verification = verify(session.path)
-        page = _page_path(session, out)
-        figures = draw_all(session, stamp_of(session))
-        html = render(session, verification, figures)
+        # Looked at first: nobody should wait for a page that has no place.
+        page = _page_path(find_recording(path), out)
         try:
             page.parent.mkdir(parents=True, exist_ok=True)
-            replace_file(page, html.encode())
+            session = load(path)
+            verification = verify(session.path)
+            figures = draw_all(session, stamp_of(session))
+            replace_file(page, render(session, verification, figures).encode())
             replace_file(page.parent / "trials.csv", _trials_csv(session))
             if self.settings.figure_files:
                 _write_figures(page.parent / "figures", figures)
@@ -216,9 +216,9 @@ def _integrity(session: Session, verification: Verification) -> list[tuple[str, 
     return rows
 
 
-def _page_path(session: Session, out: Path | None) -> Path:
+def _page_path(recording: Path, out: Path | None) -> Path:
     if out is None:
-        return session.path.parent / REPORT_FOLDER / REPORT_FILE
+        return recording.parent / REPORT_FOLDER / REPORT_FILE
     if out.suffix.lower() in (".html", ".htm"):
         return out
     if out.is_file():

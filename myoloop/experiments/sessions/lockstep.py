@@ -29,7 +29,7 @@ from myoloop.experiments.sessions.setup import (
     scripted_operator,
     stimulator_node_settings,
 )
-from myoloop.experiments.subjects.node import make_body
+from myoloop.experiments.subjects.node import make_body, told
 from myoloop.platform import wire
 from myoloop.platform.clock import VirtualClock
 from myoloop.platform.messages import (
@@ -144,7 +144,8 @@ class Lockstep:
         self.clock = VirtualClock(START_NS)
         self._on_tick = on_tick
         self._names = {node.role: name for name, node in setup.rig.nodes.items()}
-        self.body = make_body(body_settings(setup), START_NS)
+        self._body_settings = body_settings(setup)
+        self.body = make_body(self._body_settings, START_NS)
         self._sources: dict[str, Source] = {name: self._make_source(name) for name in setup.rig.sources()}
         self._intakes: dict[str, Intake] = {}
         descriptors: tuple[SampleDescriptor, ...] = ()
@@ -282,7 +283,7 @@ class Lockstep:
     def _live_on(self, now_ns: int) -> None:
         lived = self.body.step_to(now_ns)
         body = self._names["subject"]
-        for truth in lived.truths:
+        for truth in told(self._body_settings, lived.truths):
             self.bus.publish(body, truth)
         for event in lived.events:
             self.bus.publish(body, Outgoing("event", event))

@@ -269,6 +269,8 @@ def _prompt(place: Place, phase: PhasePlan, message: Phase) -> str:
         return "Wait."
     if phase.kind != "block" or place.block is None:
         return phase.prompt
+    if phase.block is not None and phase.block.timing.machine != "effort":
+        return phase.prompt or "Stay relaxed."
     return {
         "cue": "Get ready.",
         "await_effort": phase.prompt or "Now try to move.",

@@ -344,6 +344,7 @@ def body_settings(setup: SessionSetup) -> BodySettings:
         seed=setup.seed,
         muscles=muscles,
         source=settings.get("source", name),
+        heard="source" in settings,
         device=device,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -26,12 +27,16 @@ class BodySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     ----------
     source
         Name of the acquisition node its streams belong to.
+    heard
+        Whether any source hears this body. One that only lends its stimulator tells of its pulses alone: the truth
+        about its muscles would be taken for that of the EMG that is heard.
     """
 
     parameters: SubjectParameters
     seed: int
     muscles: tuple[MuscleSite, ...]
     source: str
+    heard: bool = True
     emg_rate_hz: float = 2000.0
     imu_rate_hz: float = 100.0
     device: DeviceSettings = DeviceSettings()
@@ -49,6 +54,11 @@ def make_body(settings: BodySettings, start_ns: int) -> VirtualBody:
     )
     device = SimulatedDevice(settings.device, start_ns=start_ns)
     return VirtualBody(subject, device, source=settings.source, start_ns=start_ns)
+
+
+def told(settings: BodySettings, truths: Iterable[Outgoing]) -> list[Outgoing]:
+    """The truths that a body may tell."""
+    return [truth for truth in truths if settings.heard or truth.topic == "truth/pulse"]
 
 
 class SubjectBody:
@@ -72,9 +82,8 @@ class SubjectBody:
         """
         settings = given.settings
         self._bus = bus
-        body = make_body(
-            msgspec.convert(settings["body"], BodySettings), MonotonicClock().now_ns() // BLOCK_NS * BLOCK_NS
-        )
+        self._settings = msgspec.convert(settings["body"], BodySettings)
+        body = make_body(self._settings, MonotonicClock().now_ns() // BLOCK_NS * BLOCK_NS)
         self._server = BodyServer(
             body, settings["source_address"], settings["device_address"], settings.get("ledger") or None
         )
@@ -114,5 +123,5 @@ class SubjectBody:
         events, truths = self._server.serve(now_ns)
         for event in events:
             self._bus.publish(Outgoing("event", event))
-        for truth in truths:
+        for truth in told(self._settings, truths):
             self._bus.publish(truth)

@@ -98,7 +98,7 @@ static void processor(int in, int out, int window) {
                 power[c] += x * x;
             }
         for (int c = 0; c < channels; c++) sum[c] += power[c], mean += sqrt(sum[c] / (window * samples)) / channels;
-        Command command = {block.number, fmin(20.0, mean / 30.0)};
+        Command command = {block.number, fmin(20.0, mean / 8.0)};
         if (write(out, &command, sizeof command) < 0) return;
         account(1, (int)block.number);
     }

@@ -17,7 +17,7 @@ WINDOW_S = 0.25
 NOISE_BLOCKS = 499
 NOISE_COUNTS = 300.0
 #: One mA per so much RMS; only there so that a command says something of its block.
-UV_PER_MA = 30.0
+UV_PER_MA = 8.0
 CURRENT_MAX_MA = 20.0
 
 _BLOCK = struct.Struct("<qqII")
