@@ -212,9 +212,10 @@ def _fatigue_of(axis: Axes, session: Session, name: str, source: Source) -> None
     shade(axis, unknown, facecolor="#eef1f4", edgecolor="#c3cbd3", hatch="....", zorder=0)
     source.spans("not valid", name, unknown)
     low, high = (np.where(fatigue.valid, bound, np.nan) for bound in (fatigue.low, fatigue.high))
-    at_s, least = bins.steps(t_s, low)
     if np.isfinite(low).any() and np.isfinite(high).any():
-        both = np.unique(np.concatenate([np.searchsorted(t_s, at_s), np.searchsorted(t_s, bins.steps(t_s, high)[0])]))
+        changes = np.concatenate([np.searchsorted(t_s, bins.steps(t_s, bound)[0]) for bound in (low, high)])
+        # With the last point before each change: a band has to be closed where it breaks off.
+        both = np.unique(np.concatenate([changes, np.maximum(changes - 1, 0)]))
         at_s, least, most = t_s[both], low[both], high[both]
         axis.fill_between(at_s, least, most, step="post", color=BLUE, alpha=0.2, linewidth=0)
         source.line("low (95 %)", name, at_s, least, "1")
@@ -343,15 +344,18 @@ def _timing(session: Session, stamp: str) -> Drawn | None:
             _exceeding(axis, label, values, number, source)
         axis.set_title(title, pad=3)
         axis.set_xlabel("milliseconds")
-        axis.set_ylabel("share longer than that")
+        axis.set_ylabel("share at least that long")
         axis.set_yscale("log")
         axis.set_xscale("log")
+        axis.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        axis.xaxis.set_minor_formatter(lambda value, _: "")
+        axis.yaxis.set_major_formatter(lambda value, _: f"{100 * value:g} %")
         axis.legend(loc="lower left", fontsize=7)
     put_stamp(figure, stamp)
     beats = sum(len(beat.t_s) for beat in session.beats.values())
     counts = ", ".join(f"{label}: n = {len(values)}" for label, values in legs.items())
     caption = (
-        f"Share of all values that are longer than x. Latencies are differences of the host's monotonic stamps "
+        f"Share of all values that are at least x. Latencies are differences of the host's monotonic stamps "
         f"({counts}); cycle times are those that each node told of itself, one in each heartbeat (n = {beats})."
     )
     return Drawn("timing", "Timing", caption, to_svg(figure), source.csv())
@@ -372,7 +376,7 @@ def _exceeding(axis: Axes, label: str, values: Floats, number: int, source: Sour
         values[keep], share[keep], color=colours[number % len(colours)], linestyle=styles[number % len(styles)],
         linewidth=1.3, label=label,
     )  # fmt: skip
-    source.line("share longer", label, values[keep], share[keep], "1")
+    source.line("share at least x ms", label, values[keep], share[keep], "1")
 
 
 def _first_s(session: Session) -> float:
