@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
+from myoloop.platform.anticipation import Anticipation
 from myoloop.platform.bus import Asked, Bus
 from myoloop.platform.clock import Clock, MonotonicClock
 from myoloop.platform.errors import UserError
@@ -172,6 +173,7 @@ class Node:
         self._liveness = Liveness(())
         self._sequences = Sequences()
         self._timer = CycleTimer()
+        self._anticipation = Anticipation()
         self._heartbeat_ns = 0
         self._supervisor_ns: int | None = None
         self._pending = Heard([], [], [], [], {})
@@ -189,9 +191,15 @@ class Node:
             while self._state != "ended":
                 now_ns = self._clock.now_ns()
                 files = self._body.files if self._state == "running" else ()
-                ready = self._bus.wait(
-                    (min(turn_ns, self._heartbeat_ns + HEARTBEAT_NS) - now_ns) * 1e-9, (*files, *self._also())
-                )
+                until_ns = min(turn_ns, self._heartbeat_ns + HEARTBEAT_NS)
+                awake_ns = self._anticipation.awake_until_ns(now_ns)
+                if awake_ns is not None:
+                    self._bus.look(min(until_ns, awake_ns))
+                    until_ns = now_ns
+                wake_ns = self._anticipation.wake_ns
+                if wake_ns is not None:
+                    until_ns = min(until_ns, wake_ns)
+                ready = self._bus.wait((until_ns - now_ns) * 1e-9, (*files, *self._also()))
                 now_ns = self._clock.now_ns()
                 woken = self._collect(now_ns) or not ready.isdisjoint(files)
                 if self._state == "running" and (woken or now_ns >= turn_ns):
@@ -235,7 +243,9 @@ class Node:
                 self._bus.publish(Outgoing("gap", gap))
             self._note(received)
             self._pending.received.append(received)
-            woken = woken or received.topic in self._body.wakes
+            if received.topic in self._body.wakes:
+                woken = True
+                self._anticipation.see(now_ns)
         answers = self._bus.answers()
         if answers:
             self._pending.answers.extend(answers)
