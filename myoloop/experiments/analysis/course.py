@@ -53,9 +53,9 @@ def gap_rows(got: Gathered, samples: Mapping[str, SampleTrack]) -> tuple[GapRow,
                 rows.append(
                     GapRow(float(track.t_s[gap.row - 1]), float(track.t_s[gap.row]), topic, gap.missing, gap.kind)
                 )
-    for gap, who in got.told_gaps:
-        t_s = got.seconds(gap.t_ns)
-        rows.append(GapRow(t_s, t_s, gap.topic, gap.last_missing - gap.first_missing + 1, "message", who))
+    for told, who in got.told_gaps:
+        t_s = got.seconds(told.t_ns)
+        rows.append(GapRow(t_s, t_s, told.topic, told.last_missing - told.first_missing + 1, "message", who))
     return tuple(sorted(rows, key=lambda row: row.begin_s))
 
 

@@ -85,7 +85,7 @@ def _verdict_to_pulse(currents: Mapping[str, CurrentTrack], pulses: Mapping[str,
         on = track.allowed_ma > 0
         begins = np.flatnonzero(on & ~np.append(False, on[:-1]))
         ends = np.flatnonzero(on & ~np.append(on[1:], False))
-        for begin, end in zip(begins, ends, strict=True):
+        for begin, end in zip(begins.tolist(), ends.tolist(), strict=True):
             begin_s, end_s = float(track.t_s[begin]), float(track.t_s[min(end + 1, len(track.t_s) - 1)])
             at = int(np.searchsorted(times, begin_s))
             # A train that was taken back before its first pulse has none.

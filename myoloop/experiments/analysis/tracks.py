@@ -27,11 +27,11 @@ class Interval(NamedTuple):
 
 
 class PhaseSpan(NamedTuple):
-    """A phase of the protocol, from its first message to the next phase's."""
+    """A phase of the protocol, from its first message to the next phase's; `number` counts from 0."""
 
     name: str
     kind: str
-    index: int
+    number: int
     begin_s: float
     end_s: float
 

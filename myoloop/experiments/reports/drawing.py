@@ -25,7 +25,7 @@ WIDTH_IN = 9.6
 #: A line is thinned out to so many bins, each with its least and greatest value.
 BINS = 1400
 
-_STYLE: dict[str, Any] = {
+_STYLE: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "myoloop",
     "font.family": ["sans-serif"],
@@ -123,10 +123,10 @@ def panels(heights: Sequence[float], stamp: str) -> tuple[Figure, list[Axes]]:
         Written into the figure itself, so that it cannot lose it; empty for none.
     """
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    total = sum(heights)
-    figure = Figure(figsize=(WIDTH_IN, total), layout="constrained")
-    figure.get_layout_engine().set(h_pad=0.03, w_pad=0.03, hspace=0.01)  # type: ignore[union-attr]
+    layout = ConstrainedLayoutEngine(h_pad=0.03, w_pad=0.03, hspace=0.01)
+    figure = Figure(figsize=(WIDTH_IN, sum(heights)), layout=layout)
     grid = figure.add_gridspec(len(heights), 1, height_ratios=list(heights))
     axes: list[Axes] = []
     for row in range(len(heights)):
