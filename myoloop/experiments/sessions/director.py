@@ -7,7 +7,7 @@ the session is told once, with its reason.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -201,7 +201,7 @@ class Director:
                     place.block = trialblock.with_peak(place.block, message)
         elif isinstance(message, Estimate):
             place.effort = message.trigger
-            place.fatigue = {m.muscle: m.fatigue.value for m in message.muscles if _known(m.fatigue)}
+            place.fatigue = dict(_known_fatigue(message))
             place.tally, ending = watch.estimated(place.tally, self._plan.stop, message)
             if ending is not None:
                 self.end(ending, out)
@@ -349,5 +349,7 @@ def director_from(settings: str | bytes, state: str | bytes | None = None) -> Di
     return Director(msgspec.json.decode(settings, type=DirectorSettings), kept)
 
 
-def _known(measure: Any) -> bool:
-    return bool(measure.valid) and measure.value is not None
+def _known_fatigue(estimate: Estimate) -> Iterator[tuple[str, float]]:
+    for muscle in estimate.muscles:
+        if muscle.fatigue.valid and muscle.fatigue.value is not None:
+            yield muscle.muscle, muscle.fatigue.value

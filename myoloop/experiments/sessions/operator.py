@@ -117,8 +117,8 @@ class ScriptedOperator:
             return self._command(settings.stimulator, "arm", arguments)
         if wanted == "step":
             self._step_ma = phase.targets[0].current_ma
-            arguments = {"channel": _channel(phase), "current_ma": self._step_ma}
-            return self._command(settings.stimulator, "step", arguments)
+            step = {"channel": _channel(phase), "current_ma": self._step_ma}
+            return self._command(settings.stimulator, "step", step)
         if wanted == "approve_envelope":
             return self._command(settings.director, "approve", {}, why="scripted approval")
         if wanted == "resume" and self._now_ns - self._since_ns >= round(settings.paused_s * 1e9):

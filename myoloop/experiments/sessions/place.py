@@ -149,7 +149,7 @@ def phase_message(plan: Plan, place: Place, session: str) -> Phase:
     phase = place.phase(plan)
     ended = place.stage == "ended"
     waiting_for = _waiting_for(place, phase)
-    state = "ended" if ended else place.stage if place.stage == "paused" else "running"
+    state: str = "ended" if ended else place.stage if place.stage == "paused" else "running"
     if place.stage in _WAITING or (waiting_for and waiting_for != "resume"):
         state = "waiting"
     message = Phase(

@@ -11,6 +11,7 @@ import pytest
 
 from myoloop.experiments.protocols.plan import StopRules
 from myoloop.experiments.sessions.director import Director, director_from
+from myoloop.experiments.sessions.trials import trial_table
 from myoloop.platform.messages import Command, Event
 from myoloop.platform.steps import StepInput, Stepped
 
@@ -74,6 +75,12 @@ def test_every_trial_has_its_row(demo):
         assert row.values["target_ma_ext"] == row.values["peak_ma_ext"] == 22.0
         assert row.values["fatigue_ext"] == 0.1
         assert row.values["charge_mc"] > 0
+
+
+def test_the_rows_become_a_table(demo):
+    columns, rows = trial_table(demo.trials)
+    assert len(rows) == 12
+    assert {"peak_ma_ext", "effort_after_ms", "motor_ma"} <= set(columns)
 
 
 def test_the_thresholds_have_theirs(demo):

@@ -45,11 +45,3 @@ def test_no_trials_give_a_heading_alone():
     file = io.StringIO()
     write_trials_csv([], file)
     assert file.getvalue() == ",".join(COLUMNS) + "\n"
-
-
-def test_a_whole_session_becomes_a_table(make_world):
-    world = make_world()
-    world.to_end()
-    columns, rows = trial_table(world.trials)
-    assert len(rows) == 12
-    assert {"peak_ma_ext", "effort_after_ms", "motor_ma"} <= set(columns)
