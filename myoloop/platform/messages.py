@@ -330,6 +330,8 @@ class Phase(Message, frozen=True, kw_only=True):
         The act: ``confirm``, ``arm_calibration``, ``step``, ``approve_envelope``, ``arm``; empty while running.
     index, name, kind
         Which phase of the protocol: ``rest``, ``calibration``, ``block``.
+    machine
+        Of a block: ``effort`` (the person is asked for effort), ``cyclic``, ``continuous``; empty outside blocks.
     block, trial, trials
         Repetition of the block, trial in it (from 1) and how many there are; 0 outside blocks.
     trial_state, t_state_ns, state_s
@@ -355,6 +357,7 @@ class Phase(Message, frozen=True, kw_only=True):
     index: int = 0
     name: str = ""
     kind: str = ""
+    machine: str = ""
     block: int = 0
     trial: int = 0
     trials: int = 0

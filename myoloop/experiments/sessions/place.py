@@ -227,6 +227,7 @@ def _detailed(message: Phase, place: Place, phase: PhasePlan) -> Phase:
         changes["seconds_left"] = max(0, steps - now.ascent.steps) * plan.interval_s
     elif phase.block is not None and place.block is not None:
         here = place.block
+        changes["machine"] = phase.block.timing.machine
         changes["targets"] = here.targets
         changes["block"] = here.repeat
         changes["trial"] = here.trial

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -100,10 +101,23 @@ def check(protocol: Protocol, rig: Rig) -> None:
     ------
     FileError
         With every mistake.
+    SetupError
+        If a port that the rig names is taken.
     """
     found = errors(lint(protocol, summarise(rig)))
     if found:
         raise FileError([str(problem) for problem in found])
+    port = rig.stop.port if rig.stop is not None else None
+    if port is not None:
+        _check_port(port)
+
+
+def _check_port(port: int) -> None:
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise SetupError(f"stop.port: found {port}, which cannot be had: {(error.strerror or '').lower()}") from None
 
 
 def run_lockstep(setup: SessionSetup, on_tick: Callable[[Phase | None], None] | None = None) -> SessionEnd:

@@ -42,7 +42,8 @@ class VoluntaryEffort:
 
     def see(self, phase: Phase, now_ns: int) -> None:
         """Read the screen."""
-        in_trial = phase.state == "running" and phase.kind == "block" and phase.trial > 0
+        asked = phase.kind == "block" and phase.machine not in ("cyclic", "continuous")
+        in_trial = phase.state == "running" and asked and phase.trial > 0
         trial = (phase.session, phase.index, phase.block, phase.trial)
         if in_trial and trial != self._trial:
             self._trial = trial
