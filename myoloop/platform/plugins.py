@@ -22,6 +22,15 @@ import msgspec
 from myoloop.platform.errors import UserError
 
 
+_SINGULAR = {
+    "myoloop.sources": "source",
+    "myoloop.drivers": "driver",
+    "myoloop.policies": "policy",
+    "myoloop.estimators": "estimator",
+    "myoloop.reports": "report",
+}
+
+
 class PluginError(UserError, ValueError):
     """There is no such part, it cannot be loaded, or its settings do not fit it."""
 
@@ -46,7 +55,7 @@ def find_plugin(group: str, built_in: Mapping[str, str], name: str) -> Any:
     PluginError
         If nothing of that name is installed, two packages claim it, it cannot be loaded, or it has no settings.
     """
-    what = f"{group.removeprefix('myoloop.').removesuffix('s')} {name!r}"
+    what = f"{_SINGULAR.get(group, group)} {name!r}"
     if name in built_in:
         target = built_in[name]
     else:

@@ -8,7 +8,7 @@ from myoloop.experiments.protocols.schema import Protocol
 from myoloop.platform.rig import Rig
 
 #: How much of a voluntary effort goes to a muscle, and whether its force raises the joint angle, by its part.
-_PART = {"agonist": (1.0, 1.0), "antagonist": (0.1, -1.0), "monitor": (0.05, 0.0), "none": (0.0, 0.0)}
+_PART = {"agonist": (1.0, 1.0), "antagonist": (0.1, -1.0), "monitor": (0.0, 0.0), "none": (0.0, 0.0)}
 #: Pad of a channel where the protocol plans none.
 _PAD_CM2 = 25.0
 #: A stimulator fit for microcurrent has steps of 10 uA.

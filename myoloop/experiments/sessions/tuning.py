@@ -77,16 +77,21 @@ def _fields(settings: Any) -> dict[str, Any]:
     return {field.name: hints[field.name] for field in dataclasses.fields(settings)}
 
 
+def _ending(name: str) -> str:
+    """The unit's ending of a field's name; a rate of something without a unit (``change_per_s``) has none."""
+    endings = sorted(SUFFIXES, key=len, reverse=True)
+    found = next((end for end in endings if name.endswith(f"_{end}")), "")
+    return "" if found == "s" and name.endswith("_per_s") else found
+
+
 def _spoken(name: str) -> str:
     """The key a person writes for a field."""
-    return next(
-        (name.removesuffix(f"_{end}") for end in sorted(SUFFIXES, key=len, reverse=True) if name.endswith(f"_{end}")),
-        name,
-    )
+    ending = _ending(name)
+    return name.removesuffix(f"_{ending}") if ending else name
 
 
 def _unit(name: str) -> str:
-    return next((SUFFIXES[end] for end in sorted(SUFFIXES, key=len, reverse=True) if name.endswith(f"_{end}")), "")
+    return SUFFIXES.get(_ending(name), "")
 
 
 def _settings_class(kind: Any) -> Any:

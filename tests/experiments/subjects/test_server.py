@@ -47,6 +47,7 @@ class Served:
     def source(self):
         source = SimulatedSource(SimulatedSourceSettings(address=self.source_address))
         self._with_serving(source.open)
+        assert source.read(0.0) == []  # from here on samples count
         return source
 
     def driver(self):
