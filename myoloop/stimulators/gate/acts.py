@@ -11,7 +11,7 @@ from myoloop.stimulators.gate.dose import dose_exceeded
 from myoloop.stimulators.gate.envelope import EnvelopeError, check_envelope, finite, parse_envelope
 from myoloop.stimulators.gate.evidence import Evidence, dead_peer, device_fault, node_fault, stale_input
 from myoloop.stimulators.gate.limits import round_down
-from myoloop.stimulators.gate.states import LATCHED, LIVE, Arming, GateSettings, GateState, PauseRamp, follow
+from myoloop.stimulators.gate.states import LIVE, Arming, GateSettings, GateState, PauseRamp, follow
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +189,7 @@ def _acknowledge(
     state: GateState, act: Act, settings: GateSettings, evidence: Evidence, now_ns: int
 ) -> tuple[GateState, Reply]:
     latch = state.latch
-    if state.name not in LATCHED or latch is None:
+    if latch is None:
         return state, Reply(act.id, False, f"nothing to acknowledge in {state.name}")
     if latch.healthy_since_ns is None or now_ns - latch.healthy_since_ns < HEALTHY_NS:
         return state, Reply(act.id, False, f"{latch.cause}: not healthy for 3 s")

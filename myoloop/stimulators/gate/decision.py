@@ -69,9 +69,9 @@ class Verdict:
     allowed: tuple[Setting, ...]
     rule: str
     reasons: tuple[str, ...]
-    replies: tuple[Reply, ...] = ()
-    write: bool = False
-    stop: bool = False
+    replies: tuple[Reply, ...]
+    write: bool
+    stop: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +180,7 @@ def _latch(
     dead = dead_peer(evidence, settings.watched, now_ns)
     if stops:
         return _zero(state, "stop", Latch(f"stop: {'; '.join(stops)}", now_ns))
-    if state.name in LATCHED and state.latch is not None:
+    if state.latch is not None:
         since_ns = now_ns if state.latch.healthy_since_ns is None else state.latch.healthy_since_ns
         return replace(state, latch=replace(state.latch, healthy_since_ns=None if broken or dead else since_ns))
     cause = ""
@@ -231,7 +231,7 @@ def _accept(state: GateState, settings: GateSettings, request: Request, now_ns: 
 
 
 def _refusal(state: GateState, settings: GateSettings, request: Request, now_ns: int) -> str:
-    if state.name in LATCHED and state.latch is not None:
+    if state.latch is not None:
         return f"latched: {state.latch.cause}"
     arming, envelope = state.arming, state.envelope
     if state.name not in LIVE or arming is None or envelope is None:

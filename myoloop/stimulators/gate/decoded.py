@@ -45,13 +45,13 @@ def disagreement(
         return "" if not allowed else "bytes say zero where current is allowed"
     if envelope is None:
         return "bytes say current, and there is no envelope"
-    by_output = {limits.output: limits for limits in envelope.channels}
     wanted = {setting.channel: setting for setting in allowed}
+    outputs = {limits.output: limits for limits in envelope.channels if limits.channel in wanted}
     for wire in decoded:
-        limits = by_output.get(wire.output)
-        setting = wanted.pop(limits.channel, None) if limits is not None else None
-        if limits is None or setting is None:
+        limits = outputs.pop(wire.output, None)
+        if limits is None:
             return f"bytes say current on output {wire.output}, where none is allowed"
+        setting = wanted.pop(limits.channel)
         if wire.net_charge_wire != 0:
             return f"bytes for output {wire.output} are not balanced: net {wire.net_charge_wire}"
         said = Setting(setting.channel, wire.current_ma, wire.phase_us, wire.rate_hz)

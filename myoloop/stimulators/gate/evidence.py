@@ -7,7 +7,7 @@ What a controller claims of itself is no evidence.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from myoloop.stimulators.gate.ceilings import ACK_TIMEOUT_NS, PEER_DEAD_NS, PHASE_STALE_NS
 from myoloop.stimulators.gate.envelope import Envelope
@@ -46,9 +46,9 @@ class DeviceEvidence:
     """
 
     connected: bool
-    acknowledged_zero: bool = False
-    oldest_unacknowledged_ns: int | None = None
-    faults: tuple[str, ...] = ()
+    acknowledged_zero: bool
+    oldest_unacknowledged_ns: int | None
+    faults: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +73,13 @@ class Evidence:
         What the node found wrong in itself (bytes that decode to something else, a ledger that cannot be written).
     """
 
-    vitals: Mapping[str, VitalSign] = field(default_factory=dict)
-    peers: Mapping[str, int] = field(default_factory=dict)
-    ended_peers: frozenset[str] = frozenset()
-    phase_ns: int | None = None
-    phase_running: bool = False
-    device: DeviceEvidence = DeviceEvidence(connected=False)
-    slept_ns: int = 0
+    vitals: Mapping[str, VitalSign]
+    peers: Mapping[str, int]
+    ended_peers: frozenset[str]
+    phase_ns: int | None
+    phase_running: bool
+    device: DeviceEvidence
+    slept_ns: int
     faults: tuple[str, ...] = ()
 
 

@@ -88,7 +88,7 @@ class Bench:
         self.settings = replace(SETTINGS, **settings)
         self.state = gate.GateState()
         self.now_ns = now_ns
-        self.verdict = gate.Verdict((), (), "", ())
+        self.verdict = gate.Verdict((), (), "", (), (), False, False)
         self.nonces = 0
         self.healthy()
 

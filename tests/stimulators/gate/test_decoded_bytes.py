@@ -64,7 +64,7 @@ def test_a_pulse_that_is_not_balanced_is_wrong(envelope, net):
     [
         (10.0, True),
         (10.0 * (1 + 1e-10), True),
-        (10.0 * (1 + 2e-9), False),
+        (10.0 * (1 + 1.05e-9), False),
         (10.5, False),
         (9.75, True),
         (9.500001, True),

@@ -20,6 +20,17 @@ class TestTotals:
         assert dose.on_s == pytest.approx(2.5)
         assert dose.pulses == pytest.approx(3.0 + 20 + 5)
 
+    def test_start_at_zero(self):
+        assert DoseTotals() == DoseTotals(0.0, 0.0, 0.0)
+        assert PriorDose() == PriorDose(0.0, 0.0, DoseTotals())
+
+    def test_do_not_grow_while_time_stands_still(self, bench, wish):
+        bench.to_stimulating(10.0)
+        before = bench.state.dose
+        for _ in range(100):
+            bench.step(wish(10.0), after_ms=0.0)
+        assert bench.state.dose == before
+
     def test_do_not_grow_without_current(self):
         assert add_dose(DoseTotals(1.0, 2.0, 3.0), [], 500 * MS) == DoseTotals(1.0, 2.0, 3.0)
 
@@ -94,6 +105,14 @@ class TestLimits:
             case "course_charge_mc_max":
                 prior = PriorDose(course_charge_mc=value)
         assert dose_exceeded(dose, prior, limits) == why
+
+    @pytest.mark.parametrize(("field", "most", "why"), LIMITS)
+    def test_are_reached_at_the_very_number(self, envelope, field, most, why):
+        limits = replace(envelope, **{field: most})
+        dose = DoseTotals(on_s=most) if field == "session_on_s_max" else DoseTotals(charge_mc=most)
+        assert dose_exceeded(dose, PriorDose(), limits) == why
+        less = DoseTotals(dose.charge_mc * 0.999999, dose.on_s * 0.999999)
+        assert dose_exceeded(less, PriorDose(), limits) == ""
 
     def test_of_day_and_course_count_other_sessions(self, envelope):
         limits = replace(envelope, day_charge_mc_max=10.0, course_charge_mc_max=20.0)

@@ -228,6 +228,13 @@ class TestPause:
         assert bench.state.ramp is None
         assert bench.state.arming is None
 
+    def test_is_a_ramp_whatever_is_still_asked(self, new_gate, wish):
+        quiet, asked = new_gate().to_stimulating(10.0), new_gate().to_stimulating(10.0)
+        quiet.do("pause")
+        asked.do("pause")
+        for _ in range(60):
+            assert quiet.step().allowed == asked.step(wish(3.0)).allowed
+
     def test_keeps_width_and_rate(self, bench, wish):
         bench.to_stimulating(10.0, phase_us=200.0, rate_hz=35.0)
         bench.do("pause")

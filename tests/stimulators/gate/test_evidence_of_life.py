@@ -6,6 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from myoloop.stimulators.gate import VitalSign
+from myoloop.stimulators.gate.evidence import stale_input
+
 MS = 1_000_000
 
 
@@ -44,11 +47,9 @@ def test_every_stream_that_the_envelope_requires_counts(new_gate, envelope, wish
 
 
 def test_a_stream_never_heard_of_counts_as_stale(new_gate, envelope, wish):
-    from myoloop.stimulators.gate import Evidence, VitalSign
-    from myoloop.stimulators.gate.evidence import stale_input
-
-    heard = Evidence(vitals={"vital/imu": VitalSign(0, True)}, phase_ns=0)
-    assert stale_input(heard, envelope, 0) == ("stale samples", "vital/emg: no good block yet")
+    bench = new_gate()
+    heard = replace(bench.evidence(), vitals={"vital/imu": VitalSign(bench.now_ns, True)})
+    assert stale_input(heard, envelope, bench.now_ns) == ("stale samples", "vital/emg: no good block yet")
 
 
 def test_a_stream_not_required_does_not_count(bench, wish):

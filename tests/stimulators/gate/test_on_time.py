@@ -131,6 +131,7 @@ def limits(on_s_max, duty_max):
 def test_rest_pays_back_by_the_duty_and_never_faster_than_the_train_used_it(duty_max, payback):
     after = pass_time(OnTime(10 * S), False, 3 * S, limits(20.0, duty_max))
     assert after.used_ns == pytest.approx(10 * S - 3 * S * payback, abs=2)
+    assert pass_time(OnTime(S), False, 1, limits(20.0, 0.4)) == OnTime(S), "rounded against the train"
     assert pass_time(OnTime(S), False, 60 * S, limits(20.0, duty_max)) == OnTime(0)
     assert pass_time(OnTime(S), True, 3 * S, limits(20.0, duty_max)) == OnTime(4 * S)
 

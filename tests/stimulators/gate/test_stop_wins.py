@@ -27,6 +27,12 @@ def test_stop_is_obeyed_in_its_own_step_from_every_state(bench, wish, name):
     assert (bench.state.arming, bench.state.lease, bench.state.ramp) == (None, None, None)
 
 
+def test_stop_leaves_no_lease_behind(bench):
+    bench.to_stimulating()
+    bench.step(stops=["pedal"])
+    assert bench.state.lease is None
+
+
 def test_all_who_stopped_are_named(bench):
     bench.to_stimulating()
     bench.step(stops=["pedal", "console"])
