@@ -8,6 +8,7 @@ a tenth of a core. Where the pace is not steady, it sleeps.
 from __future__ import annotations
 
 from collections import deque
+from itertools import pairwise
 
 #: It is awake from so long before a message is due until so long after.
 EARLY_NS = 1_500_000
@@ -62,7 +63,7 @@ def _next(arrivals: deque[int]) -> int | None:
     if len(arrivals) < REMEMBERED:
         return None
     times = list(arrivals)
-    steps = sorted(after - before for before, after in zip(times, times[1:], strict=False))
+    steps = sorted(after - before for before, after in pairwise(times))
     usual_ns = steps[len(steps) // 2]
     if not PERIOD_NS[0] <= usual_ns <= PERIOD_NS[1]:
         return None

@@ -216,10 +216,13 @@ class Bus:
                 self._poller.unregister(fd)
         return {fd for fd, _ in ready if isinstance(fd, int)} & set(extra)
 
-    def look(self, until_ns: int) -> None:
+    def look(self, until_ns: int) -> bool:
         """Look for something without sleeping, until this monotonic time at the longest; others may run meanwhile."""
-        while not self._poller.poll(0) and time.monotonic_ns() < until_ns:
+        while time.monotonic_ns() < until_ns:
+            if self._poller.poll(0):
+                return True
             _give_way()
+        return False
 
     def heard(self) -> list[Received]:
         """Everything that subscriptions have brought since last asked."""

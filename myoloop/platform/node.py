@@ -191,15 +191,17 @@ class Node:
             while self._state != "ended":
                 now_ns = self._clock.now_ns()
                 files = self._body.files if self._state == "running" else ()
-                until_ns = min(turn_ns, self._heartbeat_ns + HEARTBEAT_NS)
                 awake_ns = self._anticipation.awake_until_ns(now_ns)
                 if awake_ns is not None:
-                    self._bus.look(min(until_ns, awake_ns))
-                    until_ns = now_ns
+                    # The message that is about to come brings its own turn; one right before it would keep it waiting.
+                    turn_ns = max(turn_ns, awake_ns)
+                until_ns = min(turn_ns, self._heartbeat_ns + HEARTBEAT_NS)
                 wake_ns = self._anticipation.wake_ns
-                if wake_ns is not None:
-                    until_ns = min(until_ns, wake_ns)
-                ready = self._bus.wait((until_ns - now_ns) * 1e-9, (*files, *self._also()))
+                if awake_ns is not None and self._bus.look(min(until_ns, awake_ns)):
+                    ready: set[int] = set()
+                else:
+                    until_ns = until_ns if wake_ns is None else min(until_ns, wake_ns)
+                    ready = self._bus.wait((until_ns - now_ns) * 1e-9, (*files, *self._also()))
                 now_ns = self._clock.now_ns()
                 woken = self._collect(now_ns) or not ready.isdisjoint(files)
                 if self._state == "running" and (woken or now_ns >= turn_ns):
