@@ -8,13 +8,12 @@ driver's write of the command that answers it.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -258,7 +257,7 @@ def controller_settings(descriptor: SampleDescriptor, estimators: bool) -> Contr
         for column, name in enumerate(descriptor.channels)
     )
     settings = ControllerSettings(
-        # Of somebody else, as a playback is: no sample waits for the pulses among them, so a block's command is its own.
+        # Of somebody else, as a playback is: no sample waits for the pulses among them, so each block has its command.
         emg=(EmgSource(descriptor=descriptor, stimulated=False),),
         muscles=muscles,
         stim=(StimOutput(channel=CHANNEL, phase_us=PHASE_US, rate_hz=RATE_HZ, muscle=muscles[0].muscle),),
@@ -321,7 +320,7 @@ def director_settings() -> DirectorSettings:
 
 @contextlib.contextmanager
 def announced(folder: Path) -> Iterator[None]:
-    """Let the processes started within find the yardstick's source, policy and driver, as a lab's own would be found."""
+    """Let the processes started within find the yardstick's source, policy and driver, as they find a lab's own."""
     info = folder / "entry" / "myoloop_yardstick-1.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: myoloop-yardstick\nVersion: 1\n", encoding="utf-8")
@@ -345,7 +344,3 @@ def process_cpu_s(pid: int) -> float:
         return 0.0
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
-
-def describe() -> dict[str, Any]:
-    """What the rig is, for whoever reads the result."""
-    return {"nodes": NODES, "director": json.loads(msgspec.json.encode(asdict(director_settings())))}
