@@ -5,11 +5,9 @@ It shares no code with the package, so that the controller is not tested against
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -35,18 +33,6 @@ from myoloop.platform.steps import Received, StepInput
 
 TICK_NS = 10_000_000
 START_NS = 1_000_000_000
-DATA = Path(__file__).parents[1] / "data"
-
-
-def golden(name: str) -> Any:
-    return json.loads((DATA / f"{name}_golden.json").read_text())
-
-
-def recordings() -> Path:
-    folder = Path(os.environ.get("MYOLOOP_DATA", Path(__file__).parents[3] / "shared" / "data"))
-    if not folder.is_dir():
-        pytest.skip(f"no recordings at {folder}")
-    return folder
 
 
 def emg_descriptor(rate_hz: float = 2000.0, channels: int = 2, **more: Any) -> SampleDescriptor:
@@ -291,6 +277,15 @@ class Scene:
         return found
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
+def kit() -> SimpleNamespace:
+    """Builders of messages and settings."""
+    return SimpleNamespace(
+        descriptor=emg_descriptor, settings=controller_settings, phase=phase, target=target, received=received,
+        report_of=report_of, report_settings=ChannelSetting, imu=IMU, start_ns=START_NS, tick_ns=TICK_NS,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
 def scene() -> type[Scene]:
     return Scene

@@ -1,8 +1,9 @@
 """What a muscle sounds like at rest, and when it contracts.
 
-The level at rest is the median of ln(RMS) over the last 15 s of rest, its spread 1.4826 MAD. It is learned only
-while the muscle is quiet and nobody has asked for effort, so that neither effort nor a long spasm becomes the new
-rest. Two things make it learn anew: a level far below what it holds to be rest (it began in a contraction), and
+The level at rest is the median of ln(RMS) over the last 15 s of rest; its spread is that of the lower half, since
+what does not belong to rest is always louder. It is learned only while the muscle is quiet and nobody has asked for
+effort (but for the first seconds, of which nothing else is known), so that neither effort nor a long spasm becomes
+the new rest. Two things make it learn anew: a level far below what it holds to be rest (it began in a contraction), and
 activity that nobody asked for and that does not end (the electrode or the tone has changed).
 """
 
@@ -27,8 +28,8 @@ class BaselineSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     ----------
     memory_s
         How much rest the median is taken over.
-    first_s
-        Rest is known after this much of it.
+    first_s, firm_s
+        Rest is known after this much of it; until there is so much more, quiet counts even where effort is expected.
     every_ms
         A value is taken this often (windows of 50 ms do not overlap).
     active_sigmas, active_ratio
@@ -47,6 +48,7 @@ class BaselineSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 
     memory_s: float = 15.0
     first_s: float = 0.6
+    firm_s: float = 3.0
     every_ms: float = 50.0
     active_sigmas: float = 4.0
     active_ratio: float = 1.6
@@ -61,7 +63,7 @@ class BaselineSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 
 
 class MedianMemory(Restorable):
-    """Median and spread of the newest values of each muscle, each muscle with its own count.
+    """Median, spread and upper reach of the newest values of each muscle, each muscle with its own count.
 
     Parameters
     ----------
@@ -69,19 +71,21 @@ class MedianMemory(Restorable):
         How many values are kept.
     muscles
         Number of muscles.
-    sigma_min
-        The spread is never below this.
+    sigma_min, sigma_max
+        The spread is never below and never above these.
     """
 
-    _kept: ClassVar[tuple[str, ...]] = ("_values", "count", "median", "sigma")
+    _kept: ClassVar[tuple[str, ...]] = ("_values", "count", "median", "sigma", "upper")
 
-    def __init__(self, size: int, muscles: int, sigma_min: float) -> None:
+    def __init__(self, size: int, muscles: int, sigma_min: float, sigma_max: float) -> None:
         self._size = size
-        self._sigma_min = sigma_min
+        self._sigma_min, self._sigma_max = sigma_min, sigma_max
         self._values: Floats = np.full((size, muscles), np.nan)
         self.count: npt.NDArray[np.int64] = np.zeros(muscles, dtype=np.int64)
         self.median: Floats = np.zeros(muscles)
         self.sigma: Floats = np.full(muscles, sigma_min)
+        #: By how much a tenth of the values is above the median.
+        self.upper: Floats = np.zeros(muscles)
 
     def add(self, values: Floats, where: Mask) -> None:
         """Remember one value of each muscle in `where`."""
@@ -95,16 +99,19 @@ class MedianMemory(Restorable):
         self.count[where] = 0
 
     def compute(self) -> None:
-        """Median and spread anew, of every muscle that has a value."""
+        """All of them anew, of every muscle that has a value."""
         known = np.flatnonzero(self.count > 0)
         if known.size == 0:
             return
-        values = self._values[:, known]
+        ordered = np.sort(self._values[:, known], axis=0)  # NaN last
         kept = np.minimum(self.count[known], self._size)
-        median = _median(values, kept)
+        columns = np.arange(known.size)
+        median = 0.5 * (ordered[(kept - 1) // 2, columns] + ordered[kept // 2, columns])
         self.median[known] = median
-        spread = 1.4826 * _median(np.abs(values - median), kept)
-        self.sigma[known] = np.maximum(spread, self._sigma_min)
+        # Of a normal distribution the lower quartile lies 0.6745 standard deviations below the median.
+        spread = (median - ordered[kept // 4, columns]) / 0.6745
+        self.upper[known] = ordered[(9 * kept) // 10, columns] - median
+        self.sigma[known] = np.minimum(np.maximum(spread, self._sigma_min), self._sigma_max)
 
 
 class RestBaseline(Restorable):
@@ -131,6 +138,7 @@ class RestBaseline(Restorable):
         tick_s = self._every * hop_s
         size = max(8, round(settings.memory_s / tick_s))
         self._first = max(4, round(settings.first_s / tick_s))
+        self._firm = max(self._first, round(settings.firm_s / tick_s))
         self._compute_every = max(1, round(0.5 / tick_s)) * self._every
         self._settle = round(settings.settle_ms * 1e-3 / hop_s)
         self._fall = max(1, round(settings.fall_s / tick_s))
@@ -140,9 +148,9 @@ class RestBaseline(Restorable):
         self._log_active = float(np.log(settings.active_ratio))
         self._log_fall = float(np.log(settings.fall_ratio))
         self._log_share = float(np.log(settings.contraction_of_reference))
-        # Windows of 50 and of 10 ms of surface EMG cannot scatter less than this.
-        self.slow = MedianMemory(size, muscles, 0.08)
-        self.fast = MedianMemory(size, muscles, 0.20)
+        # Windows of 50 and of 10 ms of surface EMG cannot scatter less than this, and at rest do not scatter more.
+        self.slow = MedianMemory(size, muscles, 0.08, 0.35)
+        self.fast = MedianMemory(size, muscles, 0.20, 0.60)
         self.known: Mask = np.zeros(muscles, dtype=np.bool_)
         #: ln level of the usual contraction; minus infinity before the first.
         self.reference: Floats = np.full(muscles, -np.inf)
@@ -187,14 +195,15 @@ class RestBaseline(Restorable):
         self._active[quiet | asked] = 0
         self._contract(level, usable, margin)
         stuck = self._active > self._watchdog
-        if stuck.any():
+        if np.count_nonzero(stuck):
             self._relearn(stuck)
         if self._hops % self._every == 0:
             self._learn(level, level_hop, usable & usable_hop, asked)
 
     def _learn(self, level: Floats, level_hop: Floats, usable: Mask, asked: Mask) -> None:
         settings = self._settings
-        fresh = usable & ((~asked & (self._since_active >= self._settle)) | ~self.known)
+        quiet = self._since_active >= self._settle
+        fresh = usable & ((quiet & (~asked | (self.slow.count < self._firm))) | ~self.known)
         self.slow.add(level, fresh)
         self.fast.add(level_hop, fresh)
         margin = np.maximum(settings.fall_sigmas * self.slow.sigma, self._log_fall)
@@ -202,11 +211,11 @@ class RestBaseline(Restorable):
         self._low[low] += 1
         self._low[usable & ~low] = 0
         fallen = self._low >= self._fall
-        if fallen.any():
+        if np.count_nonzero(fallen):
             self._relearn(fallen)
             self._low[fallen] = 0
         waiting = ~self.known & (self.slow.count >= self._first)
-        if waiting.any() or self._hops - self._computed >= self._compute_every:
+        if np.count_nonzero(waiting) or self._hops - self._computed >= self._compute_every:
             self._computed = self._hops
             self.slow.compute()
             self.fast.compute()
@@ -238,17 +247,10 @@ class RestBaseline(Restorable):
         self._length[self.began] = 0
         self._power[counted] += level[counted]
         self._length[counted] += 1
-        if self.ended.any():
+        if np.count_nonzero(self.ended):
             long = self.ended & (self._length * 1.0 >= 5 * self._begin)
             mean = self._power / np.maximum(self._length, 1)
             # Half way towards the newest, so that one odd contraction does not set the gate.
             known = np.isfinite(self.reference)
             self.reference[long & ~known] = mean[long & ~known]
             self.reference[long & known] += 0.5 * (mean - self.reference)[long & known]
-
-
-def _median(values: Floats, kept: npt.NDArray[np.int64]) -> Floats:
-    ordered = np.sort(values, axis=0)  # NaN last
-    columns = np.arange(values.shape[1])
-    median: Floats = 0.5 * (ordered[(kept - 1) // 2, columns] + ordered[kept // 2, columns])
-    return median

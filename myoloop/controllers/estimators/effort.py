@@ -125,7 +125,7 @@ class Effort(Restorable):
         self._hops[counted] += 1
         if expected:
             self._asked |= heard.contracting & self._effort_muscles
-        if not heard.contraction_ended.any():
+        if not np.count_nonzero(heard.contraction_ended):
             return
         done = heard.contraction_ended & self._asked & (self._hops >= self._shortest) & ~self._fixed
         done &= self._counted < self._settings.contractions

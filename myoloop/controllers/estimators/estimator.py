@@ -130,7 +130,7 @@ class Heard:
     share, share_hop
         Share of valid samples in those windows.
     rest, rest_sigma, rest_hop, rest_sigma_hop
-        Median and spread (1.4826 MAD) of those at rest.
+        Median and spread of those at rest.
     rest_known
         Where a rest level has been learned.
     level_uv, level_share

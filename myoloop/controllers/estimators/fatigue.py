@@ -142,16 +142,16 @@ class ContractionSpectrum(Restorable):
         self._hops += 1
         self._clear = 0 if heard.blanked or heard.lost_hops else self._clear + 1
         began = heard.contraction_began
-        if began.any():
+        if np.count_nonzero(began):
             self._begin(began)
         self._since += 1
         self._length = np.where(heard.contracting & ~heard.spasm, self._length + 1, 0)
         self._commit(heard)
-        if heard.contraction_ended.any():
+        if np.count_nonzero(heard.contraction_ended):
             self._finish(np.flatnonzero(heard.contraction_ended))
         if self._clear >= self._segment_hops:
             due = (self._length >= self._begin_hops + self._segment_hops) & (self._since >= self._step_hops)
-            if due.any():
+            if np.count_nonzero(due):
                 self._segment(np.flatnonzero(due), heard)
 
     def step(self, situation: Situation) -> None:
@@ -186,7 +186,7 @@ class ContractionSpectrum(Restorable):
     def _commit(self, heard: Heard) -> None:
         """Count the segments that are by now known not to have lain at the contraction's end."""
         ripe = (self._waiting_end >= 0) & (self._waiting_end <= self._hops - self._end_hops)
-        if not ripe.any():
+        if not np.count_nonzero(ripe):
             return
         hop_ns = 2 * self._half_ns // self._segment_hops
         for slot, column in zip(*np.nonzero(ripe), strict=True):

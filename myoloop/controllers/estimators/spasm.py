@@ -2,9 +2,10 @@
 
 A muscle at rest that becomes active though nobody asked it to has a spasm: its 50 ms level rises above the adaptive
 rest level, or three of four 10 ms levels do. While effort is expected of a muscle, activity in it is that effort;
-only what stands clearly above the person's own effort level is a spasm then, and anything weaker cannot be told
-apart, which is said. Muscles of which no effort is asked go along with an effort to some degree; how far is learned
-too, and what stands clearly above that is a spasm, so that co-activation of the antagonist shows.
+only what stands clearly above the person's own effort level is a spasm then, by more than this person's efforts are
+seen to wander, and anything weaker cannot be told apart, which is said. Muscles of which no effort is asked go along
+with an effort to some degree; how far is learned too, and what stands clearly above that is a spasm, so that
+co-activation of the antagonist shows.
 
 A neighbour's EMG is heard across: activity that is weak beside what another muscle of the same source shows at that
 moment is taken for cross-talk.
@@ -31,6 +32,7 @@ Floats = npt.NDArray[np.float64]
 _EVERY = 5
 #: Scatter of ln(250 ms level) of steady EMG with all samples valid.
 _LEVEL_SIGMA = 0.10
+_NOISE_SIGMAS = 3.5
 
 QUIET, ON, NO_REST, EFFORT, FEW, SILENT, EFFORT_UNKNOWN = range(7)
 _MEASURES = (
@@ -54,14 +56,18 @@ class BurstSettings:
         50 ms level: above rest by the larger of so many spreads and ln(ratio).
     hop_sigmas, hop_ratio
         The same for the 10 ms level, of which three of four must be above.
+    raised_sigmas
+        One loud moment lifts the whole 50 ms: of the newest five 10 ms levels three must be above rest by this.
     keep_share
         Once on, it stays on above this share of the margin.
     minimum_ms
         Shorter activity is none.
     merge_ms
         Bursts closer than this are one.
-    effort_sigmas, effort_ratio
-        250 ms level: above the level of this very effort by the larger of these, it is a spasm even during effort.
+    effort_ratio
+        250 ms level: above the level of this very effort by this, it is a spasm even during effort.
+    wander
+        But at least by so many times what a tenth of the person's efforts wanders above their own levels.
     along_ratio
         The same ratio for muscles that merely go along with the effort.
     usual_ratio
@@ -89,18 +95,19 @@ class BurstSettings:
     ratio: float = 1.8
     hop_sigmas: float = 3.5
     hop_ratio: float = 2.5
+    raised_sigmas: float = 1.0
     keep_share: float = 0.6
     minimum_ms: float = 30.0
     merge_ms: float = 250.0
-    effort_sigmas: float = 3.5
     effort_ratio: float = 1.5
+    wander: float = 3.0
     along_ratio: float = 2.5
     usual_ratio: float = 2.0
     effort_memory_s: float = 2.5
-    usual_memory_s: float = 10.0
+    usual_memory_s: float = 20.0
     effort_settle_s: float = 0.4
     effort_first_s: float = 0.4
-    usual_first_s: float = 1.0
+    usual_first_s: float = 1.5
     effort_latch_s: float = 3.0
     crosstalk: float = 0.15
     tail_s: float = 2.0
@@ -114,8 +121,8 @@ class AdaptiveBurst(Restorable):
     Settings = BurstSettings
 
     _kept: ClassVar[tuple[str, ...]] = (
-        "_effort", "_usual", "_effort_run", "_recent", "_run", "_begin_ns", "_quiet", "_on", "_onset_ns", "_voluntary",
-        "_tail", "_let_go", "_lowest", "_over", "_code", "_ticks", "_heard_ns",
+        "_effort", "_usual", "_wander", "_effort_run", "_recent", "_raised", "_run", "_begin_ns", "_quiet", "_on",
+        "_onset_ns", "_voluntary", "_tail", "_let_go", "_lowest", "_over", "_code", "_ticks", "_heard_ns",
     )  # fmt: skip
 
     def __init__(self, settings: BurstSettings, setup: Setup) -> None:
@@ -140,13 +147,16 @@ class AdaptiveBurst(Restorable):
         self._log_tail_ratio = float(np.log(settings.tail_ratio))
         self._latch = round(settings.effort_latch_s / hop_s)
         self._effort_settle = round(settings.effort_settle_s / hop_s)
-        self._effort = MedianMemory(max(8, round(settings.effort_memory_s / tick_s)), muscles, 0.08)
-        self._usual = MedianMemory(max(8, round(settings.usual_memory_s / tick_s)), muscles, 0.12)
+        self._effort = MedianMemory(max(8, round(settings.effort_memory_s / tick_s)), muscles, 0.08, 0.35)
+        size = max(8, round(settings.usual_memory_s / tick_s))
+        self._usual = MedianMemory(size, muscles, 0.08, 0.35)
+        self._wander = MedianMemory(size, muscles, 0.08, 0.35)
         self._usual_ratio: Floats = np.log(
             np.where(setup.effort_muscles, settings.usual_ratio, max(settings.along_ratio, settings.usual_ratio))
         )
         self._effort_run = np.zeros(muscles, dtype=np.int64)
         self._recent: Mask = np.zeros((4, muscles), dtype=np.bool_)
+        self._raised: Mask = np.zeros((5, muscles), dtype=np.bool_)
         self._run = np.zeros(muscles, dtype=np.int64)
         self._begin_ns = np.zeros(muscles, dtype=np.int64)
         self._quiet = np.zeros(muscles, dtype=np.int64)
@@ -168,37 +178,12 @@ class AdaptiveBurst(Restorable):
         asked = self._asked if situation.effort_expected else self._nobody
         usable = (heard.share >= 0.1) & heard.rest_known
         rise = heard.log_level - heard.rest
-        margin, fast = self._above_rest(heard, usable)
+        margin, above = self._above_rest(heard, usable)
         own = usable & (heard.log_level > self._across(heard.log_level))
-        active = own & ((rise > margin) | fast)
+        active = own & above
         keep = own & (rise > self._settings.keep_share * margin)
 
-        # Effort: activity of a muscle of which it is asked, from its beginning to its own end.
-        self._tail[asked] = 0
-        self._tail[~asked] += 1
-        self._let_go += 1
-        self._let_go[active | keep] = 0
-        goes_on = self._voluntary & (self._let_go < self._merge) & (self._tail <= self._tail_hops)
-        before = self._voluntary
-        self._voluntary = goes_on | (asked & active & ~self._on)
-        self._effort_run = np.where(self._voluntary & ~self._on, self._effort_run + 1, 0)
-        # The others go along with it while it lasts.
-        lasts = bool((self._voluntary | (asked & active)).any())
-        along = ~self._asked if lasts else self._nobody
-        begun = self._voluntary & ~before
-        if begun.any():
-            self._effort.clear(begun | ~self._asked)
-        settled = bool((self._effort_run > self._effort_settle).any())
-        level = np.log(np.maximum(heard.level_uv, 1e-3))
-        effort_known = (self._effort.count >= self._effort_first) | (self._usual.count >= self._usual_first)
-        over = own & (rise > margin) & self._over_effort(level, heard.level_share)
-        if lasts and self._ticks % _EVERY == 0:
-            learning = (asked & active & (self._effort_run > self._effort_settle)) | (along & usable & settled)
-            self._learn_effort(level, learning & ~self._on & ~over)
-        masked = self._voluntary | (asked & active) | along
-        self._lowest = np.where(asked, level, np.minimum(self._lowest, level))
-        over |= self._voluntary & ~asked & active & (level > self._lowest + self._log_tail_ratio)
-        self._forget_effort(over & masked)
+        masked, over, effort_known = self._effort_stands(heard, asked, active, keep, own & (rise > margin))
         candidate = np.where(masked, over, active)
         holding = np.where(masked, over, keep)
 
@@ -223,45 +208,99 @@ class AdaptiveBurst(Restorable):
         onsets = [onset if code == ON else None for onset, code in zip(self._onset_ns.tolist(), codes, strict=True)]
         return {"spasm": [_MEASURES[code] for code in codes], "spasm_onset_ns": onsets}
 
+    def _effort_stands(
+        self, heard: Heard, asked: Mask, active: Mask, keep: Mask, risen: Mask
+    ) -> tuple[Mask, Mask, Mask]:
+        """Where activity is taken for effort, where it stands above that effort, and where the effort is known."""
+        # Effort is activity of a muscle of which it is asked, from its beginning to its own end.
+        self._tail[asked] = 0
+        self._tail[~asked] += 1
+        self._let_go += 1
+        self._let_go[active | keep] = 0
+        before = self._voluntary
+        goes_on = before & (self._let_go < self._merge) & (self._tail <= self._tail_hops)
+        self._voluntary = goes_on | (asked & active & ~self._on)
+        self._effort_run = np.where(self._voluntary & ~self._on, self._effort_run + 1, 0)
+        begun = self._voluntary & ~before
+        if np.count_nonzero(begun):
+            self._effort.clear(begun | ~self._asked)
+        # The other muscles go along with it while it lasts.
+        masked = self._voluntary | (asked & active)
+        lasts = np.count_nonzero(masked) > 0
+        along = ~self._asked if lasts else self._nobody
+        masked = masked | along
+
+        level = np.log(np.maximum(heard.level_uv, 1e-3))
+        known = self._wander.count >= self._usual_first
+        over = risen & self._over_effort(level, heard.level_share) if lasts else self._nobody
+        if lasts and self._ticks % _EVERY == 0:
+            settled = self._effort_run > self._effort_settle
+            steady = along & (heard.share >= 0.1) if np.count_nonzero(settled) else self._nobody
+            self._learn_effort(level, (asked & active & settled) | steady, over | self._on)
+        self._lowest = np.where(asked, level, np.minimum(self._lowest, level))
+        over = over | (self._voluntary & ~asked & active & (level > self._lowest + self._beyond(self._log_tail_ratio)))
+        self._forget_effort(over & masked)
+        return masked, over, known
+
     def _across(self, log_level: Floats) -> Floats:
         """Level up to which each muscle may merely be hearing the loudest other one."""
         if len(log_level) < 2:
             return self._silence
-        loudest = int(np.argmax(log_level))
+        loudest = log_level.argmax()
+        others = log_level.copy()
+        others[loudest] = -np.inf
         across = np.full_like(log_level, log_level[loudest])
-        across[loudest] = np.max(np.delete(log_level, loudest))
+        across[loudest] = others.max()
         return across + self._log_crosstalk
 
     def _above_rest(self, heard: Heard, usable: Mask) -> tuple[Floats, Mask]:
+        """The margin of the 50 ms level, and where either level is above its own."""
         settings = self._settings
         # With a share s of the samples the level scatters 1 / sqrt(s) as much.
         widen = 1.0 / np.sqrt(np.maximum(heard.share, 0.1))
         margin = np.maximum(settings.sigmas * heard.rest_sigma * widen, self._log_ratio)
         hop_margin = np.maximum(settings.hop_sigmas * heard.rest_sigma_hop, self._log_hop_ratio)
-        self._recent[self._ticks % 4] = (
-            usable & (heard.share_hop >= 0.5) & (heard.log_level_hop - heard.rest_hop > hop_margin)
-        )
-        return margin, self._recent.sum(axis=0) >= 3
+        rise = heard.log_level_hop - heard.rest_hop
+        known = usable & (heard.share_hop >= 0.5)
+        ticks = self._ticks
+        self._recent[ticks % 4] = known & (rise > hop_margin)
+        # A hop that cannot be judged counts as the one before it.
+        raised = rise > settings.raised_sigmas * heard.rest_sigma_hop
+        self._raised[ticks % 5] = np.where(known, raised, self._raised[(ticks - 1) % 5])
+        slow = (heard.log_level - heard.rest > margin) & (np.add.reduce(self._raised, axis=0, dtype=np.int64) >= 3)
+        fast = np.add.reduce(self._recent, axis=0, dtype=np.int64) >= 3
+        return margin, slow | fast
 
     def _over_effort(self, level: Floats, share: Floats) -> Mask:
-        sigmas = self._settings.effort_sigmas
-        least = _LEVEL_SIGMA / np.sqrt(np.maximum(share, 0.1))
-        margin = np.maximum(sigmas * np.maximum(self._effort.sigma, least), self._log_effort_ratio)
+        noise = _NOISE_SIGMAS * _LEVEL_SIGMA / np.sqrt(np.maximum(share, 0.1))
+        margin = np.maximum(self._beyond(self._log_effort_ratio), noise)
         over = (self._effort.count >= self._effort_first) & (level > self._effort.median + margin)
-        margin = np.maximum(sigmas * np.maximum(self._usual.sigma, least), self._usual_ratio)
-        return over | ((self._usual.count >= self._usual_first) & (level > self._usual.median + margin))
+        # A weak beginning is no measure: it must stand above the usual effort too.
+        over &= level > self._usual.median + 0.5 * self._log_effort_ratio
+        usual = np.maximum(np.maximum(self._settings.wander * self._usual.upper, noise), self._usual_ratio)
+        over = over | (level > self._usual.median + usual)
+        return over & (self._wander.count >= self._usual_first)
 
-    def _learn_effort(self, level: Floats, where: Mask) -> None:
+    def _beyond(self, ratio: Floats | float) -> Floats:
+        """By how much a level must be above that of the effort, given how this person's efforts wander."""
+        wander = self._settings.wander * (self._wander.median + self._wander.upper)
+        return np.maximum(wander, ratio)
+
+    def _learn_effort(self, level: Floats, where: Mask, over: Mask) -> None:
+        # What is above is no part of the level, but if it is not rare it is this person's way.
+        self._wander.add(level - self._effort.median, where & (self._effort.count >= self._effort_first))
+        self._wander.compute()
         for memory in (self._effort, self._usual):
-            memory.add(level, where)
+            memory.add(level, where & ~over)
             memory.compute()
 
     def _forget_effort(self, over: Mask) -> None:
         self._over = np.where(over, self._over + 1, 0)
         latched = self._over > self._latch
-        if latched.any():
+        if np.count_nonzero(latched):
             self._effort.clear(latched)
             self._usual.clear(latched)
+            self._wander.clear(latched)
             self._on[latched] = False
             self._run[latched] = 0
             self._over[latched] = 0

@@ -145,7 +145,7 @@ class EmgTrigger(Restorable):
             return "effort awaited"
         if not self._rested:
             return "relax first"
-        if now_ns - self._active_ns < settings.sustain_ms * 1e6:
+        if self._above_ns != now_ns or now_ns - self._active_ns < settings.sustain_ms * 1e6:
             return "effort not sustained yet"
         if estimate.effort.valid and (estimate.effort.value or 0.0) < settings.effort_min:
             return "effort too weak"

@@ -244,7 +244,7 @@ class Conditioner(Restorable):
             on = array[:, column] * scale + offset > self._sync_level
             rising = on & ~np.concatenate([[self._sync_on], on[:-1]])
             self._sync_on = bool(on[-1])
-            if rising.any():
+            if np.count_nonzero(rising):
                 self._spoilt.add(self._times[rows][rising].tolist())
         self._end += kept
 
@@ -274,11 +274,11 @@ class Conditioner(Restorable):
             runs = self._spoilt.runs(self._times[waiting])
             if runs and runs[0][0] < size:
                 bridge(self._raw[waiting], self._bad[waiting], runs, size, self._last)
-        if bad.any():
+        if np.count_nonzero(bad):
             hold(raw, bad, self._last)
             good = ~bad
             self._settling[bad.all(axis=0)] = self._settle_samples + size
-        if self._settling.any():
+        if np.count_nonzero(self._settling):
             good = good & (self._rows >= self._settling)
             np.maximum(self._settling - size, 0, out=self._settling)
         invalid = self._none if good is self._all_good else size - good.sum(axis=0, dtype=np.float64)

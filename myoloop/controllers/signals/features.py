@@ -68,7 +68,8 @@ def mean_frequency_hz(frequencies_hz: Floats, density: Floats) -> Floats:
     """MNF of each column of `density` (n_frequencies, n_channels); NaN where there is no power."""
     total = density.sum(axis=0)
     weighted = (frequencies_hz[:, None] * density).sum(axis=0)
-    return np.divide(weighted, total, out=np.full_like(total, np.nan), where=total > 0)
+    mean: Floats = np.divide(weighted, total, out=np.full_like(total, np.nan), where=total > 0)
+    return mean
 
 
 def median_frequency_hz(frequencies_hz: Floats, density: Floats) -> Floats:
@@ -120,4 +121,5 @@ def _mean(values: Floats, valid: Mask | None) -> Floats:
         valid = np.ones(values.shape, dtype=np.bool_)
     count = valid.sum(axis=0)
     total = np.where(valid, values, 0.0).sum(axis=0)
-    return np.divide(total, count, out=np.full(values.shape[1], np.nan), where=count > 0)
+    mean: Floats = np.divide(total, count, out=np.full(values.shape[1], np.nan), where=count > 0)
+    return mean
