@@ -406,6 +406,16 @@ def test_a_state_of_another_controller_is_refused(kit: SimpleNamespace) -> None:
         Controller(kit.settings(), {"version": 1})
 
 
+def test_the_state_it_starts_from_fits_into_a_message_by_far(kit: SimpleNamespace) -> None:
+    wide = kit.settings(
+        emg=(EmgSource(descriptor=kit.descriptor(channels=16)),),
+        muscles=tuple(
+            MuscleInput(muscle="agonist" if i == 0 else f"m{i}", topic="emg/sim", column=i) for i in range(16)
+        ),
+    )
+    assert len(json.dumps(Controller(wide).state(), allow_nan=False)) < 50_000
+
+
 # settings
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import zlib
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -17,7 +18,8 @@ class StateError(ValueError):
 class Restorable:
     """An object whose state is the attributes that `_kept` names: arrays, plain scalars, lists and other such objects.
 
-    Arrays are written as base64 of their bytes, so that NaN and the last bit survive JSON. Arrays keep their shape
+    Arrays are written as base64 of their compressed bytes, so that NaN and the last bit survive JSON and a controller
+    that has heard nothing yet is small. Arrays keep their shape
     for life and are restored in place.
     """
 
@@ -55,7 +57,7 @@ def freeze_array(array: npt.NDArray[Any]) -> dict[str, Any]:
     return {
         "dtype": little.dtype.str,
         "shape": list(array.shape),
-        "base64": base64.b64encode(little.tobytes()).decode("ascii"),
+        "base64": base64.b64encode(zlib.compress(little.tobytes(), 1)).decode("ascii"),
     }
 
 
@@ -69,10 +71,13 @@ def thaw_array(saved: Mapping[str, Any], where: str, shape: tuple[int, ...], dty
     """
     try:
         written, given = np.dtype(saved["dtype"]), tuple(saved["shape"])
-        data = base64.b64decode(saved["base64"], validate=True)
-    except (KeyError, TypeError, ValueError) as error:
+        packed = base64.b64decode(saved["base64"], validate=True)
+        size = dtype.itemsize * int(np.prod(shape))
+        # No more than this array can hold is ever unpacked.
+        data = zlib.decompressobj().decompress(packed, size + 1)
+    except (KeyError, TypeError, ValueError, zlib.error) as error:
         raise StateError(f"state of {where}: not a saved array ({error})") from None
-    if written != dtype or given != shape or len(data) != written.itemsize * int(np.prod(shape)):
+    if written != dtype or given != shape or len(data) != size:
         raise StateError(f"state of {where}: {written} {given}, this object has {dtype} {shape}")
     return np.frombuffer(data, dtype=written).reshape(shape)
 
