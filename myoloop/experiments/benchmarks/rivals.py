@@ -7,7 +7,6 @@ import json
 import os
 import select
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -22,6 +21,7 @@ import numpy as np
 
 from myoloop.experiments.benchmarks.statistics import Round, judge_round
 from myoloop.experiments.benchmarks.yardstick.work import Shape
+from myoloop.platform.errors import UserError
 
 YARDSTICK = Path(__file__).with_name("yardstick")
 ROLES = ("source", "processor", "sink")
@@ -32,8 +32,10 @@ LEAD_NS = 100_000_000
 PATIENCE_S = 8.0
 
 
-class NotMeasured(Exception):
+class NotMeasured(UserError):
     """It cannot be measured on this machine; the text says why."""
+
+    exit_code = 3
 
 
 class Rival(Protocol):
@@ -84,6 +86,19 @@ class Interpreter:
         """Command line of a module of the yardstick."""
         return [self.python, "-P", "-m", f"{self.package}.{module}", *arguments]
 
+    def guarded(self, command: Sequence[str], folder: Path) -> subprocess.Popen[bytes]:
+        """Start a command that starts processes of its own; closing its standard input ends all of them."""
+        with (folder / "log").open("wb") as log:
+            return subprocess.Popen(
+                self.command("guard", *command),
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=self.environment(),
+                start_new_session=True,
+                cwd=folder,
+            )
+
     def environment(self, **more: str) -> dict[str, str]:
         """Its environment: one thread for linear algebra, as for our own nodes."""
         env = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", **more}
@@ -105,14 +120,14 @@ class Chain:
     matrix
         Filter by a matrix product.
     beside
-        Makes what must run beside the stages (a server), given the folder; None where nothing must.
+        Starts, guarded, what must run beside the stages (a server); None where nothing must.
     """
 
     kind: str
     shape: Shape
     interpreter: Interpreter = field(default_factory=Interpreter)
     matrix: bool = False
-    beside: Callable[[Path], subprocess.Popen[bytes]] | None = None
+    beside: Callable[[Interpreter, Path], subprocess.Popen[bytes]] | None = None
     environment: dict[str, str] = field(default_factory=dict)
     _stages: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     _server: subprocess.Popen[bytes] | None = None
@@ -126,7 +141,7 @@ class Chain:
         fds: list[int] = []
         try:
             if self.beside is not None:
-                self._server = self.beside(self._folder)
+                self._server = self.beside(self.interpreter, self._folder)
             if self.kind == "pipe":
                 for what in ("samples", "commands"):
                     settings[f"{what}_receive"], settings[f"{what}_send"] = os.pipe()
@@ -183,8 +198,7 @@ class Chain:
                 stage.stdout.close()
         self._stages.clear()
         if self._server is not None:
-            self._server.terminate()
-            end_process(self._server, 2.0)
+            end_guarded(self._server)
             self._server = None
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
@@ -290,26 +304,19 @@ class Whole:
             folder = Path(name)
             plan = {"shape": asdict(self.shape), "blocks": blocks, "warm": warm, "folder": name}
             plan |= {"base": 0, "start_ns": time.monotonic_ns() + round(self.start_s * 1e9)}
-            log = folder / "log"
-            with log.open("wb") as file:
-                process = subprocess.Popen(
-                    self.interpreter.command(self.module, json.dumps(plan)),
-                    stdin=subprocess.DEVNULL,
-                    stdout=file,
-                    stderr=subprocess.STDOUT,
-                    env=self.interpreter.environment(),
-                    start_new_session=True,
-                    cwd=name,
-                )
-            deadline = time.monotonic() + self.start_s + warm_s + seconds + PATIENCE_S
-            wanted = [folder / f"{role}.npz" for role in ROLES]
-            while time.monotonic() < deadline and not all(path.exists() for path in wanted):
-                if process.poll() is not None:
-                    break
-                time.sleep(0.2)
-            end_session(process)
+            command = self.interpreter.command(self.module, json.dumps(plan))
+            process = self.interpreter.guarded(command, folder)
+            try:
+                deadline = time.monotonic() + self.start_s + warm_s + seconds + PATIENCE_S
+                wanted = [folder / f"{role}.npz" for role in ROLES]
+                while time.monotonic() < deadline and not all(path.exists() for path in wanted):
+                    if process.poll() is not None:
+                        break
+                    time.sleep(0.2)
+            finally:
+                end_guarded(process)
             if not all(path.exists() for path in wanted):
-                lines = log.read_text(errors="replace").strip().splitlines()
+                lines = (folder / "log").read_text(errors="replace").strip().splitlines()
                 raise NotMeasured(f"{self.module}: {lines[-1][:200] if lines else 'nothing arrived'}")
             return read_notes(folder, self.shape, warm)
 
@@ -372,11 +379,8 @@ def end_process(process: subprocess.Popen[bytes], patience_s: float) -> None:
         process.wait()
 
 
-def end_session(process: subprocess.Popen[bytes]) -> None:
-    """End a process of ours and everything it has started (it leads a session of its own)."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, number)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(2.0)
-    process.wait()
+def end_guarded(process: subprocess.Popen[bytes]) -> None:
+    """End a guarded command with everything it has started."""
+    if process.stdin is not None:
+        process.stdin.close()
+    end_process(process, 5.0)

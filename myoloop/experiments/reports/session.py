@@ -43,7 +43,7 @@ class SessionReport:
     def __init__(self, settings: SessionReportSettings | None = None) -> None:
         self.settings = settings or SessionReportSettings()
 
-    def write(self, path: Path | str, out: Path | None = None) -> Path:
+    def write(self, path: Path | str, out: Path | None = None, loaded: Session | None = None) -> Path:
         """Write the report on a recording.
 
         Parameters
@@ -53,6 +53,8 @@ class SessionReport:
         out
             The page to write, ending in ``.html``, or a folder for it; by default ``report/report.html`` in the
             attempt's folder. An older report there is replaced, figures with it.
+        loaded
+            The same recording, where it has been loaded already.
 
         Returns
         -------
@@ -70,7 +72,7 @@ class SessionReport:
         page = _page_path(find_recording(path), out)
         try:
             page.parent.mkdir(parents=True, exist_ok=True)
-            session = load(path)
+            session = loaded or load(path)
             verification = verify(session.path)
             figures = draw_all(session, stamp_of(session))
             replace_file(page, render(session, verification, figures).encode())
@@ -82,9 +84,9 @@ class SessionReport:
         return page
 
 
-def write_report(path: Path | str, out: Path | None = None) -> Path:
+def write_report(path: Path | str, out: Path | None = None, loaded: Session | None = None) -> Path:
     """Write the report on a session; see :meth:`SessionReport.write`."""
-    return SessionReport().write(path, out)
+    return SessionReport().write(path, out, loaded)
 
 
 def stamp_of(session: Session) -> str:

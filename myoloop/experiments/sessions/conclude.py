@@ -12,6 +12,7 @@ from myoloop.experiments.sessions.run import SessionEnd
 
 def conclude(end: SessionEnd) -> dict[str, Any]:
     """Write the report; return the summary with the places of both."""
-    report = write_report(end.folder)
-    summary = summarise(load(end.folder))
+    session = load(end.folder)
+    report = write_report(end.folder, loaded=session)
+    summary = summarise(session)
     return {**summary, "session": str(end.folder), "report": str(report), "outcome": end.outcome, "reason": end.reason}
