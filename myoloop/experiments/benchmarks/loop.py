@@ -44,7 +44,7 @@ class Schedule:
     order: tuple[str, ...]
 
 
-QUICK = Schedule(0.5, 3.0, (PIPE, "pipe_c", ZMQ, OURS, ZMQ, ALL_ESTIMATORS, ZMQ))
+QUICK = Schedule(0.5, 3.0, (PIPE, "pipe_c", ZMQ, OURS, ZMQ, ALL_ESTIMATORS))
 FULL_WARM_S, FULL_SECONDS, FULL_ROUNDS = 5.0, 30.0, 3
 
 
@@ -58,6 +58,7 @@ def bench_loop(*, full: bool = False, as_json: bool = False) -> int:
     """
     say = _silent if as_json or not sys.stderr.isatty() else _progress
     result = measure_full(say) if full else measure_quick(say)
+    say("")
     sys.stdout.write((json.dumps(result) if as_json else table(result)) + "\n")
     return 0
 
@@ -235,7 +236,7 @@ def _silent(_: str) -> None:
 
 def _progress(text: str) -> None:
     with contextlib.suppress(OSError):
-        sys.stderr.write(f"\r\x1b[K{text} …")
+        sys.stderr.write(f"\r\x1b[K{text}")
         sys.stderr.flush()
 
 
