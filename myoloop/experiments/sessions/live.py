@@ -228,6 +228,7 @@ class LiveSession:
             why = self._interrupted or (self._on_turn(self.seen) if self._on_turn is not None else "")
             if why:
                 supervisor.stop("operator", why)
+                self._listen_on(LAST_LOOK_S / 2)
                 return "stopped", why
             phase = self.seen.phase
             if phase is not None and phase.state == "ended":
