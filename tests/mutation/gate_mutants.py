@@ -240,7 +240,7 @@ def main() -> int:
     parser.add_argument("--sample", type=int, help="try only so many")
     parser.add_argument("--seed", type=int, default=0, help="of the sample")
     parser.add_argument("--module", help="only of this module, such as rise.py")
-    parser.add_argument("--part", default="1/1", help="only every n-th: 1/2 and 2/2 are the two halves")
+    parser.add_argument("--like", default="", help="only those whose line in the list holds this text")
     parser.add_argument("--list", action="store_true", help="name them and try none")
     parser.add_argument("--all", action="store_true", help="also those listed as equivalent")
     given = parser.parse_args()
@@ -254,8 +254,7 @@ def main() -> int:
         print(f"listed as equivalent and not there: {sorted(unknown)}")
         return 1
     tried = [mutant for mutant in every if (given.all or not mutant.reason) and given.module in (None, mutant.module)]
-    part, parts = map(int, given.part.split("/"))
-    tried = tried[part - 1 :: parts]
+    tried = [mutant for mutant in tried if given.like in str(mutant)]
     if given.sample is not None:
         tried = random.Random(given.seed).sample(tried, min(given.sample, len(tried)))
     if given.list:

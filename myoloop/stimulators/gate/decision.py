@@ -26,7 +26,17 @@ from myoloop.stimulators.gate.evidence import Evidence, dead_peer, device_fault,
 from myoloop.stimulators.gate.limits import Setting, current_cap, out_of_range, round_down
 from myoloop.stimulators.gate.ontime import OnTime, pass_time
 from myoloop.stimulators.gate.rise import Ground, as_strong_ma, learn, rise_cap
-from myoloop.stimulators.gate.states import LATCHED, LIVE, GateSettings, GateState, Latch, Lease, PauseRamp, follow
+from myoloop.stimulators.gate.states import (
+    LATCHED,
+    LIVE,
+    Arming,
+    GateSettings,
+    GateState,
+    Latch,
+    Lease,
+    PauseRamp,
+    follow,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,7 +284,7 @@ def _allow(state: GateState, settings: GateSettings, evidence: Evidence, elapsed
     """Limit what the lease (or a pause's ramp) asks for."""
     if state.latch is not None:
         return _Allowed(rule="latched", reasons=(state.latch.cause,))
-    envelope, lease, ramp = state.envelope, state.lease or _NO_LEASE, state.ramp
+    envelope, arming, lease, ramp = state.envelope, state.arming, state.lease or _NO_LEASE, state.ramp
     if envelope is None or (ramp is None and not lease.settings):
         return _Allowed()
     rule, why = stale_input(evidence, envelope, now_ns)
@@ -282,6 +292,8 @@ def _allow(state: GateState, settings: GateSettings, evidence: Evidence, elapsed
         return _Allowed(rule=rule, reasons=(why,))
     if ramp is not None:
         return _ramp_down(ramp, state.output, settings, envelope, now_ns)
+    if arming is None or state.name not in LIVE:
+        return _Allowed(rule="not armed", reasons=(f"not armed: {state.name}",))
     if now_ns >= lease.expires_ns:
         return _Allowed(rule="lease", reasons=(f"lapsed {(now_ns - lease.expires_ns) / 1e6:.0f} ms ago",))
     if not evidence.phase_running:
@@ -294,18 +306,19 @@ def _allow(state: GateState, settings: GateSettings, evidence: Evidence, elapsed
         limits = envelope.channel(setting.channel)
         if limits is not None and limits.output in exhausted and setting.rate_hz > TETANIC_ABOVE_HZ:
             return _Allowed(rule="on-time", reasons=(f"{setting.channel}: on-time or duty is used up, it must rest",))
-    return _limit(state, settings, envelope, lease.settings, elapsed_ns)
+    return _limit(state, arming, settings, envelope, lease.settings, elapsed_ns)
 
 
 def _limit(
     state: GateState,
+    arming: Arming,
     settings: GateSettings,
     envelope: Envelope,
     wanted: tuple[Setting, ...],
     elapsed_ns: int,
 ) -> _Allowed:
     before = {setting.channel: setting for setting in state.risen}
-    level_ma = state.arming.level_ma if state.arming is not None and state.arming.calibrating else None
+    level_ma = arming.level_ma if arming.calibrating else None
     allowed, risen, rules, reasons = [], [], [], []
     for setting in wanted:
         limits = envelope.channel(setting.channel)

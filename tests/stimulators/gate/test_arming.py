@@ -212,6 +212,10 @@ class TestArming:
         assert bench.step(wish({"left": 0.0, "right": 0.0})).rule == ""
         assert bench.step(wish(5.0)).allowed
 
+    def test_takes_nothing_above_zero_for_zero(self, bench, wish):
+        bench.to_ready().arm()
+        assert bench.step(wish(1e-300)).rule == "first request"
+
     def test_takes_a_request_for_nothing_as_zero(self, bench, wish):
         bench.to_ready().arm()
         bench.step(wish(settings=()))
@@ -528,6 +532,60 @@ class TestReconnecting:
         bench.connected = True
         assert not bench.step(wish(5.0)).allowed
         assert bench.name == "FAULT"
+
+
+class TestAMemoryThatContradictsItself:
+    """No history leads there; a saved state that was damaged might, and must give nothing."""
+
+    def test_armed_by_name_only(self, bench, wish):
+        bench.to_armed()
+        bench.state = replace(bench.state, arming=None)
+        verdict = bench.step(wish(5.0))
+        assert (verdict.allowed, verdict.rule) == ((), "not armed")
+
+    def test_a_lease_without_an_arming(self, bench, wish):
+        bench.to_stimulating()
+        bench.state = replace(bench.state, arming=None)
+        verdict = bench.step()
+        assert (verdict.allowed, verdict.rule, verdict.reasons) == ((), "not armed", ("not armed: STIMULATING",))
+
+    @pytest.mark.parametrize("name", ["CONNECTED", "READY", "DISCONNECTED"])
+    def test_armed_in_a_state_that_is_not_live(self, bench, wish, name):
+        bench.to_armed()
+        bench.state = replace(bench.state, name=name)
+        assert not bench.step(wish(5.0)).allowed
+
+    def test_a_lease_in_a_state_that_is_not_live(self, bench, wish):
+        bench.to_stimulating()
+        bench.state = replace(bench.state, name="READY")
+        verdict = bench.step()
+        assert (verdict.allowed, verdict.reasons) == ((), ("not armed: READY",))
+
+    def test_armed_without_an_envelope(self, bench, wish):
+        bench.to_armed()
+        bench.state = replace(bench.state, envelope=None)
+        verdict = bench.step(wish(5.0))
+        assert (verdict.allowed, verdict.rule) == ((), "not armed")
+
+    @pytest.mark.parametrize("lost", ["arming", "envelope"])
+    def test_calibrating_without_what_it_needs(self, bench, lost):
+        bench.to_calibrating()
+        bench.state = replace(bench.state, **{lost: None})
+        reply = bench.do("step", channel="left", current_ma=1.0)
+        assert (reply.ok, reply.reason) == (False, "a step is an act of calibration, this is CALIBRATING")
+
+    def test_ready_without_an_envelope(self, bench):
+        bench.to_ready()
+        bench.state = replace(bench.state, envelope=None)
+        assert not bench.arm().ok
+
+    def test_ready_with_a_lease(self, bench, wish):
+        bench.to_armed()
+        lease = bench.state.lease
+        bench.do("pause")
+        bench.state = replace(bench.state, lease=lease)
+        bench.arm()
+        assert bench.state.lease is None
 
 
 def test_current_and_zero_move_between_armed_and_stimulating(bench, wish):

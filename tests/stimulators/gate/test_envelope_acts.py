@@ -533,6 +533,11 @@ class TestCalibrating:
             bench.hold(None, 300)
         assert not self.step_to(bench, level_ma + 0.1001).ok
 
+    def test_is_a_step_and_a_rounding_error_at_most(self, bench):
+        bench.to_calibrating()
+        assert not self.step_to(bench, 1.0 + 1.1e-9).ok
+        assert self.step_to(bench, 1.0 * (1.0 + 1e-9)).ok
+
     def test_ends_at_the_calibration_cap(self, new_gate, envelope, wish):
         bench = new_gate(replace(envelope, current_ma_calibrating=2.5)).to_calibrating()
         for ma in (1.0, 2.0):
@@ -565,7 +570,8 @@ class TestCalibrating:
 
     def test_is_of_one_channel(self, bench, wish):
         bench.to_calibrating()
-        assert self.step_to(bench, 1.0, "right").reason == "step.channel: found 'right', not the one armed"
+        reply = self.step_to(bench, 1.0, "right")
+        assert (reply.ok, reply.reason) == (False, "step.channel: found 'right', not the one armed")
         assert bench.do("step", current_ma=1.0).reason == "step.channel: found None, not the one armed"
         verdict = bench.step(wish({"left": 1.0, "right": 1.0}))
         assert (verdict.rule, verdict.reasons) == ("calibration", ("calibration: only left is being calibrated",))
@@ -574,7 +580,8 @@ class TestCalibrating:
 
     def test_is_only_when_armed_for_it(self, bench):
         bench.to_armed()
-        assert self.step_to(bench, 1.0).reason == "a step is an act of calibration, this is ARMED"
+        reply = self.step_to(bench, 1.0)
+        assert (reply.ok, reply.reason) == (False, "a step is an act of calibration, this is ARMED")
 
     def test_starts_at_zero_again_when_armed_again(self, bench, wish):
         bench.to_calibrating()

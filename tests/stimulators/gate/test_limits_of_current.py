@@ -237,6 +237,7 @@ class TestChannels:
         verdict = bench.step(wish({"left": 1.0, "right": 1.0}))
         assert (verdict.rule, verdict.reasons) == ("channels at once", ("channels at once: 2, at most 1",))
         assert not verdict.allowed
+        assert not bench.step(wish({"left": 1.0, "right": 1e-300})).allowed
         assert bench.step(wish({"left": 1.0, "right": 0.0})).allowed
 
     def test_are_limited_each_by_its_own(self, bench, wish):

@@ -93,6 +93,8 @@ class TestNewGround:
         asks = {"phase_us": 5000.0, "rate_hz": 10.0}
         found = sorted(set(levels(bench, wish(0.6, **asks), 7000, every_ms=50.0)))
         assert found == [step / 100 for step in range(1, 61)]
+        bench.step(wish(0.01, **asks))
+        assert bench.ma() == 0.01
         bench.step(wish(0.0))
         found = levels(bench, wish(0.6, **asks), 1200, every_ms=10.0)
         assert found[-1] == 0.6, "and the ramp of known ground gets there, a part of a step a cycle"
