@@ -1,9 +1,14 @@
 """How far the limb moves for the charge it gets: what the EMG cannot see of fatigue.
 
 A train's response is the angle by which the segment has turned, from its posture at rest before the trial to the
-steady part of the hold, per charge of a pulse. Relative to the session's first trains it falls as force does. It is
-compared between trains of like charge only: recruitment does not grow in proportion, so the further the charge is
-from that of the first trains the wider the interval, and beyond half or twice nothing is said.
+steady part of the hold, for the charge of a pulse. Relative to the session's first trains it falls as force does.
+
+Force does not grow in proportion to charge: nothing moves below the motor threshold, and above it recruitment grows
+as a power of the charge that is about 4 where a fifth of the fibres is recruited, 2.3 at half and 1 at four fifths
+(thresholds log-normal with a spread of 0.35). To divide by the charge alone would take less current for more fatigue,
+and a reflex that lowers the current with fatigue would feed itself. So the response is per charge to a power: that
+which the steps of this session's calibration show, else 2. The interval carries what is not known of it, and between
+charges further apart than half or twice nothing is said.
 
 Voluntary effort moves the limb too. Where it is asked for, the response is that of person and stimulation together,
 and its scatter from trial to trial widens the interval.
@@ -19,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from myoloop.controllers.estimators.estimator import Heard, Setup, Situation
-from myoloop.controllers.estimators.trend import departure
+from myoloop.controllers.estimators.trend import departure, theil_sen
 from myoloop.controllers.signals.snapshot import Restorable
 from myoloop.platform.messages import Measure
 
@@ -30,8 +35,13 @@ _NO_CHANNEL = Measure(reason="no stimulation channel drives this muscle")
 _NO_TRAIN = Measure(reason="no train yet")
 #: Standard deviation that the neglect of gravity and of the force-length relation is given.
 MODEL_SD = 0.05
-#: Further standard deviation per unit of ln(charge / charge of the first trains).
-CHARGE_SD = 0.6
+#: Power of the charge where no calibration has shown it, and its standard deviation then and where one has.
+EXPONENT = 2.0
+EXPONENT_SD = 0.8
+EXPONENT_SHOWN_SD = 0.5
+EXPONENT_RANGE = (1.0, 5.0)
+#: Share of the movement that goes with the charge where the person moves the limb too.
+STIMULATED_SHARE = 0.6
 _MOST_POINTS = 160
 _FIRST_POINTS = 20
 
@@ -51,6 +61,9 @@ class ResponseSettings:
         A hold with less after that does not count.
     rest_s
         The posture at rest is the mean of so much.
+    exponent
+        Power of the charge that the movement goes with; None: from the calibration, else 2. Where voluntary effort is
+        part of the movement, 0.6 of it.
     current_spread_max
         A hold in which the current varied by more than this share does not count.
     angle_min_rad
@@ -67,6 +80,7 @@ class ResponseSettings:
     settle_s: float = 0.4
     steady_s: float = 0.5
     rest_s: float = 0.3
+    exponent: float | None = None
     current_spread_max: float = 0.2
     angle_min_rad: float = 0.02
     trains_min: int = 4
@@ -86,12 +100,13 @@ class MechanicalResponse(Restorable):
 
     _kept: ClassVar[tuple[str, ...]] = (
         "_rest_rows", "_rest_at", "_rest_count", "_hold_key", "_sum", "_rows", "_turn", "_current", "_current_low",
-        "_current_high", "_steps", "_last_imu_ns", "_points", "_last_ns",
+        "_current_high", "_steps", "_last_imu_ns", "_steps_shown", "_calibrating", "_points", "_last_ns",
     )  # fmt: skip
 
     def __init__(self, settings: ResponseSettings, setup: Setup) -> None:
         self._settings = settings
         self._channels = setup.channels or ((),) * len(setup.muscles)
+        self._asked = setup.effort_muscles.tolist()
         self._imu = setup.imu
         muscles = len(setup.muscles)
         rate = setup.imu.descriptor.rate_hz if setup.imu else 100.0
@@ -110,8 +125,11 @@ class MechanicalResponse(Restorable):
         self._current_high: list[float] = [0.0] * muscles
         self._steps = 0
         self._last_imu_ns: int | None = None
-        # Per muscle: [t_ns, angle in rad per µC, charge in µC, number of the train].
+        # Per muscle: [t_ns, angle in rad, charge in µC, number of the train].
         self._points: list[list[list[Any]]] = [[] for _ in range(muscles)]
+        # Per muscle, from the calibration: [charge in µC, angle in rad].
+        self._steps_shown: list[list[list[float]]] = [[] for _ in range(muscles)]
+        self._calibrating = False
         self._last_ns = 0
         self._stale = False
         self._fields: dict[str, list[Any]] | None = None
@@ -135,16 +153,16 @@ class MechanicalResponse(Restorable):
         if self._imu is None:
             return
         phase = situation.phase
-        running = phase is not None and phase.state == "running" and phase.kind == "block"
-        resting = phase is not None and not running
-        holding = False
-        if running and phase is not None:
-            resting = phase.trial_state in ("idle", "rest")
-            holding = phase.trial_state == "hold"
+        resting = holding = False
+        if phase is not None:
+            moving = phase.state == "running" and phase.kind in ("block", "calibration")
+            resting = not moving or phase.trial_state in ("idle", "rest")
+            holding = moving and phase.trial_state == "hold"
         key = [phase.index, phase.block, phase.trial] if holding and phase is not None else None
         if self._hold_key is not None and key != self._hold_key:
             self._finish(situation.now_ns)
         self._hold_key = key
+        self._calibrating = phase is not None and phase.kind == "calibration"
         for t_ns, rows in situation.imu:
             self._take(rows, resting)
             self._last_imu_ns = t_ns
@@ -205,18 +223,38 @@ class MechanicalResponse(Restorable):
             steady = self._current_low[muscle] >= (1 - settings.current_spread_max) * self._current_high[muscle]
             angle = self._angle()
             if steady and angle >= settings.angle_min_rad:
-                charge = self._current[muscle] / self._steps
-                points = self._points[muscle]
-                number = points[-1][3] + 1 if points else 1
-                points.append([now_ns, angle / charge, charge, number])
-                if len(points) > _MOST_POINTS:
-                    del points[_FIRST_POINTS]
-                self._last_ns = now_ns
-                self._fields = None
+                self._count(muscle, angle, self._current[muscle] / self._steps, now_ns)
         self._sum[:] = 0.0
         self._rows = 0
         self._steps = 0
         self._current_high = [0.0] * len(self._current_high)
+
+    def _count(self, muscle: int, angle: float, charge: float, now_ns: int) -> None:
+        if self._calibrating:
+            steps = self._steps_shown[muscle]
+            steps.append([charge, angle])
+            del steps[:-_MOST_POINTS]
+            return
+        points = self._points[muscle]
+        number = points[-1][3] + 1 if points else 1
+        points.append([now_ns, angle, charge, number])
+        if len(points) > _MOST_POINTS:
+            del points[_FIRST_POINTS]
+        self._last_ns = now_ns
+        self._fields = None
+
+    def _power(self, muscle: int, usual: float) -> tuple[float, float]:
+        """Power of the charge that the movement goes with near the usual charge, and its standard deviation."""
+        share = STIMULATED_SHARE if self._asked[muscle] else 1.0
+        if self._settings.exponent is not None:
+            return self._settings.exponent, EXPONENT_SHOWN_SD
+        near = [step for step in self._steps_shown[muscle] if 0.5 * usual <= step[0] <= 1.25 * usual]
+        charges = {round(step[0], 6) for step in near}
+        if len(charges) < 3:
+            return share * EXPONENT, share * EXPONENT_SD
+        table = np.log(np.array(near))
+        slope = theil_sen(table[:, 0], table[:, 1]).slope
+        return share * min(max(slope, EXPONENT_RANGE[0]), EXPONENT_RANGE[1]), share * EXPONENT_SHOWN_SD
 
     def _angle(self) -> float:
         mean = self._sum / max(self._rows, 1)
@@ -242,17 +280,19 @@ class MechanicalResponse(Restorable):
             few = Measure(reason=f"not enough evidence: {len(points)} of {settings.trains_min} steady trains")
             return few, few
         table = np.array([point[:3] for point in points], dtype=np.float64)
-        first = float(np.median(table[:3, 1]))
-        away = abs(float(np.log(table[-1, 2] / np.median(table[:3, 2]))))
+        usual = float(np.median(table[:3, 2]))
+        away = abs(float(np.log(table[-1, 2] / usual)))
         if away > np.log(2.0):
             unlike = Measure(reason="the charge is not comparable with that of the first trains")
             return unlike, unlike
+        power, power_sd = self._power(muscle, usual)
+        per_charge = table[:, 1] * (usual / table[:, 2]) ** power
         moved = departure(
-            (table[:, 0] - table[0, 0]) * 1e-9, table[:, 1] / first, np.ones(len(table)),
+            (table[:, 0] - table[0, 0]) * 1e-9, per_charge / float(np.median(per_charge[:3])), np.ones(len(table)),
             early=settings.early, late=settings.late, scatter_min=0.02,
         )  # fmt: skip
         ratio = moved.last / moved.first
-        spread = 1.96 * float(np.sqrt((moved.sd / moved.first) ** 2 + MODEL_SD**2 + (CHARGE_SD * away) ** 2))
+        spread = 1.96 * float(np.sqrt((moved.sd / moved.first) ** 2 + MODEL_SD**2 + (power_sd * away * ratio) ** 2))
         response = Measure(
             value=max(ratio, 0.0), low=max(ratio - spread, 0.0), high=ratio + spread, valid=True, reason=""
         )

@@ -27,7 +27,9 @@ class _Limb:
         self.estimator = MechanicalResponse(settings, _setup(kit, **setup))
         self.rng = np.random.default_rng(1)
 
-    def _live(self, state: str, seconds: float, angle: float, current_ma: float, rate: float = 0.0) -> None:
+    def _live(
+        self, state: str, seconds: float, angle: float, current_ma: float, rate: float = 0.0, kind: str = "block"
+    ) -> None:
         since_ns = self.now_ns
         for _ in range(round(seconds * 100)):
             self.now_ns += 10_000_000
@@ -38,7 +40,8 @@ class _Limb:
                 step=1, t_ns=self.now_ns, state="ARMED", request=None, requested=flowing, allowed=flowing,
                 acknowledged=flowing, rule="", reasons=(), dose=Dose(),
             )  # fmt: skip
-            phase: Phase = self.kit.phase(self.now_ns, state, trial=self.trial, t_state_ns=since_ns)
+            told = {"trial": self.trial, "t_state_ns": since_ns, "kind": kind}
+            phase: Phase = self.kit.phase(self.now_ns, state, **told)
             self.estimator.step(Situation(self.now_ns, phase, report=report, imu=[(self.now_ns, row)]))
 
     def train(self, angle: float, current_ma: float = 20.0) -> None:
@@ -128,3 +131,23 @@ def test_a_gyroscope_must_be_there_to_be_used(kit: SimpleNamespace) -> None:
     setup = Setup(("a",), 2000.0, 20, True, np.zeros(1, dtype=bool), (("ch1",),), ImuInput(kit.imu, (0, 1, 2), None))
     with pytest.raises(ValueError, match="no gyroscope"):
         MechanicalResponse(ResponseSettings(angle_from="gyro"), setup)
+
+
+def test_a_calibration_shows_how_movement_goes_with_charge(kit: SimpleNamespace) -> None:
+    """Here as its third power: with less current and no fatigue, none must be seen."""
+    errors = {}
+    for calibrated in (False, True):
+        limb = _Limb(kit, ResponseSettings())
+        if calibrated:
+            for current in (12.0, 14.0, 16.0, 18.0, 20.0):
+                limb.trial += 1
+                limb._live("rest", 1.0, 0.1, 0.0, kind="calibration")
+                limb._live("hold", 1.0, 0.1 + 0.5 * (current / 20) ** 3, current, kind="calibration")
+            limb._live("rest", 1.0, 0.1, 0.0, kind="calibration")
+        for current in (20.0, 20.0, 20.0, 20.0, 20.0, 18.0, 17.0, 16.0, 16.0, 16.0, 16.0, 16.0):
+            limb.train(0.5 * (current / 20) ** 3, current)
+        limb._live("rest", 0.1, 0.1, 0.0)
+        fatigue = limb.fields()["fatigue_mechanical"][0]
+        assert fatigue.low <= 0.0
+        errors[calibrated] = fatigue.value
+    assert errors[True] < 0.05 < errors[False]
