@@ -33,7 +33,8 @@ class EffortSettings:
     Attributes
     ----------
     reference_uv
-        RMS that counts as effort 1, per muscle; what is not named is learned.
+        RMS that counts as effort 1, per muscle; what is not named is learned. Names of muscles on other sources are
+        passed over.
     contractions
         The reference is learned from so many contractions, then stays.
     shortest_s
@@ -62,11 +63,9 @@ class Effort(Restorable):
 
     def __init__(self, settings: EffortSettings, setup: Setup) -> None:
         self._settings = settings
-        unknown = set(settings.reference_uv) - set(setup.muscles)
         self._fixed = np.array([muscle in settings.reference_uv for muscle in setup.muscles])
         if any(not value > 0 for value in settings.reference_uv.values()):
             raise ValueError("effort.reference_uv must be above 0")
-        del unknown  # muscles of another source
         muscles = len(setup.muscles)
         self._effort_muscles = setup.effort_muscles
         self._shortest = round(settings.shortest_s / setup.hop_s)
