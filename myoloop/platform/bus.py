@@ -9,7 +9,6 @@ ZeroMQ traffic is CURVE; a key that is not in the list gets silence.
 from __future__ import annotations
 
 import json
-import os
 import socket
 import sys
 import time
@@ -216,14 +215,6 @@ class Bus:
                 self._poller.unregister(fd)
         return {fd for fd, _ in ready if isinstance(fd, int)} & set(extra)
 
-    def look(self, until_ns: int) -> bool:
-        """Look for something without sleeping, until this monotonic time at the longest; others may run meanwhile."""
-        while time.monotonic_ns() < until_ns:
-            if self._poller.poll(0):
-                return True
-            _give_way()
-        return False
-
     def heard(self) -> list[Received]:
         """Everything that subscriptions have brought since last asked."""
         arrived: list[Received] = []
@@ -417,14 +408,6 @@ def send_stop(runtime: RuntimeFolder, node: str, who: str, why: str) -> None:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as made:
             made.setblocking(False)
             made.sendto(data, str(path))
-
-
-def _give_way() -> None:
-    """Let another process have this core, if one wants it."""
-    if hasattr(os, "sched_yield"):
-        os.sched_yield()
-    else:
-        time.sleep(0)
 
 
 def _read_stop(data: bytes, now_ns: int) -> Stop:

@@ -18,7 +18,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-from myoloop.platform.anticipation import Anticipation
 from myoloop.platform.bus import Asked, Bus
 from myoloop.platform.clock import Clock, MonotonicClock
 from myoloop.platform.errors import UserError
@@ -31,6 +30,9 @@ HEARTBEAT_NS = 40_000_000
 SUPERVISOR_LOST_NS = 2_000_000_000
 #: After the rig has lost its supervisor, the recorder keeps on for this long, to write what the others still say.
 LAST_WORDS_NS = 1_000_000_000
+#: A turn that a message brought puts off the next one of the cycle's by so much more: where messages come at the pace
+#: of the cycle, there would be one right before each of them, and the message would have to wait for its end.
+GRACE_NS = 2_000_000
 
 _NODE_COMMANDS = ("configure", "begin", "end")
 _MAY = frozenset({"supervisor", "director"})
@@ -173,7 +175,6 @@ class Node:
         self._liveness = Liveness(())
         self._sequences = Sequences()
         self._timer = CycleTimer()
-        self._anticipation = Anticipation()
         self._heartbeat_ns = 0
         self._supervisor_ns: int | None = None
         self._pending = Heard([], [], [], [], {})
@@ -191,23 +192,14 @@ class Node:
             while self._state != "ended":
                 now_ns = self._clock.now_ns()
                 files = self._body.files if self._state == "running" else ()
-                awake_ns = self._anticipation.awake_until_ns(now_ns)
-                if awake_ns is not None:
-                    # The message that is about to come brings its own turn; one right before it would keep it waiting.
-                    turn_ns = max(turn_ns, awake_ns)
                 until_ns = min(turn_ns, self._heartbeat_ns + HEARTBEAT_NS)
-                wake_ns = self._anticipation.wake_ns
-                if awake_ns is not None and self._bus.look(min(until_ns, awake_ns)):
-                    ready: set[int] = set()
-                else:
-                    until_ns = until_ns if wake_ns is None else min(until_ns, wake_ns)
-                    ready = self._bus.wait((until_ns - now_ns) * 1e-9, (*files, *self._also()))
+                ready = self._bus.wait((until_ns - now_ns) * 1e-9, (*files, *self._also()))
                 now_ns = self._clock.now_ns()
                 woken = self._collect(now_ns) or not ready.isdisjoint(files)
                 if self._state == "running" and (woken or now_ns >= turn_ns):
                     self._turn(now_ns)
                     # The cycle is the longest time between two turns, not a beat beside those that messages bring.
-                    turn_ns = now_ns + self._body.cycle_ns
+                    turn_ns = now_ns + self._body.cycle_ns + (GRACE_NS if woken else 0)
                 elif self._state in ("configured", "ready"):
                     self._body.idle(now_ns)
                 if now_ns >= turn_ns:
@@ -245,9 +237,7 @@ class Node:
                 self._bus.publish(Outgoing("gap", gap))
             self._note(received)
             self._pending.received.append(received)
-            if received.topic in self._body.wakes:
-                woken = True
-                self._anticipation.see(now_ns)
+            woken = woken or received.topic in self._body.wakes
         answers = self._bus.answers()
         if answers:
             self._pending.answers.extend(answers)
