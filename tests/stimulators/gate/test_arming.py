@@ -254,7 +254,7 @@ class TestArming:
         bench.to_ready()
         act = replace(arm_act(bench), nonce="")
         (reply,) = bench.step(acts=[act]).replies
-        assert reply.reason == "arm came without the node's randomness"
+        assert (reply.ok, reply.reason) == (False, "arm came without the node's randomness")
 
     @pytest.mark.parametrize(
         ("wrong", "why"),
@@ -289,6 +289,13 @@ class TestArming:
         assert not replies[1].ok
         if bench.node_faults:
             assert replies[1].reason == why
+        assert bench.state.arming is None
+
+    def test_needs_the_device_in_the_very_step(self, bench):
+        bench.to_ready()
+        bench.connected = False
+        reply = bench.arm()
+        assert (reply.ok, reply.reason, bench.name) == (False, "device lost", "DISCONNECTED")
         assert bench.state.arming is None
 
     def test_is_refused_where_the_dose_is_used_up(self, bench, new_gate, envelope):

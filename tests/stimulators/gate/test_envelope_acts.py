@@ -340,6 +340,10 @@ class TestParsing:
         ):
             parse_envelope(self.values(channels=[channel]))
 
+    def test_a_whole_number_that_is_too_large_is_whole_all_the_same(self):
+        with pytest.raises(EnvelopeError, match=r"channels_max: found 1e\+06, allowed is above 0 and at most 8"):
+            check_envelope(parse_envelope(self.values(channels_max=1_000_000)), DEVICE)
+
     @pytest.mark.parametrize("name", ["session", "subject", "waveform_class"])
     @pytest.mark.parametrize("value", ["", None, 1, b"x"])
     def test_a_name_is_a_name(self, name, value):
@@ -543,7 +547,8 @@ class TestCalibrating:
         for ma in (1.0, 2.0):
             assert self.step_to(bench, ma).ok
             bench.hold(wish(ma), 400)
-        assert self.step_to(bench, 3.0).reason == "step.current_ma: found 3, calibration ends at 2.5"
+        reply = self.step_to(bench, 3.0)
+        assert (reply.ok, reply.reason) == (False, "step.current_ma: found 3, calibration ends at 2.5")
         assert self.step_to(bench, 2.5).ok
 
     def test_may_go_beyond_the_channels_own_limit(self, new_gate, envelope, wish):

@@ -168,6 +168,12 @@ class TestKeepAlive:
         bench.connected = True
         assert bench.step().write, "and at once when it is"
 
+    def test_nothing_is_written_twice_at_the_same_time(self, bench):
+        bench.to_connected()
+        while not bench.verdict.write:
+            bench.step()
+        assert not bench.step(after_ms=0.0).write
+
     def test_time_that_went_back_does_not_silence_it(self, bench):
         bench.to_connected()
         bench.step(after_ms=-10_000.0)

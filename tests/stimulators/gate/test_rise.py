@@ -11,6 +11,16 @@ from myoloop.stimulators.gate import ChannelLimits, DeviceLimits, Setting
 from myoloop.stimulators.gate.rise import Ground, Trial, as_strong_ma, known_ma, learn, rise_cap
 
 MS = 1_000_000
+MICRO_DEVICE = DeviceLimits(2, 1.0, 0.01, (100.0, 1e6), (0.1, 1000.0))
+
+
+def microcurrent(envelope):
+    return replace(
+        envelope, waveform_class="microcurrent", channels=(ChannelLimits("left", 0, 25.0, 0.6),),
+        phase_us=(100.0, 1e6), rate_hz=(0.3, 100.0), charge_per_phase_uc=500.0, rms_ma=0.6,
+        rms_density_ma_cm2=0.1, power_density_w_cm2=0.01, channels_max=1, on_s_max=None, duty_max=1.0,
+        step_ma=0.01, new_ground_ma_per_s=0.1, known_ground_ramp_s_min=1.0, current_ma_calibrating=1.0,
+    )  # fmt: skip
 
 
 def levels(bench, request, ms, channel="left", every_ms=10.0):
@@ -82,14 +92,7 @@ class TestNewGround:
 
     def test_in_steps_of_ten_microampere_gets_where_it_should(self, new_gate, envelope, wish):
         """Sums of 0.01 must not stick at a rounding error."""
-        micro = replace(
-            envelope, waveform_class="microcurrent", channels=(ChannelLimits("left", 0, 25.0, 0.6),),
-            phase_us=(100.0, 1e6), rate_hz=(0.3, 100.0), charge_per_phase_uc=500.0, rms_ma=0.6,
-            rms_density_ma_cm2=0.1, power_density_w_cm2=0.01, channels_max=1, on_s_max=None, duty_max=1.0,
-            step_ma=0.01, new_ground_ma_per_s=0.1, known_ground_ramp_s_min=1.0, current_ma_calibrating=1.0,
-        )  # fmt: skip
-        device = DeviceLimits(2, 1.0, 0.01, (100.0, 1e6), (0.1, 1000.0))
-        bench = new_gate(micro, device=device).to_armed()
+        bench = new_gate(microcurrent(envelope), device=MICRO_DEVICE).to_armed()
         asks = {"phase_us": 5000.0, "rate_hz": 10.0}
         found = sorted(set(levels(bench, wish(0.6, **asks), 7000, every_ms=50.0)))
         assert found == [step / 100 for step in range(1, 61)]
@@ -99,6 +102,10 @@ class TestNewGround:
         found = levels(bench, wish(0.6, **asks), 1200, every_ms=10.0)
         assert found[-1] == 0.6, "and the ramp of known ground gets there, a part of a step a cycle"
         assert all(after - before <= 0.02 for before, after in pairwise(found))
+        bench.do("pause")
+        down = [bench.ma(), *levels(bench, None, 600)]
+        assert min(ma for ma in down if ma > 0) == 0.01, "and a pause's ramp goes down to the last step"
+        assert down[-1] == 0.0
 
 
 class TestKnownGround:
@@ -240,6 +247,7 @@ class TestArithmetic:
     def test_nothing_is_learned_on_known_ground(self, envelope):
         ground = Ground(((10.0, 300.0),), Trial(11.0, 300.0, 100 * MS, 4.0))
         assert learn(ground, 10.0, 300.0, 40.0, envelope, 10**10) == Ground(((10.0, 300.0),))
+        assert learn(ground, 10.0, 300.0, 40.0, envelope, MS) == Ground(((10.0, 300.0),))
 
     @pytest.mark.parametrize(("served_ms", "rate_hz", "learned"), [
         (199.999999, 40.0, False),
