@@ -106,7 +106,7 @@ class ControllerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     stim: tuple[StimOutput, ...]
     policy: Choice
     effort_muscles: tuple[str, ...] = ()
-    effort_from: Literal["cue", "prompt"] = "prompt"
+    effort_from: Literal["cue", "prompt"] = "cue"
     reaction_ms: float = 120.0
     imu: ImuSource | None = None
     estimators: tuple[Choice, ...] = DEFAULT_ESTIMATORS

@@ -255,12 +255,12 @@ class VirtualSubject:
         return recruited, truths
 
     def _activated(self, number: int, effort: float, t_ns: int, ended: Spasm | None) -> float:
-        """Motor units add their power, not their amplitude."""
+        """Drives onto one pool of motor neurons add, until all of it is recruited."""
         spasm = self._spasms.now
         involuntary = spasm.activation(t_ns) if spasm is not None and spasm.muscle == number else 0.0
         tone = self._persons[number].resting_tone
         effort *= self.muscles[number].effort_share
-        return min(1.0, math.sqrt(effort * effort + involuntary * involuntary + tone * tone))
+        return min(1.0, effort + involuntary + tone)
 
     def _velocity(self, number: int) -> float:
         lost = self._persons[number].cv_slowing * self._muscle[number].fatigue
