@@ -61,9 +61,6 @@ class StampedSource:
         self._topic = f"emg/{name}"
         self._blocks = noise(self._shape)
         self._given = 0
-        self._due, self._tell = os.pipe()
-        os.set_blocking(self._due, False)
-        os.set_blocking(self._tell, False)
         self._closed = threading.Event()
         self._clockwork: threading.Thread | None = None
 
@@ -88,12 +85,17 @@ class StampedSource:
     def fileno(self) -> int:
         """Becomes readable with each block, as a device's port does."""
         if self._clockwork is None:
+            self._due, self._tell = os.pipe()
+            os.set_blocking(self._due, False)
+            os.set_blocking(self._tell, False)
             self._clockwork = threading.Thread(target=self._tick, daemon=True)
             self._clockwork.start()
         return self._due
 
     def read(self, wait_s: float) -> list[Reading]:
         """The blocks that are due, each stamped now."""
+        if self._clockwork is None:
+            return []
         try:
             due = len(os.read(self._due, 64))
         except BlockingIOError:

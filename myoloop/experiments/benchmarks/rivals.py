@@ -149,16 +149,7 @@ class Chain:
             settings |= {what: f"ipc://{self._folder / what}" for what in ("samples", "commands") if self.kind == "zmq"}
             settings |= {"prefix": f"yardstick-{os.getpid()}-", "socket": str(self._folder / "redis.sock")}
             for role in ROLES:
-                arguments = (role, self.kind, json.dumps(settings))
-                self._stages[role] = subprocess.Popen(
-                    self.interpreter.command("stage", *arguments),
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    stderr=(self._folder / f"{role}.log").open("wb"),
-                    pass_fds=fds,
-                    env=self.interpreter.environment(**self.environment),
-                    start_new_session=True,
-                )
+                self._stages[role] = self._stage(role, json.dumps(settings), fds)
             for role in ROLES:
                 self._hear(role, "ready", READY_S)
         except BaseException:
@@ -203,6 +194,20 @@ class Chain:
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None
+
+    def _stage(self, role: str, settings: str, fds: Sequence[int]) -> subprocess.Popen[bytes]:
+        if self._folder is None:
+            raise NotMeasured("not started")
+        with (self._folder / f"{role}.log").open("wb") as log:
+            return subprocess.Popen(
+                self.interpreter.command("stage", role, self.kind, settings),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                pass_fds=fds,
+                env=self.interpreter.environment(**self.environment),
+                start_new_session=True,
+            )
 
     def _hear(self, role: str, word: str, patience_s: float) -> None:
         """Wait for a stage to say a word."""
