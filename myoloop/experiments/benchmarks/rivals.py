@@ -238,9 +238,12 @@ class CompiledPipe:
         compiler = shutil.which("gcc") or shutil.which("cc")
         if compiler is None:
             raise NotMeasured("there is no C compiler (gcc) here")
+        source = YARDSTICK / "pipe.c"
+        if not source.exists():
+            raise NotMeasured("pipe.c was not installed with the package")
         self._folder = Path(tempfile.mkdtemp(prefix="myb-"))
         done = subprocess.run(
-            [compiler, "-O2", "-o", str(self._folder / "pipe"), str(YARDSTICK / "pipe.c"), "-lm"],
+            [compiler, "-O2", "-o", str(self._folder / "pipe"), str(source), "-lm"],
             capture_output=True,
             text=True,
             timeout=60,
