@@ -109,7 +109,7 @@ class BurstSettings:
     effort_first_s: float = 0.4
     usual_first_s: float = 1.5
     effort_latch_s: float = 3.0
-    crosstalk: float = 0.15
+    crosstalk: float = 0.2
     tail_s: float = 2.0
     tail_ratio: float = 1.8
     silent_ms: float = 150.0
@@ -185,7 +185,9 @@ class AdaptiveBurst(Restorable):
 
         masked, over, effort_known = self._effort_stands(heard, asked, active, keep, own & (rise > margin))
         candidate = np.where(masked, over, active)
-        holding = np.where(masked, over, keep)
+        # What rose again after the trial is held on until it is over, though it began as effort.
+        tail = self._voluntary & ~asked & self._on
+        holding = np.where(masked & ~tail, over, keep)
 
         self._decide(heard, usable, candidate, holding)
         self._code[:] = QUIET
