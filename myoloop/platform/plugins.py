@@ -21,7 +21,6 @@ import msgspec
 
 from myoloop.platform.errors import UserError
 
-
 _SINGULAR = {
     "myoloop.sources": "source",
     "myoloop.drivers": "driver",

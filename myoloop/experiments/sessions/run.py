@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import re
 import socket
 import time
@@ -103,22 +104,30 @@ def check(protocol: Protocol, rig: Rig) -> None:
     FileError
         With every mistake.
     SetupError
-        If a port that the rig names is taken.
+        If a port that the rig names is taken, or its pedal is not there.
     """
     found = errors(lint(protocol, summarise(rig)))
     if found:
         raise FileError([str(problem) for problem in found])
-    port = rig.stop.port if rig.stop is not None else None
-    if port is not None:
-        _check_port(port)
+    if rig.stop is None:
+        return
+    if rig.stop.port is not None:
+        _check_port(rig.stop.port)
+    if rig.stop.pedal is not None and not Path(rig.stop.pedal).exists():
+        raise SetupError(f"stop.pedal: found {rig.stop.pedal!r}, there is no such device")
 
 
 def _check_port(port: int) -> None:
     with socket.socket() as probe:
+        if os.name == "posix":
+            # As the stop node does: what a session before has left there is no listener.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
-            raise SetupError(f"stop.port: found {port}, which cannot be had: {(error.strerror or '').lower()}") from None
+            raise SetupError(
+                f"stop.port: found {port}, which cannot be had: {(error.strerror or '').lower()}"
+            ) from None
 
 
 def run_lockstep(setup: SessionSetup, on_tick: Callable[[Phase | None], None] | None = None) -> SessionEnd:

@@ -107,7 +107,7 @@ class SubjectParameters:
     artifact_mv_per_ma: float = _within(0.4, 0.0, 5.0)
     artifact_crosstalk: float = _within(0.12, 0.0, 1.0)
     spasm_rate_per_min: float = _within(6.0, 0.0, 30.0)
-    spasm_in_effort: float = _within(0.2, 0.0, 2.0)
+    spasm_in_effort: float = _within(0.1, 0.0, 2.0)
     spasm_level: float = _within(0.4, 0.02, 1.0)
     spasm_tonic_share: float = _within(0.6, 0.0, 1.0)
     first_spasm_s: float = _within(8.0, 0.0, 3600.0)

@@ -79,7 +79,8 @@ def test_a_level_that_stays_up_unlatches(scene: Any) -> None:
 def test_with_cue_as_the_prompt_activity_in_the_cue_is_effort(scene: Any) -> None:
     early = ((13.7, 1.2, 70.0, 0),)
     off = ReflexSettings(spasm=SpasmReflex(enabled=False))
-    strict = scene(seed=7, seconds=16.0, spasms=early, settings={"reflex": off}).run()
+    prompt = {"reflex": off, "effort_from": "prompt"}
+    strict = scene(seed=7, seconds=16.0, spasms=early, settings=prompt).run()
     lenient = scene(seed=7, seconds=16.0, spasms=early, settings={"reflex": off, "effort_from": "cue"}).run()
     assert strict.onsets_s(0) == [pytest.approx(13.7, abs=0.1)]
     assert lenient.onsets_s(0) == []
