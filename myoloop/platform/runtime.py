@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import sys
 import tempfile
 from pathlib import Path
@@ -70,15 +71,26 @@ class OwnedRuntimeFolder(RuntimeFolder):
         if len(str(path)) + 40 > MAX_SOCKET_PATH:
             path.rmdir()
             raise RuntimeFolderError(f"{base}: too long a path for sockets; set TMPDIR to a shorter one")
-        self._lock = os.open(path / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
-        if sys.platform != "win32":
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        self._lock: int | None = _make_lock(path)
         super().__init__(path)
 
     def remove(self) -> None:
-        """Unlock and remove it."""
-        os.close(self._lock)
-        shutil.rmtree(self.path, ignore_errors=True)
+        """Unlock and remove it; may be called twice."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+            shutil.rmtree(self.path, ignore_errors=True)
+
+
+def _make_lock(path: Path) -> int:
+    if sys.platform == "win32":
+        return os.open(path / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    # Locked before it has its name: a lock that is seen is held, or its holder is gone.
+    unnamed = path / f"{LOCK}.part"
+    descriptor = os.open(unnamed, os.O_RDWR | os.O_CREAT, 0o600)
+    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    unnamed.rename(path / LOCK)
+    return descriptor
 
 
 def sweep(base: Path) -> None:
@@ -91,18 +103,33 @@ def sweep(base: Path) -> None:
             continue
 
 
-#: Sockets of the process that holds the lock: without it they are dead.
-_OWNERS = frozenset({"supervisor", "operator"})
+#: Sockets of the process that holds the lock, and of those who only look on: they keep no folder.
+_NO_NODES = frozenset({"supervisor", "operator", "observer"})
 
 
 def _used(path: Path) -> bool:
-    """Whether a node still has its sockets there."""
-    return any(each.stem not in _OWNERS for each in path.glob("*.pub"))
+    """Whether a node that lives has its sockets there."""
+    return any(each.stem not in _NO_NODES and _is_heard(each) for each in path.glob("*.pub"))
+
+
+def _is_heard(path: Path) -> bool:
+    """Whether somebody still listens on a socket; a killed process leaves its path behind."""
+    if sys.platform == "win32":
+        return True
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(str(path))
+        except (ConnectionRefusedError, FileNotFoundError):
+            return False
+        except OSError:
+            return True
+    return True
 
 
 def running(base: Path) -> list[Path]:
-    """Runtime folders whose supervisor lives."""
-    return [path for path in sorted(base.glob(f"{PREFIX}*")) if (path / LOCK).exists() and _is_locked(path)]
+    """Runtime folders whose supervisor lives; those of other users are none of ours."""
+    return [path for path in sorted(base.glob(f"{PREFIX}*")) if _is_locked(path)]
 
 
 def _is_locked(path: Path) -> bool:
@@ -113,7 +140,8 @@ def _is_locked(path: Path) -> bool:
     except OSError:
         return False
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # Shared: two who look at once do not take one another for the holder.
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except OSError:
         return True
     finally:
