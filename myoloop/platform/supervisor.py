@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -79,15 +78,19 @@ class Supervisor:
         self._timer = CycleTimer()
         self._beat_ns = 0
         self._state = "hello"
-        self.runtime = OwnedRuntimeFolder()
-        make_keys(self.runtime.path, {**self.nodes, "operator": "operator", "observer": "observer"})
-        write_rig_file(self.runtime.path, session, nodes)
-        recorder = next((name for name, role in nodes.items() if role == "recorder"), None)
-        self.recorder = recorder
+        self.recorder = next((name for name, role in nodes.items() if role == "recorder"), None)
         self.stimulator = next((name for name, role in nodes.items() if role == "stimulator"), None)
-        self.bus = Bus(self.runtime, "supervisor", session=session, recorder=recorder)
-        self.operator = Bus(self.runtime, "operator", session=session, recorder=recorder)
-        self.bus.subscribe(nodes, [*listen, *(f"heartbeat/{name}" for name in nodes)])
+        with contextlib.ExitStack() as undo:
+            self.runtime = OwnedRuntimeFolder()
+            undo.callback(self.runtime.remove)
+            make_keys(self.runtime.path, {**self.nodes, "operator": "operator", "observer": "observer"})
+            write_rig_file(self.runtime.path, session, nodes)
+            self.bus = Bus(self.runtime, "supervisor", session=session, recorder=self.recorder)
+            undo.callback(self.bus.close)
+            self.operator = Bus(self.runtime, "operator", session=session, recorder=self.recorder)
+            undo.callback(self.operator.close)
+            self.bus.subscribe(nodes, [*listen, *(f"heartbeat/{name}" for name in nodes)])
+            undo.pop_all()
         self._received: list[Received] = []
         self._answers: dict[str, Received] = {}
 
@@ -124,8 +127,13 @@ class Supervisor:
                 command, stdin=subprocess.PIPE, stdout=file, stderr=subprocess.STDOUT, start_new_session=True
             )
         self._stop_node = _Child(process, log)
-        if port is not None:
-            self._wait_for_port(port)
+        deadline = time.monotonic() + START_S
+        while "ready" not in self._last_words(self._stop_node):
+            if process.poll() is not None:
+                raise SupervisorError(self._last_words(self._stop_node) or "the stop node ended")
+            if time.monotonic() > deadline:
+                raise SupervisorError(f"the stop node did not come up within {START_S:g} s")
+            self._collect(0.02)
 
     def configure(self, name: str, settings: dict[str, Any]) -> dict[str, Any]:
         """Tell a node what it is for; returns what it answers.
@@ -200,9 +208,7 @@ class Supervisor:
     def lost(self) -> list[str]:
         """Nodes whose process has ended though nobody told it to, with what they last said."""
         return [
-            f"{name}: {self._last_words(child) or f'process ended with {child.process.poll()}'}"
-            for name, child in self._children.items()
-            if child.process.poll() is not None
+            self._obituary(name, child) for name, child in self._children.items() if child.process.poll() is not None
         ]
 
     def stop(self, who: str, why: str) -> None:
@@ -212,8 +218,8 @@ class Supervisor:
                 send_stop(self.runtime, self.stimulator, who, why)
 
     def pids(self) -> dict[str, int]:
-        """Process id of each node."""
-        return {name: child.process.pid for name, child in self._children.items()}
+        """Process id of each node that lives."""
+        return {name: child.process.pid for name, child in self._children.items() if child.process.poll() is None}
 
     # -- ending ------------------------------------------------------------------------------------------------
 
@@ -236,15 +242,12 @@ class Supervisor:
 
     def close(self) -> None:
         """Kill what is left and remove the runtime folder; may be called twice."""
-        for child in self._children.values():
+        for child in [*self._children.values(), *([self._stop_node] if self._stop_node is not None else [])]:
             if child.process.poll() is None:
                 child.process.kill()
             child.process.wait()
             if child.process.stdin is not None:
                 child.process.stdin.close()
-        if self._stop_node is not None:
-            self._stop_node.process.kill()
-            self._stop_node.process.wait()
         self.operator.close()
         self.bus.close()
         self.runtime.remove()
@@ -278,27 +281,12 @@ class Supervisor:
             )
         return _Child(process, log)
 
-    def _wait_for_port(self, port: int) -> None:
-        deadline = time.monotonic() + START_S
-        while time.monotonic() < deadline:
-            child = self._stop_node
-            if child is not None and child.process.poll() is not None:
-                raise SupervisorError(self._last_words(child) or "the stop node ended")
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    return
-            self._collect(0.02)
-        raise SupervisorError(f"the stop node did not listen on port {port}")
-
     def _until(self, done: Callable[[], bool], patience_s: float, what: str, *, only: str | None = None) -> None:
         deadline = time.monotonic() + patience_s
         while not done():
             for name, child in self._children.items():
                 if child.process.poll() is not None:
-                    words = self._last_words(child)
-                    raise SupervisorError(
-                        words or f"{name}: ended with {child.process.returncode} before it could {what}"
-                    )
+                    raise SupervisorError(f"{self._obituary(name, child)} (before it could {what})")
             if time.monotonic() > deadline:
                 waiting = only or ", ".join(n for n in self._children if n not in self.beats) or "some node"
                 raise SupervisorError(f"{waiting} did not {what} within {patience_s:g} s")
@@ -336,6 +324,11 @@ class Supervisor:
             cycle_worst_ms=worst_ms,
         )
         self.bus.publish(Outgoing("heartbeat/supervisor", beat))
+
+    def _obituary(self, name: str, child: _Child) -> str:
+        """Which node has ended, and what it last said or what ended it."""
+        words = self._last_words(child).removeprefix(f"{name}: ")
+        return f"{name}: {words or f'process ended with {child.process.poll()}'}"
 
     def _last_words(self, child: _Child) -> str:
         try:
