@@ -278,7 +278,7 @@ class AdaptiveBurst(Restorable):
         margin = np.maximum(self._beyond(self._log_effort_ratio), noise)
         over = (self._effort.count >= self._effort_first) & (level > self._effort.median + margin)
         # A weak beginning is no measure: it must stand above the usual effort too.
-        over &= level > self._usual.median + 0.5 * self._log_effort_ratio
+        over &= level > self._usual.median + np.maximum(0.5 * self._log_effort_ratio, 1.5 * self._usual.upper)
         usual = np.maximum(np.maximum(self._settings.wander * self._usual.upper, noise), self._usual_ratio)
         over = over | (level > self._usual.median + usual)
         return over & (self._wander.count >= self._usual_first)
