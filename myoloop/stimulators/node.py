@@ -6,9 +6,10 @@ keeps the person's dose ledger.
 
 from __future__ import annotations
 
-import contextlib
+import errno
 import os
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from myoloop.platform.bus import Bus
 from myoloop.platform.clock import boottime_ns
 from myoloop.platform.messages import ChannelSetting, ClockSample, DeviceReport, Pulses
 from myoloop.platform.node import Configuration, Heard, NodeFault
+from myoloop.platform.recording.folder import sync_folder
 from myoloop.platform.stepping import BusStepping, start_record
 from myoloop.platform.steps import Outgoing
 from myoloop.stimulators import gate
@@ -101,7 +103,7 @@ class StimulatorBody:
         driver.close()
         ledger = getattr(self, "_ledger", None)
         if ledger is not None:
-            ledger.keep(self._stimulator.gate_state.dose, now_ns, force=True)
+            ledger.close(self._stimulator.gate_state.dose, now_ns)
 
     def counters(self) -> dict[str, float]:
         """Current on all channels now, in mA."""
@@ -194,6 +196,9 @@ class Ledger:
         self.prior = prior
         self._kept_ns = 0
         self._booked: gate.DoseTotals | None = None
+        # A disk may take longer to sync than the gate may be away.
+        self._syncing = ThreadPoolExecutor(1, thread_name_prefix="ledger")
+        self._synced: Future[None] | None = None
 
     @classmethod
     def open(cls, path: str, subject: str, session: str, day: str) -> Ledger:
@@ -213,24 +218,58 @@ class Ledger:
         return cls(file, subject, session, day, prior)
 
     def keep(self, dose: gate.DoseTotals, now_ns: int, *, force: bool = False) -> None:
-        """Append and sync, once a second or when forced, if there is anything new.
+        """Append, once a second or when forced, if there is anything new; a thread syncs it to the disk beside.
 
         Raises
         ------
         NodeFault
-            If it cannot be written.
+            If it cannot be written, or the last line could not be synced.
         """
-        if dose == self._booked or dose == gate.DoseTotals() or not (force or now_ns - self._kept_ns >= LEDGER_NS):
+        if self._synced is not None and self._synced.done():
+            self._check_synced()
+        if dose in (self._booked, gate.DoseTotals()) or not (force or now_ns - self._kept_ns >= LEDGER_NS):
             return
         line = gate.ledger_line(self._subject, self._session, self._day, dose).encode()
         try:
-            descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-            with contextlib.closing(os.fdopen(descriptor, "wb", buffering=0)) as file:
-                file.write(line)
-                os.fsync(file.fileno())
+            new = not self._path.exists()
+            with self._path.open("ab", buffering=0) as file:
+                if file.write(line) != len(line):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError as error:
             raise NodeFault(f"dose ledger {self._path}: {error.strerror}") from None
+        self._synced = self._syncing.submit(_sync, self._path, new)
         self._kept_ns, self._booked = now_ns, dose
+
+    def close(self, dose: gate.DoseTotals, now_ns: int) -> None:
+        """Book what is left, and wait until everything is on the disk.
+
+        Raises
+        ------
+        NodeFault
+            If it cannot be written or synced.
+        """
+        try:
+            self.keep(dose, now_ns, force=True)
+            if self._synced is not None:
+                self._check_synced()
+        finally:
+            self._syncing.shutdown()
+
+    def _check_synced(self) -> None:
+        synced, self._synced = self._synced, None
+        try:
+            if synced is not None:
+                synced.result()
+        except OSError as error:
+            raise NodeFault(f"dose ledger {self._path}: cannot be synced: {error.strerror}") from None
+
+
+def _sync(path: Path, new: bool) -> None:
+    """Make a file's bytes, and the name of a new one, outlast a power cut."""
+    with path.open("ab") as file:
+        os.fsync(file.fileno())
+    if new:
+        sync_folder(path.parent)
 
 
 def clock_sample(now_ns: int) -> ClockSample:
@@ -256,4 +295,5 @@ def stimulator_settings_of(settings: Mapping[str, Any], driver: Driver, prior: g
         rate_hz=(can.rate_min_hz, can.rate_max_hz),
         prior_day_charge_mc=prior.day_charge_mc,
         prior_course_charge_mc=prior.course_charge_mc,
+        prior_session=(prior.session.charge_mc, prior.session.on_s, prior.session.pulses),
     )

@@ -37,8 +37,6 @@ from myoloop.stimulators import gate
 RATE_TOLERANCE = 0.1
 #: Commands still waiting for an acknowledgement that are remembered, to compare it with.
 REMEMBERED = 64
-#: Commands of the operator and the director that the gate takes.
-ACTS = frozenset({"confirm", "set_envelope", "arm", "step", "pause", "acknowledge"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +57,10 @@ class StimulatorSettings:
     watched
         Names of the nodes whose heartbeat must be heard.
     prior_day_charge_mc, prior_course_charge_mc
-        From the person's dose ledger.
+        What other sessions gave, from the person's dose ledger.
+    prior_session
+        What this very session has given already, where it was begun before: charge in mC, time with current in s,
+        pulses.
     """
 
     session: str
@@ -74,6 +75,7 @@ class StimulatorSettings:
     rate_hz: tuple[float, float]
     prior_day_charge_mc: float = 0.0
     prior_course_charge_mc: float = 0.0
+    prior_session: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +131,11 @@ class Stimulator:
                 settings.phase_us,
                 settings.rate_hz,
             ),
-            prior=gate.PriorDose(settings.prior_day_charge_mc, settings.prior_course_charge_mc),
+            prior=gate.PriorDose(
+                settings.prior_day_charge_mc,
+                settings.prior_course_charge_mc,
+                gate.DoseTotals(*settings.prior_session),
+            ),
         )
         self._vital_sources = {source.topic: source for source in settings.vitals}
         self._state = gate.GateState()

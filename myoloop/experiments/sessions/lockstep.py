@@ -22,6 +22,7 @@ from myoloop.controllers.controller import Controller
 from myoloop.experiments.sessions.director import Director
 from myoloop.experiments.sessions.setup import (
     SessionSetup,
+    SetupError,
     body_settings,
     controller_settings,
     director_settings,
@@ -45,10 +46,10 @@ from myoloop.platform.messages import (
 )
 from myoloop.platform.node import HEARTBEAT_NS
 from myoloop.platform.recording.writer import RecordingWriter
+from myoloop.platform.rig import Rig
 from myoloop.platform.stepping import Stepping, start_record
 from myoloop.platform.steps import Outgoing, Received, Stepped
 from myoloop.platform.streams import stream_of
-from myoloop.stimulators.gate import ledger_line
 from myoloop.stimulators.node import Handover, Ledger, stimulator_settings_of
 from myoloop.stimulators.simulated import MemoryTransport, SimulatedDriver, SimulatedDriverSettings
 from myoloop.stimulators.stimulator import Stimulator, settings_json
@@ -57,6 +58,8 @@ TICK_NS = 10_000_000
 START_NS = 1_000_000_000
 #: The director looks every other tick, as its process does.
 DIRECTOR_TICKS = 2
+#: Devices that a virtual clock can drive.
+IN_LOCKSTEP = {"acquisition": ("simulated", "playback"), "stimulator": ("simulated",)}
 #: A session that has not ended after this much virtual time never will.
 LONGEST_NS = 4 * 3600 * 1_000_000_000
 
@@ -130,6 +133,11 @@ class Lockstep:
         What the record gives as its wall time.
     on_tick
         Called every tick with the newest phase, for progress.
+
+    Raises
+    ------
+    SetupError
+        If something of the rig can only run at real time.
     """
 
     def __init__(
@@ -140,6 +148,7 @@ class Lockstep:
         wall_start_ns: int = 0,
         on_tick: Callable[[Phase | None], None] | None = None,
     ) -> None:
+        check_lockstep(setup.rig)
         self.setup = setup
         self.clock = VirtualClock(START_NS)
         self._on_tick = on_tick
@@ -177,15 +186,21 @@ class Lockstep:
         self._connect()
 
     def run(self) -> LockstepResult:
-        """Play the session to its end."""
+        """Play the session to its end; Ctrl-C ends it as a stop, with the recording whole."""
         for name, stepping in self._steppings.items():
             stepped, settings = stepping.stepped, self._settings[name]
             kind = {self._names[r]: r for r in ("controller", "stimulator", "director")}[name]
             self.bus.publish(name, start_record(stepped, kind, settings, {"myoloop": __version__}))
         tick = 0
-        while not self._ended() and self.clock.now_ns() < LONGEST_NS:
-            self.tick(tick)
-            tick += 1
+        try:
+            while not self._ended() and self.clock.now_ns() < LONGEST_NS:
+                self.tick(tick)
+                tick += 1
+        except KeyboardInterrupt:
+            return self._close("stopped", "interrupted (SIGINT)")
+        except BaseException as error:
+            self._close("fault", f"{type(error).__name__}: {error}")
+            raise
         return self.close()
 
     def tick(self, tick: int) -> None:
@@ -211,13 +226,17 @@ class Lockstep:
     def close(self) -> LockstepResult:
         """End the recording and book the dose."""
         phase = self._phase
-        outcome, reason = (phase.outcome, phase.reason) if phase is not None else ("aborted", "never began")
-        if self.writer is not None:
-            self.writer.end(outcome or "aborted", reason, self.clock.now_ns())
-            self._book()
-        return LockstepResult(outcome, reason, (self.clock.now_ns() - START_NS) * 1e-9)
+        if phase is None or not phase.outcome:
+            return self._close("aborted", "the session did not end" if phase is not None else "never began")
+        return self._close(phase.outcome, phase.reason)
 
     # -- inside ------------------------------------------------------------------------------------------------
+
+    def _close(self, outcome: str, reason: str) -> LockstepResult:
+        if self.writer is not None:
+            self.writer.end(outcome, reason, self.clock.now_ns())
+            self._ledger.close(self._stimulator.gate_state.dose, self.clock.now_ns())
+        return LockstepResult(outcome, reason, (self.clock.now_ns() - START_NS) * 1e-9)
 
     def _make_objects(self, descriptors: tuple[SampleDescriptor, ...]) -> None:
         setup = self.setup
@@ -225,8 +244,8 @@ class Lockstep:
         settings = SimulatedDriverSettings(**{**node["driver_settings"], "channels": node["outputs"]})
         self._driver = SimulatedDriver(settings, MemoryTransport(self.body, self.clock))
         self._driver.open()
-        prior = Ledger.open(node["ledger"], setup.subject, setup.session, setup.day).prior
-        stimulator = Stimulator(stimulator_settings_of(node, self._driver, prior))
+        self._ledger = Ledger.open(node["ledger"], setup.subject, setup.session, setup.day)
+        stimulator = Stimulator(stimulator_settings_of(node, self._driver, self._ledger.prior))
         self._stimulator = stimulator
         self._handover = Handover(self._driver, stimulator)
         controller = Controller(controller_settings(setup, descriptors))
@@ -350,9 +369,22 @@ class Lockstep:
     def _ended(self) -> bool:
         return self._phase is not None and self._phase.state == "ended"
 
-    def _book(self) -> None:
-        dose = self._stimulator.gate_state.dose
-        if dose.pulses > 0:
-            line = ledger_line(self.setup.subject, self.setup.session, self.setup.day, dose)
-            with self.setup.ledger.open("a", encoding="utf-8") as file:
-                file.write(line)
+
+def check_lockstep(rig: Rig) -> None:
+    """Refuse a rig with anything that a virtual clock cannot drive.
+
+    Raises
+    ------
+    SetupError
+        One line that names the node.
+    """
+    if rig.node_of("subject") is None:
+        raise SetupError(f"rig {rig.rig.id}: --speed max needs a node of role subject; use --speed real")
+    for name, node in rig.nodes.items():
+        device = {"acquisition": node.source, "stimulator": node.driver}.get(node.role)
+        allowed = IN_LOCKSTEP.get(node.role, ())
+        if device is not None and device not in allowed:
+            what = "source" if node.role == "acquisition" else "driver"
+            raise SetupError(
+                f"nodes.{name}.{what}: found {device!r}, --speed max runs {' or '.join(allowed)}; use --speed real"
+            )
