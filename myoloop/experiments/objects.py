@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import msgspec
+from pydantic import BaseModel
 
 from myoloop.controllers.controller import Controller
 from myoloop.controllers.settings import ControllerSettings
@@ -13,9 +14,10 @@ from myoloop.experiments.protocols.schema import ControllerChoice
 from myoloop.experiments.replay import Builder
 from myoloop.experiments.sessions.director import director_from
 from myoloop.experiments.sessions.setup import apply_choice
+from myoloop.platform.errors import UserError
 from myoloop.platform.messages import Start
 from myoloop.platform.steps import Stepped
-from myoloop.platform.yamlfile import FileError, load_yaml
+from myoloop.platform.yamlfile import FileError, load_model
 from myoloop.stimulators.stimulator import Stimulator, StimulatorSettings
 
 
@@ -44,17 +46,18 @@ def other_controller(path: Path | str) -> Builder:
     FileError
         If it cannot be read or has no such part.
     """
-    data, _ = load_yaml(path)
-    part = data.get("controller") if isinstance(data, dict) else None
-    if not isinstance(part, dict):
-        raise FileError([f"{path}:1: controller: missing, but needed"])
-    try:
-        choice = ControllerChoice.model_validate(part)
-    except ValueError as error:
-        first = str(error).splitlines()
-        raise FileError([f"{path}:1: controller: {' '.join(line.strip() for line in first[1:3])}"]) from None
+    choice = load_model(path, _HasController).controller
 
     def build(start: Start) -> Stepped:
-        return Controller(apply_choice(ControllerSettings.from_json(start.settings), choice))
+        try:
+            return Controller(apply_choice(ControllerSettings.from_json(start.settings), choice))
+        except UserError as error:
+            raise FileError([f"{path}: {error}"]) from None
 
     return build
+
+
+class _HasController(BaseModel):
+    """A protocol, of which nothing else is looked at."""
+
+    controller: ControllerChoice

@@ -10,6 +10,7 @@ import platform
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from myoloop.platform.messages import Estimate, Message, Phase, Start, Step, Sti
 from myoloop.platform.recording.reader import Recorded, Recording
 from myoloop.platform.stepping import digest
 from myoloop.platform.steps import Received, StepInput, Stepped
+from myoloop.platform.streams import STREAMS
 
 #: What an object says that must come out again bit for bit.
 CHECKED: tuple[type[Message], ...] = (Estimate, StimRequest, StimReport, Phase, Trial)
@@ -44,7 +46,10 @@ class ObjectReplay:
     first_difference
         The first step that is not equal, and how; empty where all are.
     not_replayable
-        Steps whose inputs are not in the file (lost to a kill).
+        Steps whose inputs are not in the file (lost to a kill), and all that follow one.
+    outputs_lost
+        What the last step said again and the file does not have: the object, or the recorder, was killed before it
+        was handed over.
     """
 
     name: str
@@ -52,6 +57,7 @@ class ObjectReplay:
     outputs: int = 0
     first_difference: str = ""
     not_replayable: list[int] = field(default_factory=list)
+    outputs_lost: int = 0
 
 
 @dataclass(slots=True)
@@ -70,8 +76,8 @@ class ReplayResult:
 
     @property
     def equal(self) -> bool:
-        """Whether everything that could be compared is equal."""
-        return bool(self.objects) and not any(each.first_difference for each in self.objects)
+        """Whether everything that could be compared is equal, and something could."""
+        return any(each.outputs for each in self.objects) and not any(each.first_difference for each in self.objects)
 
 
 def replay(path: Path | str, builders: dict[str, Builder]) -> ReplayResult:
@@ -91,16 +97,23 @@ def replay(path: Path | str, builders: dict[str, Builder]) -> ReplayResult:
     starts = _starts(recording)
     exact = recording.metadata.get("processor", "") == processor()
     return ReplayResult(
-        recording.path, exact, [_replay_object(recording, start, _build(builders, start), exact) for start in starts]
+        recording.path,
+        exact,
+        [_replay_object(recording, start, _build(builders, start.start), exact) for start in starts],
     )
 
 
 def asked_instead(
-    path: Path | str, build: Callable[[Start], Stepped]
+    path: Path | str, build: Callable[[Start], Stepped], not_replayable: list[int]
 ) -> Iterator[tuple[int, StimRequest, StimRequest]]:
     """What another controller would have asked for, step by step: (now_ns, recorded, other).
 
     The EMG is the recorded one: under another controller it would have differed.
+
+    Parameters
+    ----------
+    not_replayable
+        Gets the steps whose inputs are not in the file.
 
     Raises
     ------
@@ -108,16 +121,16 @@ def asked_instead(
         If the recording has no controller.
     """
     recording = Recording.open(path)
-    start = next((start for start in _starts(recording) if start.kind == "controller"), None)
-    if start is None:
+    found = next((found for found in _starts(recording) if found.start.kind == "controller"), None)
+    if found is None:
         raise ReplayError(f"{recording.path}: no controller was recorded")
-    stepped = build(start)
+    stepped = build(found.start)
     recorded = {
         each.received.message.step: each.received.message
         for each in recording.messages({"request"})
         if isinstance(each.received.message, StimRequest)
     }
-    for step, inputs in _steps(recording, stepped, start, []):
+    for step, inputs in _steps(recording, found.start, not_replayable):
         for outgoing in stepped.step(StepInput(step.number, step.now_ns, inputs, step.not_alive)):
             if isinstance(outgoing.message, StimRequest) and step.number in recorded:
                 yield step.now_ns, recorded[step.number], outgoing.message
@@ -125,15 +138,25 @@ def asked_instead(
 
 def processor() -> str:
     """Processor family and the versions that floating point depends on."""
-    import numpy as np
+    versions = " ".join(f"{name} {version(name)}" for name in ("numpy", "scipy"))
+    return f"{platform.machine()} {versions} python {platform.python_version_tuple()[1]}"
 
-    return f"{platform.machine()} numpy {np.__version__} python {platform.python_version_tuple()[1]}"
+
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """An object's start record, and the node that it was in."""
+
+    publisher: str
+    start: Start
 
 
-def _starts(recording: Recording) -> list[Start]:
+def _starts(recording: Recording) -> list[_Begun]:
     topics = [topic for topic in recording.topics() if topic.startswith("start/")]
-    starts = [each.received.message for each in recording.messages(topics)]
-    found = [start for start in starts if isinstance(start, Start)]
+    found = [
+        _Begun(each.received.publisher, each.received.message)
+        for each in recording.messages(topics)
+        if isinstance(each.received.message, Start)
+    ]
     if not found:
         raise ReplayError(f"{recording.path}: no object has left a start record")
     return found
@@ -149,49 +172,66 @@ def _build(builders: dict[str, Builder], start: Start) -> Stepped:
         raise ReplayError(f"object {start.object}: its start record cannot be used: {error}") from None
 
 
-def _replay_object(recording: Recording, start: Start, stepped: Stepped, exact: bool) -> ObjectReplay:
+def _replay_object(recording: Recording, begun: _Begun, stepped: Stepped, exact: bool) -> ObjectReplay:
+    start = begun.start
     result = ObjectReplay(start.object)
-    said = _said(recording, start)
-    for step, inputs in _steps(recording, stepped, start, result.not_replayable):
-        result.steps += 1
-        if result.not_replayable:
-            # After a hole the object's state is not what it was; nothing later can be compared.
+    said = _said(recording, begun)
+    lost = ""
+    for step, inputs in _steps(recording, start, result.not_replayable):
+        # Whoever hands over a step has handed over what the one before it said.
+        result.first_difference = result.first_difference or lost
+        if result.first_difference:
             break
-        if digest(inputs) != step.digest and not result.first_difference:
+        result.steps += 1
+        if digest(inputs) != step.digest:
             result.first_difference = f"step {step.number}: an input is not what the object was given"
         for outgoing in stepped.step(StepInput(step.number, step.now_ns, inputs, step.not_alive)):
             if not isinstance(outgoing.message, CHECKED):
                 continue
-            result.outputs += 1
             expected = next(said.get(outgoing.topic, iter(())), None)
+            if expected is None:
+                result.outputs_lost += 1
+                lost = lost or f"step {step.number}: {outgoing.topic}: said now, not in the recording"
+                continue
+            result.outputs += 1
             difference = _difference(outgoing.topic, outgoing.message, expected, exact)
             if difference and not result.first_difference:
                 result.first_difference = f"step {step.number}: {difference}"
-        if result.first_difference:
-            break
+    if result.first_difference or result.not_replayable:
+        # After a hole the object's state is not what it was; nothing later can be compared.
+        result.first_difference = result.first_difference or lost
+        return result
+    for topic, messages in said.items():
+        if next(messages, None) is not None:
+            result.first_difference = f"after step {result.steps}: {topic}: in the recording, not said now"
     return result
 
 
-def _said(recording: Recording, start: Start) -> dict[str, Iterator[Message]]:
+def _said(recording: Recording, begun: _Begun) -> dict[str, Iterator[Message]]:
     """What the object said, topic by topic, in order."""
-    topics = {Estimate: "estimate", StimRequest: "request", StimReport: "report", Phase: "phase", Trial: "trial"}
 
     def stream(topic: str) -> Iterator[Message]:
         for each in recording.messages({topic}):
-            yield each.received.message
+            if each.received.publisher == begun.publisher:
+                yield each.received.message
 
-    return {topic: stream(topic) for topic in topics.values() if topic in recording.topics()}
+    own = [row.name for row in STREAMS if row.message in CHECKED and begun.start.kind in row.publishers]
+    return {topic: stream(topic) for topic in own if topic in recording.topics()}
 
 
-def _steps(
-    recording: Recording, stepped: Stepped, start: Start, not_replayable: list[int]
-) -> Iterator[tuple[Step, list[Received]]]:
-    """Each recorded step of an object with its inputs, in order, reading the file once.
+def _steps(recording: Recording, start: Start, not_replayable: list[int]) -> Iterator[tuple[Step, list[Received]]]:
+    """Each recorded step of an object with its inputs, in order, holding only what still has a step to come.
 
     An input may stand in the file after the step that consumed it: each node hands over at its own pace.
     """
     step_topic = f"step/{start.object}"
-    topics = {*stepped.subscriptions, *_OWN, step_topic} & set(recording.topics())
+    # What it consumed is what its steps name, not what an object made today would subscribe to.
+    topics = {step_topic} | {
+        reference[0]
+        for each in recording.messages({step_topic})
+        if isinstance(each.received.message, Step)
+        for reference in each.received.message.inputs
+    }
     waiting: deque[Step] = deque()
     at_hand: dict[tuple[str, str, int, int], Received] = {}
     for each in recording.messages(topics):
@@ -200,10 +240,6 @@ def _steps(
             step = waiting.popleft()
             yield step, [at_hand.pop(reference) for reference in step.inputs]
     not_replayable.extend(step.number for step in waiting)
-
-
-#: Topics an object may be given without subscribing to them: acts, answers, and what its own shell says.
-_OWN = frozenset({"command", "answer", "stop", "device", "clock"})
 
 
 def _sort(
@@ -216,9 +252,7 @@ def _sort(
         at_hand[received.reference] = received
 
 
-def _difference(topic: str, said: Message, expected: Message | None, exact: bool) -> str:
-    if expected is None:
-        return f"{topic}: said now, not in the recording"
+def _difference(topic: str, said: Message, expected: Message, exact: bool) -> str:
     if msgspec.msgpack.encode(said) == msgspec.msgpack.encode(expected):
         return ""
     where = _unequal("", msgspec.to_builtins(said), msgspec.to_builtins(expected), exact)

@@ -23,6 +23,7 @@ def say_replay(result: ReplayResult) -> tuple[dict[str, Any], str]:
             "equal": not each.first_difference,
             "first_difference": each.first_difference,
             "not_replayable": each.not_replayable,
+            "outputs_lost": each.outputs_lost,
         }
         for each in result.objects
     ]
@@ -30,7 +31,8 @@ def say_replay(result: ReplayResult) -> tuple[dict[str, Any], str]:
     lines = [f"{result.path}: {'EQUAL' if result.equal else 'NOT EQUAL'}, compared {basis}"]
     for row in rows:
         what = row["first_difference"] or "equal"
-        lost = f"; not replayable from step {row['not_replayable'][0]} on, inputs lost" if row["not_replayable"] else ""
+        lost = _lost(row["not_replayable"])
+        lost += f"; what the last step said is not in the file ({row['outputs_lost']})" if row["outputs_lost"] else ""
         lines.append(f"  {row['object']:12} {row['steps']:7} steps, {row['outputs']:7} outputs: {what}{lost}")
     return {"equal": result.equal, "exact": result.exact, "objects": rows}, "\n".join(lines)
 
@@ -41,7 +43,8 @@ def compare_controllers(session: Path | str, build: Callable[[Start], Stepped]) 
     asked: dict[str, float] = {}
     other: dict[str, float] = {}
     most: dict[str, float] = {}
-    for _, recorded, instead in asked_instead(session, build):
+    not_replayable: list[int] = []
+    for _, recorded, instead in asked_instead(session, build, not_replayable):
         steps += 1
         before = {each.channel: each.current_ma for each in recorded.channels}
         after = {each.channel: each.current_ma for each in instead.channels}
@@ -58,11 +61,16 @@ def compare_controllers(session: Path | str, build: Callable[[Start], Stepped]) 
         }
         for channel in sorted(asked)
     }
-    lines = [f"{steps} steps, {differing} with another request"]
+    lines = [f"{steps} steps, {differing} with another request{_lost(not_replayable)}"]
     lines += [
         f"  {channel:12} mean {row['mean_asked_ma']:.2f} mA asked, {row['mean_instead_ma']:.2f} mA instead, "
         f"at most {row['most_instead_ma']:.1f} mA"
         for channel, row in channels.items()
     ]
     lines.append(NOT_CAUSAL)
-    return {"steps": steps, "differing": differing, "channels": channels, "note": NOT_CAUSAL}, "\n".join(lines)
+    result = {"steps": steps, "differing": differing, "channels": channels, "note": NOT_CAUSAL}
+    return {**result, "not_replayable": not_replayable}, "\n".join(lines)
+
+
+def _lost(not_replayable: list[int]) -> str:
+    return f"; not replayable from step {not_replayable[0]} on, inputs lost" if not_replayable else ""
