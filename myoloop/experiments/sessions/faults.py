@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from myoloop.platform.errors import UserError
@@ -51,14 +53,27 @@ def parse_fault(text: str) -> Fault:
     return Fault(match[1] or match[3], match[2] or "", float(match[4]))
 
 
-def strike(fault: Fault, pids: dict[str, int]) -> None:
-    """Do it to a node's process.
+def check_faults(faults: Iterable[Fault], nodes: Collection[str]) -> None:
+    """Refuse a fault that would strike nobody.
 
     Raises
     ------
     FaultError
         If there is no such node.
     """
-    if fault.node not in pids:
-        raise FaultError(f"--fault: no node {fault.node!r}; the rig has {', '.join(sorted(pids))}")
-    os.kill(pids[fault.node], signal.SIGKILL if fault.act == "kill" else signal.SIGSTOP)
+    for fault in faults:
+        if fault.node and fault.node not in nodes:
+            raise FaultError(f"--fault: no node {fault.node!r}; the rig has {', '.join(sorted(nodes))}")
+
+
+def strike(fault: Fault, pids: Mapping[str, int]) -> None:
+    """Do it to a node's process, if it still lives.
+
+    Parameters
+    ----------
+    pids
+        Of the nodes that live.
+    """
+    if fault.node in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pids[fault.node], signal.SIGKILL if fault.act == "kill" else signal.SIGSTOP)

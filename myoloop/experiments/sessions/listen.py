@@ -75,7 +75,8 @@ def listen(
     log_folder.mkdir()
     copies = dict([keep_copy(folder, "rig.yaml", rig_path.read_bytes())])
     roles = dict.fromkeys(rig.sources(), "acquisition") | {rig.node_of("recorder") or "recorder": "recorder"}
-    topics = [f"{kind}/{name}" for name in rig.sources() for kind in ("emg", "imu", "force", "vital")]
+    kinds = ("emg/{}", "imu/{}", "force/{}", "vital/{}", "vital/{}-imu", "vital/{}-force")
+    topics = [kind.format(name) for name in rig.sources() for kind in kinds]
     supervisor = Supervisor(session, dict(roles), rig_name=rig.rig.id, log_folder=log_folder, listen=topics)
     heard = Heard()
     outcome, reason = "aborted", "the rig did not come up"
@@ -85,8 +86,10 @@ def listen(
             _bring_up(supervisor, rig, folder, subject, copies, heard)
             outcome, reason = _listen(supervisor, seconds, on_turn, heard, interrupted)
         finally:
-            clean = supervisor.end(outcome, reason)
-            supervisor.close()
+            try:
+                clean = supervisor.end(outcome, reason)
+            finally:
+                supervisor.close()
     if not clean:
         raise SupervisorError(f"the recorder did not end its file; see {folder}")
     return Listened(folder, outcome, reason, heard.samples)

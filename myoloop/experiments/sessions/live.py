@@ -12,10 +12,9 @@ from typing import Any, Protocol
 
 import msgspec
 
-from myoloop.experiments.sessions.faults import Fault, strike
+from myoloop.experiments.sessions.faults import Fault, check_faults, strike
 from myoloop.experiments.sessions.setup import (
     SessionSetup,
-    SetupError,
     body_settings,
     controller_settings,
     director_settings,
@@ -36,12 +35,13 @@ from myoloop.platform.messages import (
 from myoloop.platform.recording.folder import append_log
 from myoloop.platform.recording.layout import RecordingError
 from myoloop.platform.recording.recover import recover
-from myoloop.platform.supervisor import Supervisor, SupervisorError
+from myoloop.platform.supervisor import Supervisor
 
 #: Looked at once in a while: how often the loop turns when nothing happens.
 TURN_S = 0.02
 #: A session whose director has ended gets this long until its nodes are told to end.
 LAST_LOOK_S = 0.25
+NOT_UP = "the rig did not come up"
 #: Events worth a line in the log.
 LOGGED = frozenset({"stop", "fault", "gate", "act", "end", "paused", "resumed", "approved", "score", "mark", "ended"})
 
@@ -99,6 +99,11 @@ class LiveSession:
         Called often with what has been seen; returns a reason to stop, or nothing.
     faults
         What is to go wrong on purpose.
+
+    Raises
+    ------
+    FaultError
+        If a fault is to strike a node that the rig does not have.
     """
 
     def __init__(
@@ -114,7 +119,8 @@ class LiveSession:
         self._on_turn = on_turn
         self._faults = list(faults)
         self._interrupted = ""
-        self._asked: set[str] = set()
+        self._up = False
+        check_faults(faults, setup.roles())
         log_folder = setup.folder / "nodes"
         log_folder.mkdir()
         self.supervisor = Supervisor(
@@ -131,7 +137,7 @@ class LiveSession:
         Raises
         ------
         SupervisorError, SetupError
-            If the rig does not come up; everything has been ended then.
+            If the rig does not come up. Whatever is raised, everything has been ended then.
         """
         supervisor = self.supervisor
         began = time.monotonic()
@@ -139,13 +145,15 @@ class LiveSession:
             try:
                 supervisor.start()
                 self._bring_up()
+                self._up = True
                 outcome, reason = self._play()
-            except (SupervisorError, SetupError):
-                supervisor.end("aborted", "the rig did not come up")
-                supervisor.close()
+            except BaseException as error:
+                # Whatever it is, a mistake in a view's drawing included: stimulator first, recorder last, all end.
+                up = self._up
+                outcome, reason = ("fault", f"{type(error).__name__}: {error}") if up else ("aborted", NOT_UP)
+                self._end(outcome, reason)
                 raise
-            clean = supervisor.end(outcome, reason)
-            supervisor.close()
+            clean = self._end(outcome, reason)
         self._log("supervisor", f"ended: {outcome}{f', {reason}' if reason else ''}")
         if not clean:
             # The recorder did not live to end its file; what it wrote is whole up to where it stops.
@@ -154,6 +162,12 @@ class LiveSession:
         return LiveResult(outcome, reason, clean, time.monotonic() - began)
 
     # -- inside ------------------------------------------------------------------------------------------------
+
+    def _end(self, outcome: str, reason: str) -> bool:
+        try:
+            return self.supervisor.end(outcome, reason)
+        finally:
+            self.supervisor.close()
 
     def _bring_up(self) -> None:
         """Configure every node in the order in which they need one another, then let all begin."""
@@ -287,17 +301,23 @@ class LiveSession:
 
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:
-        """The first Ctrl-C or SIGTERM stops stimulation and ends in order."""
+        """Ctrl-C, SIGTERM or a closed terminal stops stimulation and ends in order."""
 
         def interrupted(number: int, _: object) -> None:
             self._interrupted = f"interrupted ({signal.Signals(number).name})"
 
-        before = {number: signal.signal(number, interrupted) for number in (signal.SIGINT, signal.SIGTERM)}
+        # A terminal that is closed (SIGHUP) takes the stop key with it.
+        names = ("SIGINT", "SIGTERM", "SIGHUP")
+        before = {number: signal.signal(number, interrupted) for number in map(_signal_number, names) if number}
         try:
             yield
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+def _signal_number(name: str) -> int | None:
+    return getattr(signal, name, None)
 
 
 def _in_words(event: Event) -> str:

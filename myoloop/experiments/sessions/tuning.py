@@ -64,10 +64,19 @@ def tune(where: str, values: Mapping[str, Any], settings: Any) -> dict[str, Any]
             continue
         unit = _unit(name)
         try:
-            tuned[name] = parse(value, unit) if unit and value is not None else value
+            tuned[name] = _read(value, unit) if unit else value
         except QuantityError as error:
             raise TuningError(f"{where}.{key}: {error}") from None
     return tuned
+
+
+def _read(value: Any, unit: str) -> Any:
+    """A quantity, or a list of them or one for each name."""
+    if isinstance(value, Mapping):
+        return {name: _read(each, unit) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_read(each, unit) for each in value]
+    return None if value is None else parse(value, unit)
 
 
 def _fields(settings: Any) -> dict[str, Any]:

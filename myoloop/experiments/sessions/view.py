@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import select
 import sys
 import time
@@ -202,10 +203,11 @@ def single_keys() -> Iterator[bool]:
 
 def pressed() -> set[str]:
     """Keys pressed since last asked."""
-    keys = set()
+    # Past Python's own buffer: what it has taken in, select does not see, and that may be the stop key.
+    keys: set[str] = set()
     while select.select([sys.stdin], [], [], 0)[0]:
-        key = sys.stdin.read(1)
-        if not key:
+        data = os.read(sys.stdin.fileno(), 1024)
+        if not data:
             break
-        keys.add(key)
+        keys.update(data.decode(errors="replace"))
     return keys
