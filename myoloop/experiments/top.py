@@ -40,21 +40,29 @@ class Snapshot:
 
 
 def stop_running() -> str:
-    """Stop the stimulator of the rig that runs on this host; returns its session.
+    """Stop the stimulators of all rigs that run on this host; returns their sessions.
 
     Raises
     ------
     NothingRuns
-        If no rig runs here, several do, or it has no stimulator.
+        If no rig runs here, or none of them could be stopped.
     """
-    folder = _only_one()
-    rig = read_rig_file(folder)
-    stimulator = next((name for name, role in rig["nodes"].items() if role == "stimulator"), None)
-    if stimulator is None:
-        raise NothingRuns("the running rig has no stimulator")
-    send_stop(RuntimeFolder(folder), stimulator, "operator", "myoloop stop")
-    session: str = rig["session"]
-    return session
+    stopped: list[str] = []
+    problems: list[str] = []
+    for folder in running(Path(tempfile.gettempdir())):
+        try:
+            rig = read_rig_file(folder)
+            stimulator = next((name for name, role in rig["nodes"].items() if role == "stimulator"), None)
+            if stimulator is None:
+                problems.append(f"{rig['session']} has no stimulator")
+                continue
+            send_stop(RuntimeFolder(folder), stimulator, "operator", "myoloop stop")
+            stopped.append(rig["session"])
+        except OSError as error:
+            problems.append(f"{folder}: its stimulator cannot be reached: {(error.strerror or str(error)).lower()}")
+    if not stopped:
+        raise NothingRuns("; ".join(problems) or "no rig runs on this host")
+    return ", ".join([*stopped, *problems])
 
 
 def _only_one() -> Path:
@@ -100,7 +108,9 @@ def watch(every_s: float, clock: Clock | None = None) -> Iterator[Snapshot]:
                     for (topic, publisher), count in sorted(counts.items())
                 ]
                 yield snapshot
-                counts.clear()
+                # One that says nothing any more stays in the list, with nothing.
+                counts = dict.fromkeys(counts, 0)
+                missing.clear()
                 began_ns = clock.now_ns()
     finally:
         bus.close()

@@ -32,7 +32,7 @@ class Keyring:
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / FILE
-        self._stamp = -1
+        self._stamp = (-1, -1)
         self._keys: dict[str, Key] = {}
         self._by_public: dict[bytes, Key] = {}
 
@@ -57,7 +57,9 @@ class Keyring:
         return self.owner(key) is not None
 
     def _refresh(self) -> None:
-        stamp = self._path.stat().st_mtime_ns
+        found = self._path.stat()
+        # A new list is a new file: two within one tick of the file system's clock still differ.
+        stamp = (found.st_mtime_ns, found.st_ino)
         if stamp == self._stamp:
             return
         entries: list[dict[str, Any]] = json.loads(self._path.read_text(encoding="ascii"))

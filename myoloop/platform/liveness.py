@@ -29,8 +29,10 @@ class Sequences:
         """
         key = (received.topic, received.publisher)
         epoch, last = self._last.get(key, (-1, -1))
+        if epoch == received.epoch and received.seq <= last:
+            return None
         self._last[key] = (received.epoch, received.seq)
-        if epoch != received.epoch or received.seq <= last + 1:
+        if epoch != received.epoch or received.seq == last + 1:
             return None
         return Gap(
             t_ns=now_ns,

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from myoloop.platform.bus import Bus
+from myoloop.platform.errors import UserError
 from myoloop.platform.node import Body, Node
 from myoloop.platform.runtime import RuntimeFolder
 
@@ -27,6 +28,10 @@ BODIES = {
     "subject": "myoloop.experiments.subjects.node:SubjectBody",
 }
 RIG_FILE = "rig.json"
+
+
+class NoSuchNode(UserError):
+    """A name that the rig does not have."""
 
 
 def write_rig_file(folder: Path, session: str, nodes: dict[str, str]) -> None:
@@ -45,10 +50,12 @@ def run_node(runtime: Path, name: str) -> int:
 
     Raises
     ------
-    KeyError
+    NoSuchNode
         If the runtime folder knows no such node.
     """
     rig = read_rig_file(runtime)
+    if name not in rig["nodes"]:
+        raise NoSuchNode(f"the rig has no node {name!r}; it has {', '.join(sorted(rig['nodes']))}")
     module, _, attribute = BODIES[rig["nodes"][name]].partition(":")
     body: Body = getattr(importlib.import_module(module), attribute)()
     # A node that does not record pushes from its very first message, so that the recorder sees every sequence begin.

@@ -6,6 +6,7 @@ read; whether a device has the channels is known when it is opened.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,6 +17,8 @@ from myoloop.platform.yamlfile import FileError, load_model
 
 NodeRole = Literal["acquisition", "controller", "stimulator", "director", "recorder", "subject"]
 _NAME = r"^[a-z0-9][a-z0-9_-]{0,30}$"
+#: Who else has a key on a running rig; no node may pass for one of them.
+RESERVED = frozenset({"supervisor", "operator", "observer"})
 
 
 class _Strict(BaseModel):
@@ -117,6 +120,16 @@ class Rig(_Strict):
     stimulation: dict[str, StimulationPlace] = {}
     stimulated_person: bool = True
     stop: StopPaths | None = None
+
+    @field_validator("nodes")
+    @classmethod
+    def _are_names(cls, value: dict[str, NodeEntry]) -> dict[str, NodeEntry]:
+        for name in value:
+            if name in RESERVED:
+                raise ValueError(f"no node may be called {name}")
+            if not re.fullmatch(_NAME, name):
+                raise ValueError(f"node {name!r}: allowed is a name of 1 to 31 of a-z, 0-9, _ and -")
+        return value
 
     @model_validator(mode="after")
     def _hangs_together(self) -> Rig:
