@@ -216,7 +216,7 @@ class Bus:
         return {fd for fd, _ in ready if isinstance(fd, int)} & set(extra)
 
     def heard(self) -> list[Received]:
-        """Everything that subscriptions have brought since last asked."""
+        """Everything that subscriptions have brought since last asked, of those who may say it."""
         arrived: list[Received] = []
         while True:
             try:
@@ -230,8 +230,12 @@ class Bus:
             except wire.WireError:
                 self.refused += 1
                 continue
-            if head.session == self.session:
+            if head.session != self.session:
+                continue
+            if self._may_say(received):
                 arrived.append(received)
+            else:
+                self.refused += 1
 
     def asked(self, nonce: str = "") -> list[Asked]:
         """Commands that have come, each with its sender's role as the key list has it now.
@@ -349,6 +353,13 @@ class Bus:
         self._runtime.remove_sockets(self.node)
 
     # -- inside ------------------------------------------------------------------------------------------------
+
+    def _may_say(self, received: Received) -> bool:
+        """Whether who says it is in the list as it stands now, with a role that the table lets say it."""
+        row = stream_of(received.topic)
+        if self._keys.role(received.publisher) not in row.publishers:
+            return False
+        return row.instance != "node" or received.topic == f"{row.name}/{received.publisher}"
 
     def _encode(self, outgoing: Outgoing) -> list[bytes]:
         seq = self._seq.get(outgoing.topic, 0)

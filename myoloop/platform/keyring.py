@@ -47,6 +47,12 @@ class Keyring:
         self._refresh()
         return self._keys[node]
 
+    def role(self, node: str) -> str | None:
+        """A node's role; None for one that is not in the list."""
+        self._refresh()
+        key = self._keys.get(node)
+        return None if key is None else key.role
+
     def owner(self, public: bytes) -> Key | None:
         """Whose public key this is, if anybody's."""
         self._refresh()
@@ -57,7 +63,12 @@ class Keyring:
         return self.owner(key) is not None
 
     def _refresh(self) -> None:
-        found = self._path.stat()
+        try:
+            found = self._path.stat()
+        except FileNotFoundError:
+            # Without a list nobody is anybody.
+            self._keys, self._by_public, self._stamp = {}, {}, (-1, -1)
+            return
         # A new list is a new file: two within one tick of the file system's clock still differ.
         stamp = (found.st_mtime_ns, found.st_ino)
         if stamp == self._stamp:

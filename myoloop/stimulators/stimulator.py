@@ -199,11 +199,11 @@ class Stimulator:
         if isinstance(message, Vital):
             self._take_vital(message, received.topic)
         elif isinstance(message, Heartbeat):
-            heard.peers[message.node] = message.t_ns
+            heard.peers[received.publisher] = message.t_ns
             if message.state == "ended":
-                heard.ended.add(message.node)
+                heard.ended.add(received.publisher)
             else:
-                heard.ended.discard(message.node)
+                heard.ended.discard(received.publisher)
         elif isinstance(message, Phase):
             heard.phase_ns, heard.phase_running = message.t_ns, message.state == "running"
         elif isinstance(message, DeviceReport):
