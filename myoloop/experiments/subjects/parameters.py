@@ -60,7 +60,8 @@ class SubjectParameters:
     artifact_mv_per_ma, artifact_crosstalk
         Stimulation artifact on the stimulated muscle's channels, and the share that the others get.
     spasm_rate_per_min, spasm_in_effort
-        Mean rate of spasms at rest; factor on it while a voluntary effort is held.
+        Mean rate of spasms at rest; factor on it while a voluntary effort is held. The population has few of those: a
+        spasm no stronger than the effort it falls into cannot be told from it by EMG, and the estimate says so.
     spasm_level, spasm_tonic_share
         Median activation of a spasm; share of spasms that are tonic, the others come in bursts.
     first_spasm_s
@@ -107,7 +108,7 @@ class SubjectParameters:
     artifact_mv_per_ma: float = _within(0.4, 0.0, 5.0)
     artifact_crosstalk: float = _within(0.12, 0.0, 1.0)
     spasm_rate_per_min: float = _within(6.0, 0.0, 30.0)
-    spasm_in_effort: float = _within(0.1, 0.0, 2.0)
+    spasm_in_effort: float = _within(0.02, 0.0, 2.0)
     spasm_level: float = _within(0.4, 0.02, 1.0)
     spasm_tonic_share: float = _within(0.6, 0.0, 1.0)
     first_spasm_s: float = _within(8.0, 0.0, 3600.0)
