@@ -16,6 +16,7 @@ from typing import Any
 from myoloop.platform.bus import Bus
 from myoloop.platform.errors import UserError
 from myoloop.platform.node import Body, Node
+from myoloop.platform.priority import ask_for_priority
 from myoloop.platform.runtime import RuntimeFolder
 
 #: Where the work of each role stands. Names, not imports: the platform knows nothing of the rooms above it.
@@ -58,6 +59,7 @@ def run_node(runtime: Path, name: str) -> int:
         raise NoSuchNode(f"the rig has no node {name!r}; it has {', '.join(sorted(rig['nodes']))}")
     module, _, attribute = BODIES[rig["nodes"][name]].partition(":")
     body: Body = getattr(importlib.import_module(module), attribute)()
+    ask_for_priority(rig["nodes"][name])
     # A node that does not record pushes from its very first message, so that the recorder sees every sequence begin.
     recorder = next((each for each, role in rig["nodes"].items() if role == "recorder" and each != name), None)
     bus = Bus(RuntimeFolder(runtime), name, session=rig["session"], recorder=recorder)
