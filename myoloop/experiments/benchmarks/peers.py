@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -148,6 +149,7 @@ def _do(command: list[str], otherwise: str) -> None:
 
 def _reason(said: str) -> str:
     """The line of pip's output that says what went wrong."""
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
-    telling = [line for line in lines if "Error: " in line or line.startswith(("ERROR:", "error:"))]
-    return (telling or lines or ["no word"])[0].removeprefix("ERROR: ")[:160]
+    lines = [line.strip(" │╰─>×") for line in said.splitlines() if line.strip(" │╰─>×")]
+    named = [line for line in lines if re.match(r"\w+(Error|Exception): ", line)]
+    plain = [line for line in lines if line.startswith(("ERROR:", "error:"))]
+    return (named or plain or lines or ["no word"])[0].removeprefix("ERROR: ")[:160]
