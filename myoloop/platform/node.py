@@ -211,11 +211,19 @@ class Node:
         except NodeFault as error:
             fault = str(error)
             self._report_fault(fault)
+            print(f"{self._bus.node}: {fault}", file=sys.stderr, flush=True)  # noqa: T201
+        except BaseException as error:
+            # A mistake of ours: the record has it in a line, standard error whole.
+            fault = f"{type(error).__name__}: {error}"
+            self._report_fault(fault)
+            raise
         finally:
-            with contextlib.suppress(NodeFault):
-                if self._state != "ended":
-                    self._end("fault", fault or "node failed")
-            self._bus.close()
+            try:
+                with contextlib.suppress(NodeFault):
+                    if self._state != "ended":
+                        self._end("fault", fault)
+            finally:
+                self._bus.close()
         return 3 if fault else 0
 
     # -- inside ------------------------------------------------------------------------------------------------
@@ -366,7 +374,6 @@ class Node:
     def _report_fault(self, fault: str) -> None:
         event = Event(t_ns=self._clock.now_ns(), kind="fault", who=self._bus.node, why=fault)
         self._bus.publish(Outgoing("event", event))
-        print(f"{self._bus.node}: {fault}", file=sys.stderr, flush=True)  # noqa: T201
 
 
 def _leave_signals_to_the_supervisor() -> None:
