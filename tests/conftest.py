@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -41,3 +45,26 @@ def data_dir() -> Path:
     if not data.is_dir():
         pytest.skip(f"no recordings at {data}; MYOLOOP_DATA says where they are")
     return data
+
+
+@pytest.fixture
+def short_folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A private folder for sockets, whose path is short enough for them; also where runtime folders are made."""
+    with tempfile.TemporaryDirectory(prefix="t", dir="/tmp") as name:
+        monkeypatch.setenv("TMPDIR", name)
+        monkeypatch.setattr(tempfile, "tempdir", name)
+        yield Path(name)
+
+
+@pytest.fixture(scope="session")
+def eventually() -> Callable[..., Any]:
+    """Poll until something holds, and give it back; fail once the patience is over."""
+
+    def wait(condition: Callable[[], Any], what: str = "it", patience_s: float = 10.0) -> Any:
+        deadline = time.monotonic() + patience_s
+        while not (value := condition()):
+            assert time.monotonic() < deadline, f"{what} did not come within {patience_s:g} s"
+            time.sleep(0.002)
+        return value
+
+    return wait
