@@ -58,6 +58,23 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
         'return most_ma + envelope.step_ma * (1.0 + 1e-9), "rise onto new ground"',
         "1e-09 -> 1.1e-09",
     ): "how large a rounding error may be taken to be",
+    (
+        "rise.py",
+        "served = served_ma * (1.0 + 1e-9) >= taken_ma",
+        "1e-09 -> 1.1e-09",
+    ): "how large a rounding error may be taken to be",
+    ("rise.py", "served = served_ma * (1.0 + 1e-9) >= taken_ma", "GtE -> Gt"): "the very edge of a rounding error",
+    (
+        "limits.py",
+        "exact = abs(per_ma * step_ma - 1.0) < 1e-9",
+        "1e-09 -> 1.1e-09",
+    ): "how large a rounding error may be",
+    (
+        "limits.py",
+        "steps = floor(current_ma / step_ma) + 1",
+        "floor -> round",
+    ): "the loop after it comes down from either",
+    ("limits.py", "exact = abs(per_ma * step_ma - 1.0) < 1e-9", "Lt -> LtE"): "the very edge of a rounding error",
     ("decoded.py", "if not abs(value - right) <= _SAME * right:", "LtE -> Lt"): "the very edge of a rounding error",
     (
         "decoded.py",

@@ -122,7 +122,7 @@ def step(
         # A session begun again goes on with the dose it has had.
         state = replace(state, dose=settings.prior.session)
     clock = _clock_fault(state, evidence, now_ns)
-    elapsed_ns = 0 if state.now_ns is None else max(0, now_ns - state.now_ns)
+    elapsed_ns = max(0, now_ns - (now_ns if state.now_ns is None else state.now_ns))
     state = _account(replace(state, now_ns=now_ns), elapsed_ns)
     state = _latch(state, settings, evidence, clock, stops, now_ns)
     replies = []

@@ -98,8 +98,9 @@ def learn(
     if taken_ma <= 0.0:
         return Ground(ground.had)
     # As with the step itself, a rounding error must not cost another cycle.
-    served_ma = trial.served_ns * 1e-9 * envelope.new_ground_ma_per_s * (1.0 + 1e-9)
-    if served_ma < taken_ma or trial.pulses < 1.0:
+    served_ma = trial.served_ns * 1e-9 * envelope.new_ground_ma_per_s
+    served = served_ma * (1.0 + 1e-9) >= taken_ma
+    if not served or trial.pulses < 1.0:
         return Ground(ground.had, trial)
     new = (trial.current_ma, trial.phase_us)
     return Ground((*(had for had in ground.had if as_strong_ma(*new, had[1]) < had[0]), new))

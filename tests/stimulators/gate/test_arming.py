@@ -561,6 +561,7 @@ class TestAMemoryThatContradictsItself:
         bench.to_armed()
         bench.state = replace(bench.state, name=name)
         assert not bench.step(wish(5.0)).allowed
+        assert bench.state.lease is None
 
     def test_a_lease_in_a_state_that_is_not_live(self, bench, wish):
         bench.to_stimulating()

@@ -241,13 +241,14 @@ class TestArithmetic:
         assert learn(ground, 6.0, 350.0, 40.0, envelope, 0).had == ((6.0, 350.0),)
         learned = learn(Ground(((5.0, 100.0), (2.0, 800.0)), None), 9.0, 300.0, 40.0, envelope, 10**10)
         assert learned == Ground(((9.0, 300.0),))
+        assert learn(Ground(((8.0, 200.0),)), 8.0, 300.0, 40.0, envelope, 10**10) == Ground(((8.0, 300.0),))
         kept = learn(Ground(((5.0, 100.0), (2.0, 800.0))), 4.0, 300.0, 40.0, envelope, 10**10)
         assert kept == Ground(((5.0, 100.0), (2.0, 800.0), (4.0, 300.0)))
 
     def test_nothing_is_learned_on_known_ground(self, envelope):
         ground = Ground(((10.0, 300.0),), Trial(11.0, 300.0, 100 * MS, 4.0))
         assert learn(ground, 10.0, 300.0, 40.0, envelope, 10**10) == Ground(((10.0, 300.0),))
-        assert learn(ground, 10.0, 300.0, 40.0, envelope, MS) == Ground(((10.0, 300.0),))
+        assert learn(Ground(ground.had), 10.0, 300.0, 40.0, envelope, MS) == Ground(ground.had), "nor tried"
 
     @pytest.mark.parametrize(("served_ms", "rate_hz", "learned"), [
         (199.999999, 40.0, False),
