@@ -68,8 +68,9 @@ def find_plugin(group: str, built_in: Mapping[str, str], name: str) -> Any:
     module, _, attribute = target.partition(":")
     try:
         found = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise PluginError(f"{what} ({target}) cannot be loaded: {error}") from None
+    except Exception as error:
+        # Another package's module may raise anything while it is imported.
+        raise PluginError(f"{what} ({target}) cannot be loaded: {type(error).__name__}: {error}") from error
     if not dataclasses.is_dataclass(getattr(found, "Settings", None)):
         raise PluginError(f"{what} ({target}) has no dataclass Settings")
     return found

@@ -7,10 +7,12 @@ read; whether a device has the channels is known when it is opened.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from myoloop.platform.quantities import QuantityError, parse
 from myoloop.platform.yamlfile import FileError, load_model
@@ -81,13 +83,13 @@ class StimulationPlace(_Strict):
     output: int = Field(ge=0, le=63)
     pad: str
 
-    @field_validator("pad")
+    @field_validator("pad", mode="before")
     @classmethod
-    def _is_area(cls, value: str) -> str:
+    def _is_area(cls, value: object) -> object:
         try:
             parse(value, "cm2")
         except QuantityError as error:
-            raise ValueError(str(error)) from None
+            raise ValueError(error.why) from None
         return value
 
     @property
@@ -121,34 +123,43 @@ class Rig(_Strict):
     stimulated_person: bool = True
     stop: StopPaths | None = None
 
-    @field_validator("nodes")
-    @classmethod
-    def _are_names(cls, value: dict[str, NodeEntry]) -> dict[str, NodeEntry]:
-        for name in value:
-            if name in RESERVED:
-                raise ValueError(f"no node may be called {name}")
-            if not re.fullmatch(_NAME, name):
-                raise ValueError(f"node {name!r}: allowed is a name of 1 to 31 of a-z, 0-9, _ and -")
-        return value
-
     @model_validator(mode="after")
     def _hangs_together(self) -> Rig:
-        sources = {name for name, node in self.nodes.items() if node.role == "acquisition"}
+        mistakes = [
+            InitErrorDetails(
+                type=PydanticCustomError("value_error", "{error}", {"error": text}), loc=where, input=found
+            )
+            for where, found, text in self._mistakes()
+        ]
+        if mistakes:
+            raise ValidationError.from_exception_data("Rig", mistakes)
+        return self
+
+    def _mistakes(self) -> Iterator[tuple[tuple[str, ...], Any, str]]:
+        """What is wrong between the parts: where, what was found, what is allowed."""
+        for name in self.nodes:
+            if name in RESERVED:
+                yield ("nodes", name), name, "is the name of another that takes part, call the node something else"
+            elif not re.fullmatch(_NAME, name):
+                yield ("nodes", name), name, "allowed is a name of 1 to 31 of a-z, 0-9, _ and -"
+        sources = self.sources()
         for muscle, place in self.emg.items():
             if place.source not in sources:
-                raise ValueError(f"emg.{muscle}.source: found {place.source!r}, the rig has {sorted(sources)}")
+                yield ("emg", muscle, "source"), place.source, f"allowed is a source of the rig: {', '.join(sources)}"
         if self.imu is not None and self.imu.source not in sources:
-            raise ValueError(f"imu.source: found {self.imu.source!r}, the rig has {sorted(sources)}")
-        outputs = [place.output for place in self.stimulation.values()]
-        if len(set(outputs)) != len(outputs):
-            raise ValueError("stimulation: an output stands twice")
+            yield ("imu", "source"), self.imu.source, f"allowed is a source of the rig: {', '.join(sources)}"
+        taken: dict[int, str] = {}
+        for channel, wired in self.stimulation.items():
+            first = taken.setdefault(wired.output, channel)
+            if first != channel:
+                yield ("stimulation", channel, "output"), wired.output, f"{first} has this output already"
         for role in ("controller", "stimulator", "director", "recorder", "subject"):
             names = [name for name, node in self.nodes.items() if node.role == role]
-            if len(names) > 1:
-                raise ValueError(f"nodes: {', '.join(names)} are all of role {role}, allowed is one")
-        if self.node_of("subject") and self.rig.rig_class == "HUMAN":
-            raise ValueError("a virtual subject belongs on a SIM or BENCH rig, this is HUMAN")
-        return self
+            for name in names[1:]:
+                yield ("nodes", name, "role"), role, f"{names[0]} is of this role already, allowed is one"
+        subject = self.node_of("subject")
+        if self.rig.rig_class == "HUMAN" and subject is not None:
+            yield ("nodes", subject, "role"), "subject", "a virtual subject belongs on a SIM or BENCH rig, not on HUMAN"
 
     def node_of(self, role: NodeRole) -> str | None:
         """Name of the only node of a role; None where there is none."""
