@@ -48,8 +48,9 @@ def data_dir() -> Path:
 
 
 @pytest.fixture
-def short_folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def short_folder(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A private folder for sockets, whose path is short enough for them; also where runtime folders are made."""
+    tmp_path_factory.getbasetemp()  # Else pytest would make its own in there.
     with tempfile.TemporaryDirectory(prefix="t", dir="/tmp") as name:
         monkeypatch.setenv("TMPDIR", name)
         monkeypatch.setattr(tempfile, "tempdir", name)

@@ -128,7 +128,7 @@ class Supervisor:
             )
         self._stop_node = _Child(process, log)
         deadline = time.monotonic() + START_S
-        while "ready" not in self._last_words(self._stop_node):
+        while self._last_words(self._stop_node) != "ready":
             if process.poll() is not None:
                 raise SupervisorError(self._last_words(self._stop_node) or "the stop node ended")
             if time.monotonic() > deadline:
