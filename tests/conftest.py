@@ -32,6 +32,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.skip(reason=f"no recordings at {data}; MYOLOOP_DATA says where they are"))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _place_of_temporary_folders(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Choose it before any test has a temporary folder of its own: pytest would put all later ones into that."""
+    tmp_path_factory.getbasetemp()
+
+
 @pytest.fixture(scope="session")
 def root() -> Path:
     """The repository's root."""
@@ -48,9 +54,8 @@ def data_dir() -> Path:
 
 
 @pytest.fixture
-def short_folder(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def short_folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A private folder for sockets, whose path is short enough for them; also where runtime folders are made."""
-    tmp_path_factory.getbasetemp()  # Else pytest would make its own in there.
     with tempfile.TemporaryDirectory(prefix="t", dir="/tmp") as name:
         monkeypatch.setenv("TMPDIR", name)
         monkeypatch.setattr(tempfile, "tempdir", name)
