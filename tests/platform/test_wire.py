@@ -49,7 +49,10 @@ def test_samples_come_out_as_they_went_in(message, array, source, epoch, seq):
         ("event", m.Event(t_ns=1, kind="stop", who="me", why="pain", values={"score": 7.5, "note": None})),
         ("command", m.Command(t_ns=1, id="x", kind="arm", target="stimulator", arguments={"mode": "normal", "n": [1]})),
         ("phase", m.Phase(t_ns=1, session="s", state="running")),
-        ("step/controller", m.Step(number=1, now_ns=2, inputs=(("emg/arm", "arm", 1, 0),), not_alive={"phase": "never"})),
+        (
+            "step/controller",
+            m.Step(number=1, now_ns=2, inputs=(("emg/arm", "arm", 1, 0),), not_alive={"phase": "never"}),
+        ),
         ("truth/pulse", m.Truth(t_ns=1, pulses_ns=(1, 2))),
     ],
 )

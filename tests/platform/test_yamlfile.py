@@ -171,14 +171,8 @@ def test_a_key_path_reads_as_a_person_writes_it():
 
 
 values = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats(allow_nan=False)
-    | st.text("abc: -#'\"\n[{é", max_size=12),
-    lambda below: (
-        st.lists(below, max_size=4) | st.dictionaries(st.text("abcNOy -", max_size=6), below, max_size=4)
-    ),
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text("abc: -#'\"\n[{é", max_size=12),
+    lambda below: st.lists(below, max_size=4) | st.dictionaries(st.text("abcNOy -", max_size=6), below, max_size=4),
     max_leaves=12,
 )
 
