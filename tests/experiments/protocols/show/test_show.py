@@ -34,7 +34,7 @@ def test_intensity_is_said_as_what_it_refers_to():
 def test_data_is_json_with_units_in_its_keys():
     data = json.loads(json.dumps(as_data(load_protocol("demo")), allow_nan=False))
     assert data["stimulation"]["ext"] == {"site": "ext", "phase_us": 250.0, "rate_hz": 35.0}
-    assert data["phases"][3]["block"]["hold_s"] == 4.0
+    assert data["phases"][3]["block"]["hold_s"] == 3.8
     assert data["least_s"] < data["most_s"]
 
 
