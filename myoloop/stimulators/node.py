@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections import deque
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -198,7 +199,7 @@ class Ledger:
         self._booked: gate.DoseTotals | None = None
         # A disk may take longer to sync than the gate may be away.
         self._syncing = ThreadPoolExecutor(1, thread_name_prefix="ledger")
-        self._synced: Future[None] | None = None
+        self._syncs: deque[Future[None]] = deque()
 
     @classmethod
     def open(cls, path: str, subject: str, session: str, day: str) -> Ledger:
@@ -225,8 +226,8 @@ class Ledger:
         NodeFault
             If it cannot be written, or the last line could not be synced.
         """
-        if self._synced is not None and self._synced.done():
-            self._check_synced()
+        while self._syncs and self._syncs[0].done():
+            self._check_sync()
         if dose in (self._booked, gate.DoseTotals()) or not (force or now_ns - self._kept_ns >= LEDGER_NS):
             return
         line = gate.ledger_line(self._subject, self._session, self._day, dose).encode()
@@ -237,7 +238,7 @@ class Ledger:
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError as error:
             raise NodeFault(f"dose ledger {self._path}: {error.strerror}") from None
-        self._synced = self._syncing.submit(_sync, self._path, new)
+        self._syncs.append(self._syncing.submit(_sync, self._path, new))
         self._kept_ns, self._booked = now_ns, dose
 
     def close(self, dose: gate.DoseTotals, now_ns: int) -> None:
@@ -250,16 +251,14 @@ class Ledger:
         """
         try:
             self.keep(dose, now_ns, force=True)
-            if self._synced is not None:
-                self._check_synced()
+            while self._syncs:
+                self._check_sync()
         finally:
             self._syncing.shutdown()
 
-    def _check_synced(self) -> None:
-        synced, self._synced = self._synced, None
+    def _check_sync(self) -> None:
         try:
-            if synced is not None:
-                synced.result()
+            self._syncs.popleft().result()
         except OSError as error:
             raise NodeFault(f"dose ledger {self._path}: cannot be synced: {error.strerror}") from None
 
