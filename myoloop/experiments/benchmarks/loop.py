@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import json
+import signal
 import sys
+import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,7 +59,8 @@ def bench_loop(*, full: bool = False, as_json: bool = False) -> int:
         If our own loop cannot be measured here.
     """
     say = _silent if as_json or not sys.stderr.isatty() else _progress
-    result = measure_full(say) if full else measure_quick(say)
+    with _ended_in_order():
+        result = measure_full(say) if full else measure_quick(say)
     say("")
     sys.stdout.write((json.dumps(result) if as_json else table(result)) + "\n")
     return 0
@@ -228,6 +231,23 @@ def _targets(
         {"what": what, "found": round(value, 4), "limit": round(limit, 4), "met": value <= limit}
         for what, value, limit in found
     ]
+
+
+@contextlib.contextmanager
+def _ended_in_order() -> Iterator[None]:
+    """Let a request to terminate end the run through every `finally`, so that no process and no folder is left."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def leave(number: int, _: object) -> None:
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _silent(_: str) -> None:

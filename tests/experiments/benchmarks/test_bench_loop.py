@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import subprocess
+import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from importlib.metadata import entry_points
 from itertools import pairwise
@@ -220,6 +224,30 @@ def short_tmp(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         monkeypatch.setattr(tempfile, "tempdir", name)
         monkeypatch.setenv("TMPDIR", name)
         yield Path(name)
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("wait_s", [0.0, 4.0])
+def test_a_run_that_is_terminated_leaves_nothing_behind(short_tmp: Path, wait_s: float) -> None:
+    script = (
+        "from myoloop.experiments.benchmarks import loop, ours\n"
+        "from myoloop.experiments.benchmarks.yardstick.work import Shape\n"
+        "loop.own_rivals = lambda: {'zmq_matrix': None, 'myoloop': ours.Loop(Shape(channels=4))}\n"
+        "loop.QUICK = None\n"
+        "plan = loop.Schedule(0.1, 60.0, ('myoloop',))\n"
+        "loop.measure_quick = lambda say, measure=loop.measure_quick: measure(say, plan)\n"
+        "loop.bench_loop()\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", script]) as run:
+        deadline = time.monotonic() + 20.0
+        while not list(short_tmp.glob("myb-*")) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        time.sleep(wait_s)
+        run.terminate()
+        code = run.wait(15.0)
+
+    assert code == 128 + signal.SIGTERM
+    assert list(short_tmp.iterdir()) == []
 
 
 @pytest.mark.processes
