@@ -31,17 +31,15 @@ from myoloop.experiments.replay import processor
 from myoloop.experiments.sessions.director import DirectorSettings
 from myoloop.experiments.sessions.operator import OperatorSettings, ScriptedOperator
 from myoloop.experiments.sessions.tuning import TuningError, tune
+from myoloop.experiments.sessions.virtual_body import virtual_body
 from myoloop.experiments.subjects.node import BodySettings
 from myoloop.experiments.subjects.parameters import SubjectParameters
-from myoloop.experiments.subjects.subject import MuscleSite
 from myoloop.platform.errors import UserError
 from myoloop.platform.messages import SampleDescriptor
 from myoloop.platform.plugins import find_plugin, plugin_sha256
 from myoloop.platform.rig import Rig
 from myoloop.stimulators.driver import Capabilities, DriverError
-from myoloop.stimulators.emulators.simulated import DeviceSettings
 from myoloop.stimulators.registry import make_driver
-from myoloop.stimulators.simulated import SimulatedDriverSettings
 
 #: Sources whose EMG rate is known before they are opened.
 _SIMULATED_RATE_HZ = 2000.0
@@ -111,14 +109,14 @@ def make_setup(
 
     Raises
     ------
-    SetupError
-        If the rig cannot serve the protocol.
+    SetupError, VirtualBodyError
+        If the rig cannot serve the protocol, or its virtual subject cannot be made.
     """
     try:
         plan = make_plan(protocol, summarise(rig), session, subject)
     except ValueError as error:
         raise SetupError(str(error)) from None
-    return SessionSetup(
+    setup = SessionSetup(
         protocol=protocol,
         rig=rig,
         subject=subject,
@@ -131,6 +129,20 @@ def make_setup(
         seed=seed,
         copies={},
     )
+    if rig.node_of("subject") is not None:
+        body_settings(setup)
+    return setup
+
+
+def body_settings(setup: SessionSetup) -> BodySettings:
+    """What the virtual body of a session is made of.
+
+    Raises
+    ------
+    VirtualBodyError
+        If the rig's settings of it do not fit.
+    """
+    return virtual_body(setup.rig, setup.parameters, setup.seed)
 
 
 def summarise(rig: Rig, descriptors: Sequence[SampleDescriptor] = ()) -> RigSummary:
@@ -311,42 +323,6 @@ def vitals(setup: SessionSetup, descriptors: Sequence[SampleDescriptor]) -> list
             }
         )
     return required
-
-
-def body_settings(setup: SessionSetup) -> BodySettings:
-    """What the virtual body is made of, from the rig's node of role ``subject``."""
-    name = setup.rig.node_of("subject") or ""
-    settings = setup.rig.nodes[name].settings
-    # A body that only lends its stimulator (the EMG comes from elsewhere) has one muscle under each pair of pads.
-    bare = {channel: {"emg": [channel], "outputs": {channel: output}} for channel, output in setup.channels().items()}
-    muscles = tuple(
-        MuscleSite(
-            muscle,
-            tuple(site.get("emg", ())),
-            tuple((output, channel) for channel, output in site.get("outputs", {}).items()),
-            float(site.get("joint_sign", 1.0)),
-            float(site.get("effort_share", 1.0)),
-        )
-        for muscle, site in settings.get("muscles", bare).items()
-    )
-    stimulator = setup.rig.nodes[setup.rig.node_of("stimulator") or ""].settings
-    driver = SimulatedDriverSettings(channels=setup.channels(), **stimulator)
-    device = DeviceSettings(
-        outputs=driver.outputs,
-        codes_per_ma=driver.codes_per_ma,
-        current_max_ma=driver.current_max_ma,
-        phase_min_us=driver.phase_min_us,
-        phase_max_us=driver.phase_max_us,
-        rate_max_hz=driver.rate_max_hz,
-    )
-    return BodySettings(
-        parameters=setup.parameters,
-        seed=setup.seed,
-        muscles=muscles,
-        source=settings.get("source", name),
-        heard="source" in settings,
-        device=device,
-    )
 
 
 def recording_metadata(setup: SessionSetup, wall_start_ns: int) -> dict[str, str]:

@@ -1,0 +1,95 @@
+"""From a rig's node of role ``subject`` to the body that its simulated source and stimulator are attached to."""
+
+from __future__ import annotations
+
+import msgspec
+
+from myoloop.experiments.subjects.node import BodySettings, make_body
+from myoloop.experiments.subjects.parameters import SubjectParameters
+from myoloop.experiments.subjects.subject import MuscleSite
+from myoloop.platform.errors import UserError
+from myoloop.platform.rig import Rig
+from myoloop.stimulators.emulators.simulated import DeviceSettings
+from myoloop.stimulators.simulated import SimulatedDriverSettings
+
+
+class VirtualBodyError(UserError, ValueError):
+    """Settings of a virtual subject that do not fit; one line for the operator."""
+
+
+def virtual_body(rig: Rig, parameters: SubjectParameters, seed: int) -> BodySettings:
+    """What a body is made of.
+
+    Raises
+    ------
+    VirtualBodyError
+        If its settings do not fit.
+    """
+    name = rig.node_of("subject") or ""
+    try:
+        given = msgspec.convert(rig.nodes[name].settings, _Subject)
+    except msgspec.ValidationError as error:
+        problem, _, where = str(error).partition(" - at `$")
+        key = f".{where.strip('.`')}" if where else ""
+        raise VirtualBodyError(f"nodes.{name}.settings{key}: {problem[:1].lower()}{problem[1:]}") from None
+    # A body that only lends its stimulator (the EMG comes from elsewhere) has one muscle under each pair of pads.
+    bare = {channel: _Site((channel,), {channel: output}) for channel, output in _outputs(rig).items()}
+    muscles = tuple(
+        MuscleSite(
+            muscle,
+            site.emg,
+            tuple((output, channel) for channel, output in site.outputs.items()),
+            site.joint_sign,
+            site.effort_share,
+        )
+        for muscle, site in (bare if given.muscles is None else given.muscles).items()
+    )
+    settings = BodySettings(
+        parameters=parameters,
+        seed=seed,
+        muscles=muscles,
+        source=given.source or name,
+        heard=given.source is not None,
+        device=_device(rig),
+    )
+    try:
+        make_body(settings, 0)
+    except ValueError as error:
+        raise VirtualBodyError(f"nodes.{name}.settings: {error}") from None
+    return settings
+
+
+class _Site(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One muscle of a virtual subject, as a rig writes it."""
+
+    emg: tuple[str, ...] = ()
+    outputs: dict[str, int] = {}
+    joint_sign: float = 1.0
+    effort_share: float = 1.0
+
+
+class _Subject(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Settings of a node of role ``subject``; without `source` its EMG is heard by nobody."""
+
+    muscles: dict[str, _Site] | None = None
+    source: str | None = None
+
+
+def _outputs(rig: Rig) -> dict[str, int]:
+    return {channel: place.output for channel, place in rig.stimulation.items()}
+
+
+def _device(rig: Rig) -> DeviceSettings:
+    """The stimulator in the body's reach: as wide as its driver takes it to be."""
+    stimulator = rig.nodes.get(rig.node_of("stimulator") or "")
+    if stimulator is None or stimulator.driver != "simulated":
+        return DeviceSettings()
+    driver = SimulatedDriverSettings(channels=_outputs(rig), **stimulator.settings)
+    return DeviceSettings(
+        outputs=driver.outputs,
+        codes_per_ma=driver.codes_per_ma,
+        current_max_ma=driver.current_max_ma,
+        phase_min_us=driver.phase_min_us,
+        phase_max_us=driver.phase_max_us,
+        rate_max_hz=driver.rate_max_hz,
+    )
