@@ -1,0 +1,246 @@
+"""A whole session under a virtual clock: the same every time, and whole however it ends."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from myoloop.experiments.objects import BUILDERS
+from myoloop.experiments.protocols.schema import load_protocol
+from myoloop.experiments.replay import replay
+from myoloop.experiments.sessions.lockstep import TICK_NS, Lockstep, LockstepBus
+from myoloop.experiments.sessions.setup import make_setup
+from myoloop.experiments.sessions.simulated_rig import simulated_rig
+from myoloop.experiments.subjects.parameters import draw
+from myoloop.platform.clock import VirtualClock
+from myoloop.platform.messages import Event, Phase, Pulses, StimReport, StimRequest
+from myoloop.platform.node import NodeFault
+from myoloop.platform.recording.folder import create_attempt
+from myoloop.platform.recording.reader import Recording
+from myoloop.platform.recording.verify import verify
+from myoloop.platform.steps import Outgoing
+
+#: A train of a second, and what comes before and after.
+TEXT = """
+protocol: {id: short, version: 1.0.0, schema: 1, title: One train, rigs: [SIM], evidence: {grade: none}}
+devices:
+  emg: {min_rate: 1000 Hz, channels: [ext]}
+  stim: {class: mA, min_step: 1 mA}
+sites:
+  ext: {muscle: wrist extensors, side: left, pad: 5x5 cm, emg: agonist}
+envelope: {waveform_class: nmes, current_max: 20 mA, step: 2 mA, slew: 20 mA/s}
+stimulation:
+  ext: {site: ext, phase: 250 us, rate: 35 Hz}
+thresholds: {motor: 12 mA, tolerance: 20 mA}
+phases:
+  - rest: {name: begin, duration: 0.3 s}
+  - block: {name: train, trials: 1, machine: cyclic, ramp_up: 0.5 s, hold: 1.5 s, ramp_down: 0.2 s, rest: 2.3 s,
+            intensity: {ref: motor, x: 1.0}}
+controller: {policy: open_loop}
+stop_rules: [{session_max: 1 min}]
+outcomes: {primary: none}
+"""
+DECISIONS = ("step/", "start/", "estimate", "request", "report", "phase", "trial", "pulse", "emg/")
+
+
+@pytest.fixture(scope="module")
+def protocol(tmp_path_factory):
+    path = tmp_path_factory.mktemp("protocol") / "short.yaml"
+    path.write_text(TEXT)
+    return load_protocol(path)
+
+
+@pytest.fixture(scope="module")
+def make(protocol):
+    """A session of that protocol, in a study of its own."""
+
+    def made(study: Path, seed: int = 1, **more) -> Lockstep:
+        folder = create_attempt(study, "P001", 1)
+        setup = make_setup(
+            protocol, simulated_rig(protocol), subject="P001", session="s1", folder=folder, parameters=draw(seed),
+            seed=seed,
+        )  # fmt: skip
+        return Lockstep(setup, **more)
+
+    return made
+
+
+@pytest.fixture(scope="module")
+def played(make, tmp_path_factory):
+    """That session once, to its end."""
+    session = make(tmp_path_factory.mktemp("study"))
+    return session, session.run()
+
+
+def decisions(folder: Path) -> dict[str, list[tuple]]:
+    """Bytes of everything that was measured and decided, by topic, with the time it was recorded."""
+    found: dict[str, list[tuple]] = {}
+    for topic, frames, log_time_ns in Recording.open(folder).frames():
+        if topic.startswith(DECISIONS):
+            found.setdefault(topic, []).append((log_time_ns, *frames))
+    return found
+
+
+class TestRepeatable:
+    def test_one_seed_twice_gives_the_same_bytes(self, played, make, tmp_path):
+        session, result = played
+        again = make(tmp_path)
+        assert again.run() == result
+        first, second = decisions(session.setup.folder), decisions(again.setup.folder)
+        assert {"step/controller", "estimate", "request", "report", "phase", "pulse"} <= set(first)
+        assert first == second
+
+    def test_another_seed_does_not(self, played, make, tmp_path):
+        other = make(tmp_path, seed=2)
+        other.run()
+        first, second = decisions(played[0].setup.folder), decisions(other.setup.folder)
+        for topic in ("step/controller", "estimate", "emg/amplifier"):
+            assert first[topic] != second[topic]
+
+    def test_it_replays_equal(self, played):
+        result = replay(played[0].setup.folder, BUILDERS)
+        assert result.equal
+        assert result.exact
+        assert {each.name for each in result.objects} == {"controller", "stimulator", "director"}
+        assert all(each.outputs and not each.not_replayable for each in result.objects)
+
+
+class TestSession:
+    def test_it_goes_to_its_end_and_the_train_was_given(self, played):
+        session, result = played
+        assert (result.outcome, result.reason) == ("complete", "")
+        recording = Recording.open(session.setup.folder)
+        assert (recording.outcome, recording.complete, recording.simulated) == ("complete", True, True)
+        assert verify(session.setup.folder).status == "good"
+        reports = [each.received.message for each in recording.messages({"report"})]
+        most_ma = max(setting.current_ma for report in reports for setting in report.acknowledged)
+        assert most_ma == pytest.approx(12.0)
+
+    def test_a_request_reaches_the_gate_one_cycle_after_the_samples_it_was_made_from(self, played):
+        recording = Recording.open(played[0].setup.folder)
+        requests = {each.received.reference[1:]: each.received.message.t_ns for each in recording.messages({"request"})}
+        delays = [
+            each.received.message.t_ns - requests[each.received.message.request]
+            for each in recording.messages({"report"})
+            if each.received.message.request is not None
+        ]
+        assert len(delays) > 300
+        assert set(delays) == {TICK_NS}
+
+    def test_pulses_come_after_the_verdict_that_allowed_them(self, played):
+        recording = Recording.open(played[0].setup.folder)
+        first = next(m for m in messages(recording, StimReport) if m.allowed)
+        pulses = [t_ns for m in messages(recording, Pulses) for t_ns in m.t_ns]
+        assert min(pulses) >= first.t_ns
+        assert len(pulses) == pytest.approx(2.2 * 35, abs=8)
+
+    def test_the_dose_is_booked_once_it_is_over(self, played):
+        session, _ = played
+        (entry,) = [json.loads(line) for line in session.setup.ledger.read_text().splitlines()]
+        assert (entry["subject"], entry["session"]) == ("P001", "s1")
+        last = messages(Recording.open(session.setup.folder), StimReport)[-1]
+        assert entry["charge_mc"] == last.dose.session_charge_mc > 0
+
+    def test_another_persons_ledger_lets_nothing_begin(self, make, tmp_path):
+        study = tmp_path / "study"
+        create_attempt(study, "P001", 1)
+        (study / "sub-P001" / "dose.jsonl").write_text('{"subject": "P002"}\n')
+        with pytest.raises(NodeFault, match=r"dose\.jsonl"):
+            make(study)
+
+    def test_every_message_of_every_step_is_numbered_without_a_gap(self, played):
+        seen: dict[tuple[str, str], int] = {}
+        for received, _ in Recording.open(played[0].setup.folder).messages():
+            if received.topic in ("chain", "command"):
+                continue
+            key = (received.topic, received.publisher)
+            assert received.seq == seen.get(key, -1) + 1, key
+            seen[key] = received.seq
+
+
+class TestEndings:
+    def test_a_stop_stops_and_is_told(self, make, tmp_path):
+        session = make(tmp_path)
+        flowing = []
+        session.bus.subscribe("pulse", lambda received: flowing or flowing.append(session.stop("operator", "it hurts")))
+        result = session.run()
+        assert result.outcome == "stopped"
+        assert "it hurts" in result.reason
+        recording = Recording.open(session.setup.folder)
+        stop_ns = next(each for each in recording.messages({"stop"})).log_time_ns
+        pulses = [t_ns for m in messages(recording, Pulses) for t_ns in m.t_ns]
+        assert pulses
+        assert max(pulses) <= stop_ns
+        assert replay(session.setup.folder, BUILDERS).equal
+
+    def test_ctrl_c_is_a_stop_and_the_recording_is_whole(self, make, tmp_path):
+        session = make(tmp_path, on_tick=after(1.0, KeyboardInterrupt()))
+        result = session.run()
+        assert (result.outcome, result.reason) == ("stopped", "interrupted (SIGINT)")
+        assert verify(session.setup.folder).status == "good"
+        assert Recording.open(session.setup.folder).outcome == "stopped"
+
+    def test_a_mistake_of_ours_is_a_fault_and_the_recording_is_whole(self, make, tmp_path):
+        session = make(tmp_path, on_tick=after(2.0, ZeroDivisionError("by a muscle")))
+        with pytest.raises(ZeroDivisionError):
+            session.run()
+        recording = Recording.open(session.setup.folder)
+        assert (recording.outcome, recording.reason) == ("fault", "ZeroDivisionError: by a muscle")
+        assert verify(session.setup.folder).status == "good"
+        # What had flowed by then is booked.
+        assert session.setup.ledger.exists()
+
+    def test_without_a_recording_nothing_is_written(self, make, tmp_path):
+        session = make(tmp_path, record=False, on_tick=after(1.5, KeyboardInterrupt()))
+        session.run()
+        assert list(session.setup.folder.iterdir()) == []
+        assert not session.setup.ledger.exists()
+
+
+class TestBus:
+    def test_it_numbers_by_publisher_and_topic_and_hands_on_to_who_asked(self):
+        bus = LockstepBus("s1", VirtualClock(), None)
+        heard = []
+        bus.subscribe("event", heard.append)
+        mark = Outgoing("event", Event(t_ns=1, kind="mark", who="x"))
+        said = [bus.publish("a", mark), bus.publish("b", mark), bus.publish("a", mark)]
+        assert [(each.publisher, each.seq) for each in said] == [("a", 0), ("b", 0), ("a", 1)]
+        assert heard == said
+
+    def test_what_arrives_has_been_through_the_wire(self):
+        bus = LockstepBus("s1", VirtualClock(), None)
+        request = StimRequest(step=1, t_ns=1, arm_id="a", lease_ms=100, channels=())
+        received = bus.publish("controller", Outgoing("request", request))
+        assert received.message == request
+        assert received.message is not request
+        assert received.crc
+
+
+def messages(recording: Recording, kind: type) -> list:
+    return [m for received, _ in recording.messages() if isinstance(m := received.message, kind)]
+
+
+def after(seconds: float, error: BaseException):
+    """Raise it once the protocol has run so long."""
+
+    def tick(phase: Phase | None) -> None:
+        if phase is not None and phase.session_s >= seconds:
+            raise error
+
+    return tick
+
+
+def test_the_setups_own_seed_decides(make, tmp_path):
+    session = make(tmp_path, record=False)
+    other = Lockstep(replace(session.setup, seed=9), record=False)
+    blocks = []
+    for each in (session, other):
+        each.bus.subscribe("emg/amplifier", lambda received, kept=(kept := []): kept.append(received.array.tobytes()))
+        for tick in range(20):
+            each.tick(tick)
+        blocks.append(kept)
+    assert len(blocks[0]) == len(blocks[1]) > 10
+    assert blocks[0] != blocks[1]
