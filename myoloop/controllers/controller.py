@@ -206,15 +206,13 @@ class Controller:
         return Situation(now_ns, phase, expected, baseline, self._report, imu)
 
     def _effort_expected(self, phase: Phase | None, now_ns: int) -> bool:
+        asked = _PROMPTED | {"cue"} if self._settings.effort_from == "cue" else _PROMPTED
         in_trial = phase is not None and phase.state == "running" and phase.kind == "block"
-        if phase is None or not in_trial or phase.trial_state not in _PROMPTED:
+        if phase is None or not in_trial or phase.trial_state not in asked:
             self._prompted_ns = None
-            from_cue = self._settings.effort_from == "cue"
-            return phase is not None and in_trial and phase.trial_state == "cue" and from_cue
+            return False
         if self._prompted_ns is None:
             self._prompted_ns = phase.t_state_ns
-        if self._settings.effort_from == "cue":
-            return True
         return now_ns - self._prompted_ns >= self._settings.reaction_ms * 1e6
 
     def _take(self, received: Received, situation: Situation) -> None:

@@ -89,8 +89,9 @@ class ControllerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     effort_muscles
         Muscles of which the protocol's trials ask voluntary effort; empty where the person stays passive.
     effort_from, reaction_ms
-        From when in a trial activity of those muscles is taken for effort: from the cue on, or from so long after the
-        person is asked for it (nobody reacts sooner; what comes earlier is then a spasm, though it may be haste).
+        From when in a trial activity of those muscles is taken for effort: from so long after the cue, or after the
+        person is asked for it. Nobody reacts sooner, so what comes earlier is a spasm; between cue and prompt it may
+        be haste.
     imu
         The segment that moves, where there is one.
     estimators

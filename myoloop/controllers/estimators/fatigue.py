@@ -35,7 +35,9 @@ BAND_SENSITIVITY = 0.832
 VELOCITY_FALL_PER_FATIGUE = 0.5
 #: How much that differs between people (standard deviation, relative).
 MAPPING_SD = 0.15
-#: Scatter of ln MNF between contractions is never believed to be below this.
+#: Scatter of ln MNF of one second of steady EMG; it falls with the root of the length.
+SECOND_SCATTER = 0.045
+#: Scatter of ln MNF between contractions is never believed to be below this, however long they are.
 SCATTER_MIN = 0.02
 _WAITING = 8
 _MOST_POINTS = 160
@@ -240,8 +242,11 @@ class ContractionSpectrum(Restorable):
             return Measure(reason=f"no steady contraction for {settings.stale_s:g} s")
         table = np.array([point[:4] for point in points], dtype=np.float64)
         t_s = (table[:, 0] - table[0, 0]) * 1e-9
+        # Segments overlap by half.
+        length_s = 2e-9 * self._half_ns * 0.5 * (float(np.median(table[:, 3])) + 1.0)
+        scatter_min = max(SCATTER_MIN, SECOND_SCATTER / float(np.sqrt(length_s)))
         moved = departure(
-            t_s, table[:, 1], table[:, 3], early=settings.early, late=settings.late, scatter_min=SCATTER_MIN
+            t_s, table[:, 1], table[:, 3], early=settings.early, late=settings.late, scatter_min=scatter_min
         )
         return fatigue_of_frequency(moved.last - moved.first, moved.sd)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import stdtrit
 
 Floats = npt.NDArray[np.float64]
 
@@ -87,7 +88,7 @@ class Departure:
     first, last
         The robust line's value at the first and at the newest point.
     sd
-        Standard deviation of `last - first`.
+        Of `last - first`: half of its 95 % interval over 1.96, so that a spread told by few points counts as Student's.
     """
 
     first: float
@@ -111,13 +112,19 @@ def departure(t: Floats, y: Floats, weights: Floats, *, early: int, late: int, s
     if n <= early and n <= late:
         line = theil_sen(t, y, weights)
         about = t - t.mean()
-        slope_sd = max(line.scatter, scatter_min) / float(np.sqrt(np.sum(about * about)))
+        slope_sd = max(_scatter(line, n), scatter_min) / float(np.sqrt(np.sum(about * about)))
         return Departure(line.at(first), line.at(last), slope_sd * (last - first))
     begin, now = slice(0, early), slice(-late, None)
     head, tail = theil_sen(t[begin], y[begin], weights[begin]), theil_sen(t[now], y[now], weights[now])
-    scatter = max(head.scatter, tail.scatter, scatter_min)
+    scatter = max(_scatter(head, len(t[begin])), _scatter(tail, len(t[now])), scatter_min)
     variance = _end_variance(t[begin], first, scatter) + _end_variance(t[now], last, scatter)
     return Departure(head.at(first), tail.at(last), float(np.sqrt(variance)))
+
+
+def _scatter(line: Trend, points: int) -> float:
+    """Scatter about a line that was fitted to the same few points: two of them are used up, and the rest say little."""
+    free = max(points - 2, 1)
+    return line.scatter * float(np.sqrt(points / free) * stdtrit(free, 0.975) / 1.959964)
 
 
 def _end_variance(t: Floats, at: float, scatter: float) -> float:

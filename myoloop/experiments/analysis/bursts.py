@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from myoloop.controllers.estimators.scoring import OnsetScore, score_onsets
+from myoloop.controllers.estimators.scoring import WINDOW_S, OnsetScore, score_onsets
 from myoloop.experiments.analysis.tracks import Interval
 
 #: Two onsets closer than this are one: the estimator names a burst's onset anew in every estimate.
@@ -59,19 +59,25 @@ class SpasmScore:
         return 2 * self.matched / denominator if denominator else 1.0
 
 
-def score(true: Mapping[str, Sequence[Interval]], found: Mapping[str, Sequence[Interval]]) -> SpasmScore:
+def score(true: Mapping[str, Sequence[Interval]], found: Mapping[str, Sequence[Interval]], end_s: float) -> SpasmScore:
     """Match onsets one to one, muscle by muscle.
 
-    A true spasm of a muscle nobody heard is not counted; a detection in a muscle without any spasm is false.
+    A true spasm of a muscle nobody heard is not counted; a detection in a muscle without any spasm is false. Onsets so
+    near the end of the record that their window is cut off are not counted, neither true nor detected ones.
 
     Parameters
     ----------
     true, found
         By muscle; the keys of `found` are the muscles that were heard.
+    end_s
+        Where the record ends.
     """
+
+    def onsets(intervals: Sequence[Interval]) -> list[float]:
+        return [one.begin_s for one in intervals if one.begin_s <= end_s - WINDOW_S[1]]
+
     by_muscle = {
-        muscle: score_onsets([one.begin_s for one in true.get(muscle, ())], [one.begin_s for one in intervals])
-        for muscle, intervals in found.items()
+        muscle: score_onsets(onsets(true.get(muscle, ())), onsets(intervals)) for muscle, intervals in found.items()
     }
     each = by_muscle.values()
     return SpasmScore(sum(s.matched for s in each), sum(s.missed for s in each), sum(s.false for s in each), by_muscle)

@@ -14,7 +14,8 @@ def spasm_score(session: Session) -> bursts.SpasmScore | None:
     """Onset-matched, all heard muscles together; None where the true spasms are not known."""
     if not session.truth.told_spasms:
         return None
-    return bursts.score(session.truth.spasms, {name: track.spasms for name, track in session.muscles.items()})
+    found = {name: track.spasms for name, track in session.muscles.items()}
+    return bursts.score(session.truth.spasms, found, session.end_s)
 
 
 def summarise(session: Session) -> dict[str, Any]:
@@ -25,13 +26,14 @@ def summarise(session: Session) -> dict[str, Any]:
     dict
         ``samples``: EMG samples per channel, all EMG streams; ``gaps``: places where samples or messages are missing;
         ``requests``; ``delivered_pulses`` and ``delivered_basis`` (``ledger`` is the body's own, else what the
-        stimulator said); ``spasms_true``, ``spasms_detected``, ``spasm_f1`` (heard muscles only; None where the truth
-        is not known); ``fatigue_true_end``, ``fatigue_estimated_end`` (``fatigue_muscle``; the estimate is the last
-        valid one; None where there is none); ``gate_limited``: reports in which a rule of the gate allowed less than
-        was asked; ``gate_rounded``: those in which only the device's step did; ``stops``: times the gate latched;
-        ``outcome``, ``reason``, ``complete``, ``simulated``, ``duration_s``, ``trials``, ``trials_done`` (those with
-        current whose end nothing brought forward), ``latency_ms`` (by leg: ``n``, ``p50_ms``, ``p99_ms``,
-        ``p999_ms``, ``worst_ms``), ``cycle_ms`` (the same by node), ``subject``, ``session_id``.
+        stimulator said); ``spasms_true``, ``spasms_detected``, ``spasm_f1`` (heard muscles only, and no onset within
+        half a second of the end; None where the truth is not known, of which ``spasms_detected`` is then all);
+        ``fatigue_true_end``, ``fatigue_estimated_end`` (``fatigue_muscle``; the estimate is the last valid one; None
+        where there is none); ``gate_limited``: reports in which a rule of the gate allowed less than was asked;
+        ``gate_rounded``: those in which only the device's step did; ``stops``: times the gate latched; ``outcome``,
+        ``reason``, ``complete``, ``simulated``, ``duration_s``, ``trials``, ``trials_done`` (those with current whose
+        end nothing brought forward), ``latency_ms`` (by leg: ``n``, ``p50_ms``, ``p99_ms``, ``p999_ms``,
+        ``worst_ms``), ``cycle_ms`` (the same by node), ``subject``, ``session_id``.
     """
     found = spasm_score(session)
     muscle = session.stimulated_muscle
@@ -53,7 +55,9 @@ def summarise(session: Session) -> dict[str, Any]:
         "delivered_pulses": sum(len(each) for each in session.delivered().values()),
         "delivered_basis": session.delivered_basis,
         "spasms_true": found.matched + found.missed if found is not None else None,
-        "spasms_detected": sum(len(each.spasms) for each in session.muscles.values()),
+        "spasms_detected": sum(len(each.spasms) for each in session.muscles.values())
+        if found is None
+        else found.matched + found.false,
         "spasm_f1": round(found.f1, 4) if found is not None else None,
         "fatigue_muscle": muscle,
         "fatigue_true_end": round(float(true_fatigue[1][-1]), 4) if true_fatigue is not None else None,

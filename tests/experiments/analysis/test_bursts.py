@@ -53,15 +53,22 @@ def test_bursts_are_as_many_as_runs_of_ones_and_never_overlap(runs):
 def test_muscles_are_scored_by_themselves():
     true = {"a": (Interval(1.0, 2.0),), "b": (Interval(5.0, None),)}
     found = {"a": (Interval(1.1, 2.0), Interval(3.0, 4.0)), "b": ()}
-    result = score(true, found)
+    result = score(true, found, 60.0)
     assert (result.matched, result.missed, result.false) == (1, 1, 1)
     assert result.f1 == 0.5
 
 
 def test_a_detection_in_the_other_muscle_is_false():
-    result = score({"a": (Interval(1.0, 2.0),)}, {"a": (), "b": (Interval(1.0, 2.0),)})
+    result = score({"a": (Interval(1.0, 2.0),)}, {"a": (), "b": (Interval(1.0, 2.0),)}, 60.0)
     assert (result.matched, result.missed, result.false) == (0, 1, 1)
 
 
 def test_a_spasm_of_a_muscle_nobody_heard_does_not_count():
-    assert score({"c": (Interval(1.0, 2.0),)}, {"a": ()}).f1 == 1.0
+    assert score({"c": (Interval(1.0, 2.0),)}, {"a": ()}, 60.0).f1 == 1.0
+
+
+def test_an_onset_whose_window_the_end_cuts_off_is_not_counted():
+    true = {"a": (Interval(1.0, 2.0), Interval(9.6, None))}
+    assert score(true, {"a": (Interval(1.1, 2.0),)}, 10.0).f1 == 1.0
+    assert score(true, {"a": (Interval(1.1, 2.0), Interval(9.7, None))}, 10.0).f1 == 1.0
+    assert score(true, {"a": (Interval(1.1, 2.0),)}, 10.2).missed == 1
