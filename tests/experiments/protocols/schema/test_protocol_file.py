@@ -18,7 +18,7 @@ def test_quantities_become_floats_in_the_unit_of_their_name():
     assert protocol.envelope.duty_max == 0.5
     assert protocol.envelope.total_on_s == 120.0
     assert protocol.devices.emg.min_rate_hz == 1000.0
-    assert protocol.phases[1].calibration.burst_s == 0.5
+    assert protocol.phases[1].calibration.burst_s == 1.0
 
 
 def test_a_value_knows_its_place_and_how_it_was_written():
