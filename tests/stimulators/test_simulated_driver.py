@@ -221,6 +221,41 @@ def test_an_answer_that_gets_lost_loses_no_pulse(bench):
     assert told == made
 
 
+@settings(deadline=None, max_examples=50)
+@given(
+    st.lists(st.sampled_from(["set", "set", "nothing", "stop", "deaf", "late", "heard"]), min_size=5, max_size=40),
+    st.integers(20, 160).map(float),
+)
+def test_a_stop_in_a_train_loses_no_pulse_whatever_is_lost_around_it(acts, rate_hz):
+    bench = Bench()
+    bench.driver.open()
+    told, made = [], []
+    for act in [*acts, "heard", "nothing", "nothing", "nothing", "set"]:
+        bench.device.faults.drop_answers = act == "deaf"
+        bench.device.faults.answer_delay_ns = 15 * MS if act == "late" else 0
+        if act == "stop":
+            bench.driver.stop(bench.clock.now_ns())
+        elif act != "nothing":
+            bench.command(setting(rate_hz=rate_hz))
+        report, trains = bench.tick()
+        assert report.faults == ()
+        told += [t_ns for train in trains for t_ns in train.t_ns]
+        made += [pulse.t_ns for pulse in bench.device.pulses_until(bench.clock.now_ns())]
+    bench.driver.stop(bench.clock.now_ns())
+    told += [t_ns for train in bench.tick()[1] for t_ns in train.t_ns]
+    assert len(told) == len(made) > 0
+
+
+def test_who_opens_anew_is_not_told_of_pulses_from_before(bench):
+    bench.command(setting(rate_hz=100.0))
+    bench.clock.advance(25 * MS)
+    other = SimulatedDriver(SimulatedDriverSettings(channels=CHANNELS), MemoryTransport(bench.device, bench.clock))
+    other.open()
+    other.stop(bench.clock.now_ns())
+    report, trains = other.poll(bench.clock.now_ns())
+    assert (report.faults, trains) == ((), ())
+
+
 @pytest.mark.parametrize("fault", ["drop_answers", "corrupt_answers"])
 def test_a_device_that_is_not_understood_leaves_the_command_unacknowledged(bench, fault):
     setattr(bench.device.faults, fault, True)

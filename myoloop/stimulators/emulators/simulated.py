@@ -29,7 +29,8 @@ A SET replaces the whole table: an output it does not name goes to zero. The two
 on the wire, so that their balance can be checked there. SET is also the keep-alive: without a valid one for the
 lease it carries (at most the device's own), every output goes to zero by itself. A frame with a wrong CRC is not
 answered. `pulses_from` is the index of the first pulse the host has not yet heard of; the device repeats its report
-from there, so that a lost answer loses no pulse.
+from there, so that a lost answer loses no pulse. STOP carries none, so that it is the shortest frame there is: its
+answer reports from the last SET's, or from where the count stood at the last IDENTIFY, whichever came later.
 
 An output that was at zero gives its first pulse at once, unless its last one was less than a period ago; while
 running, new current, width and rate hold from the next pulse on.
@@ -197,6 +198,7 @@ class SimulatedDevice:
         self._answers: deque[tuple[int, bytes]] = deque()
         self._log: deque[tuple[int, int, int, int]] = deque(maxlen=1024)
         self._made = 0
+        self._pulses_from = 0
         self._open = 0
 
     # Commands
@@ -233,20 +235,20 @@ class SimulatedDevice:
     def _obey(self, body: bytes, now_ns: int) -> None:
         kind, sequence = _BODY.unpack_from(body)
         fields = body[_BODY.size :]
-        pulses_from = self._made
         if kind == IDENTIFY and not fields:
+            self._pulses_from = self._made
             self._answer(kind, sequence, DONE, now_ns, self._identity())
             return
         if kind == STOP and not fields:
             self._all_off(now_ns)
             result = DONE
         elif kind == SET and len(fields) >= _SET.size:
-            lease_ms, pulses_from, count = _SET.unpack_from(fields)
+            lease_ms, self._pulses_from, count = _SET.unpack_from(fields)
             result = self._set(lease_ms, count, fields[_SET.size :], now_ns)
         else:
             self._answer(UNKNOWN, sequence, UNKNOWN_COMMAND, now_ns, b"")
             return
-        self._answer(kind, sequence, result, now_ns, self._status(pulses_from, now_ns))
+        self._answer(kind, sequence, result, now_ns, self._status(now_ns))
 
     def _set(self, lease_ms: int, count: int, fields: bytes, now_ns: int) -> int:
         if len(fields) != count * _OUTPUT.size or not 1 <= lease_ms <= self.settings.lease_max_ms:
@@ -304,13 +306,13 @@ class SimulatedDevice:
             self._made & _MAX_U32, settings.serial.encode("ascii", "replace")[:16].ljust(16),
         )  # fmt: skip
 
-    def _status(self, pulses_from: int, now_ns: int) -> bytes:
+    def _status(self, now_ns: int) -> bytes:
         active = [
             _ACTIVE.pack(number, output.code, output.phase_us, output.rate_dhz)
             for number, output in enumerate(self._outputs)
             if output.code
         ]
-        first = min(max(pulses_from, self._made - len(self._log)), self._made)
+        first = min(max(self._pulses_from, self._made - len(self._log)), self._made)
         offset = first - (self._made - len(self._log))
         device_us = self._device_us(now_ns)
         pulses = [

@@ -16,7 +16,7 @@ from myoloop.experiments.sessions.setup import make_setup
 from myoloop.experiments.sessions.simulated_rig import simulated_rig
 from myoloop.experiments.subjects.parameters import draw
 from myoloop.platform.clock import VirtualClock
-from myoloop.platform.messages import Event, Phase, Pulses, StimReport, StimRequest
+from myoloop.platform.messages import DeviceReport, Event, Phase, Pulses, StimReport, StimRequest
 from myoloop.platform.node import NodeFault
 from myoloop.platform.recording.folder import create_attempt
 from myoloop.platform.recording.reader import Recording
@@ -57,13 +57,25 @@ def protocol(tmp_path_factory):
 def make(protocol):
     """A session of that protocol, in a study of its own."""
 
-    def made(study: Path, seed: int = 1, **more) -> Lockstep:
+    def made(study: Path, seed: int = 1, protocol=protocol, **more) -> Lockstep:
         folder = create_attempt(study, "P001", 1)
         setup = make_setup(
             protocol, simulated_rig(protocol), subject="P001", session="s1", folder=folder, parameters=draw(seed),
             seed=seed,
         )  # fmt: skip
         return Lockstep(setup, **more)
+
+    return made
+
+
+@pytest.fixture(scope="module")
+def make_at(make, tmp_path_factory):
+    """The same, at another pulse rate."""
+
+    def made(study: Path, rate: str) -> Lockstep:
+        path = tmp_path_factory.mktemp("protocol") / "other.yaml"
+        path.write_text(TEXT.replace("rate: 35 Hz", f"rate: {rate}"))
+        return make(study, protocol=load_protocol(path))
 
     return made
 
@@ -175,6 +187,25 @@ class TestEndings:
         assert pulses
         assert max(pulses) <= stop_ns
         assert replay(session.setup.folder, BUILDERS).equal
+
+    def test_a_stop_in_mid_train_loses_no_pulse_from_the_record(self, make_at, tmp_path):
+        # At 80 Hz there is a pulse between nearly every two answers of the device.
+        session = make_at(tmp_path, "80 Hz")
+        given = 0
+
+        def stop_in_the_hold(received):
+            nonlocal given
+            given += len(received.message.t_ns)
+            if given > 45:
+                session.stop("operator", "it hurts")
+
+        session.bus.subscribe("pulse", stop_in_the_hold)
+        assert session.run().outcome == "stopped"
+        recording = Recording.open(session.setup.folder)
+        recorded = sum(len(m.t_ns) for m in messages(recording, Pulses))
+        delivered = sum(len(each.received.message.pulses_ns) for each in recording.messages({"truth/pulse"}))
+        assert recorded == delivered > 45
+        assert [m.faults for m in messages(recording, DeviceReport) if m.faults] == []
 
     def test_ctrl_c_is_a_stop_and_the_recording_is_whole(self, make, tmp_path):
         session = make(tmp_path, on_tick=after(1.0, KeyboardInterrupt()))
