@@ -11,7 +11,7 @@ from myoloop.platform.bus import Bus, send_stop
 from myoloop.platform.clock import Clock, MonotonicClock
 from myoloop.platform.errors import UserError
 from myoloop.platform.messages import Heartbeat
-from myoloop.platform.process import read_rig_file
+from myoloop.platform.process import RIG_FILE, read_rig_file
 from myoloop.platform.runtime import RuntimeFolder, running
 
 
@@ -60,6 +60,9 @@ def stop_running() -> str:
             stopped.append(rig["session"])
         except OSError as error:
             problems.append(f"{folder}: its stimulator cannot be reached: {(error.strerror or str(error)).lower()}")
+        except (ValueError, KeyError, TypeError, AttributeError):
+            # One rig that cannot be read keeps no other from being stopped.
+            problems.append(f"{folder}: {RIG_FILE} cannot be read")
     if not stopped:
         raise NothingRuns("; ".join(problems) or "no rig runs on this host")
     return ", ".join([*stopped, *problems])

@@ -9,6 +9,7 @@ ZeroMQ traffic is CURVE; a key that is not in the list gets silence.
 from __future__ import annotations
 
 import json
+import os
 import socket
 import sys
 import time
@@ -33,6 +34,11 @@ RECORD_QUEUE = 60_000
 EARLY = 10_000
 #: Messages that may wait for a slow subscriber before PUB drops them (and the subscriber counts a gap).
 PUBLISH_QUEUE = 2_000
+#: Messages that may wait for this node to hear them; what does not fit is counted as a gap by its number.
+HEAR_QUEUE = 10_000
+#: Messages that are fetched at once. Whoever talks without end keeps nobody from hearing a stop: the rest is fetched
+#: after the stops and the turn that came before it.
+AT_ONCE = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +72,11 @@ class Bus:
         Session id that goes into every head.
     recorder
         Name of the node that records, or None (the recorder itself, or nothing records).
+
+    Raises
+    ------
+    RuntimeFolderError
+        If another process is that node already.
     """
 
     def __init__(self, runtime: RuntimeFolder, node: str, *, session: str, recorder: str | None = None) -> None:
@@ -77,6 +88,7 @@ class Bus:
         self._runtime = runtime
         self._keys = Keyring(runtime.path)
         self._own = self._keys.key(node)
+        self._claim = runtime.claim(node)
         self._seq: dict[str, int] = {}
         self._context = zmq.Context()
         self._context.linger = 0
@@ -87,7 +99,7 @@ class Bus:
         self._publish.sndhwm = PUBLISH_QUEUE
         self._commands = self._server(zmq.ROUTER, "cmd")
         self._subscribe = self._client(zmq.SUB)
-        self._subscribe.rcvhwm = 0
+        self._subscribe.rcvhwm = HEAR_QUEUE
         self._topics: frozenset[bytes] = frozenset()
         self._everything = False
         self._dealers: dict[str, zmq.Socket[bytes]] = {}
@@ -216,13 +228,13 @@ class Bus:
         return {fd for fd, _ in ready if isinstance(fd, int)} & set(extra)
 
     def heard(self) -> list[Received]:
-        """Everything that subscriptions have brought since last asked, of those who may say it."""
+        """What subscriptions have brought since last asked, of those who may say it; at most so much at once."""
         arrived: list[Received] = []
-        while True:
+        for _ in range(AT_ONCE):
             try:
                 frames = self._subscribe.recv_multipart(flags=zmq.NOBLOCK)
             except zmq.Again:
-                return arrived
+                break
             if frames[0] not in self._topics and not self._everything:
                 continue
             try:
@@ -236,18 +248,19 @@ class Bus:
                 arrived.append(received)
             else:
                 self.refused += 1
+        return arrived
 
-    def asked(self, nonce: str = "") -> list[Asked]:
-        """Commands that have come, each with its sender's role as the key list has it now.
+    def asked(self, nonce: Callable[[], str] = str) -> list[Asked]:
+        """Commands that have come, each with its sender's role as the key list has it now and randomness of its own.
 
         They are recorded here, by who received them, so that a replay sees what the receiver saw.
         """
         arrived: list[Asked] = []
-        while True:
+        for _ in range(AT_ONCE):
             try:
                 route, *parts = self._commands.recv_multipart(flags=zmq.NOBLOCK, copy=False)
             except zmq.Again:
-                return arrived
+                break
             try:
                 head, received = wire.decode([part.bytes for part in parts])
             except wire.WireError:
@@ -257,7 +270,7 @@ class Bus:
             if owner is None or not isinstance(received.message, Command) or head.session != self.session:
                 self.refused += 1
                 continue
-            command = _with_role(received.message, owner.role, nonce)
+            command = _with_role(received.message, owner.role, nonce())
             frames = wire.encode(
                 "command",
                 command,
@@ -268,12 +281,13 @@ class Bus:
             )
             self.record(frames)
             arrived.append(Asked(wire.decode(frames)[1], route.bytes))
+        return arrived
 
     def answers(self) -> list[Received]:
         """Answers to this node's own commands, as the answering node recorded them."""
         arrived: list[Received] = []
         for dealer in self._dealers.values():
-            while True:
+            for _ in range(AT_ONCE):
                 try:
                     frames = dealer.recv_multipart(flags=zmq.NOBLOCK)
                 except zmq.Again:
@@ -308,9 +322,9 @@ class Bus:
         self._pull.rcvhwm = 0
 
     def pushed(self) -> list[list[bytes]]:
-        """Frames that have been pushed to this recorder."""
+        """Frames that have been pushed to this recorder; at most so many at once."""
         arrived: list[list[bytes]] = []
-        while self._pull is not None:
+        for _ in range(16 * AT_ONCE if self._pull is not None else 0):
             try:
                 arrived.append(self._pull.recv_multipart(flags=zmq.NOBLOCK))
             except zmq.Again:
@@ -325,7 +339,7 @@ class Bus:
     def stops(self, now_ns: int) -> list[Stop]:
         """Stops that have come. Whatever arrives on that socket is one, readable or not."""
         arrived: list[Stop] = []
-        while self._stop is not None:
+        for _ in range(AT_ONCE if self._stop is not None else 0):
             try:
                 data = self._stop.recv(4096)
             except (BlockingIOError, OSError):
@@ -351,6 +365,8 @@ class Bus:
         self._authenticator.stop()
         self._context.term()
         self._runtime.remove_sockets(self.node)
+        if self._claim is not None:
+            os.close(self._claim)
 
     # -- inside ------------------------------------------------------------------------------------------------
 

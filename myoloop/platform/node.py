@@ -187,7 +187,7 @@ class Node:
         """Live; returns the exit code (0 ended as told, 3 fault)."""
         _leave_signals_to_the_supervisor()
         turn_ns = self._clock.now_ns()
-        fault = ""
+        fault = told = ""
         try:
             while self._state != "ended":
                 now_ns = self._clock.now_ns()
@@ -209,9 +209,8 @@ class Node:
                 if self._ending is not None:
                     self._end(*self._ending)
         except NodeFault as error:
-            fault = str(error)
+            fault = told = str(error)
             self._report_fault(fault)
-            print(f"{self._bus.node}: {fault}", file=sys.stderr, flush=True)  # noqa: T201
         except BaseException as error:
             # A mistake of ours: the record has it in a line, standard error whole.
             fault = f"{type(error).__name__}: {error}"
@@ -224,6 +223,9 @@ class Node:
                         self._end("fault", fault)
             finally:
                 self._bus.close()
+        if told:
+            # Not before the device has its stop: standard error may be a pipe that nobody empties.
+            print(f"{self._bus.node}: {told}", file=sys.stderr, flush=True)  # noqa: T201
         return 3 if fault else 0
 
     # -- inside ------------------------------------------------------------------------------------------------
@@ -250,7 +252,7 @@ class Node:
         if answers:
             self._pending.answers.extend(answers)
             woken = True
-        for asked in self._bus.asked(secrets.token_hex(8)):
+        for asked in self._bus.asked(_nonce):
             command = asked.received.message
             if getattr(command, "kind", "") in _NODE_COMMANDS:
                 self._obey(asked, now_ns)
@@ -305,12 +307,14 @@ class Node:
         return values
 
     def _begin(self, now_ns: int) -> None:
-        # What was heard before the beginning belongs to no session.
-        self._pending = Heard([], [], [], [], {})
+        # What was heard before the beginning belongs to no session; but a stop is a stop from the first moment on.
+        self._pending = Heard([], [], [], self._pending.stops, {})
         self._body.begin(now_ns)
         self._state = "running"
 
     def _turn(self, now_ns: int) -> None:
+        # Once more: there may have been much to fetch since.
+        self._pending.stops.extend(self._bus.stops(now_ns))
         pending = self._pending
         self._pending = Heard([], [], [], [], {})
         not_alive = self._liveness.not_alive(now_ns)
@@ -373,7 +377,13 @@ class Node:
 
     def _report_fault(self, fault: str) -> None:
         event = Event(t_ns=self._clock.now_ns(), kind="fault", who=self._bus.node, why=fault)
-        self._bus.publish(Outgoing("event", event))
+        # What is wrong may be the very file that this would be written to; the end must come all the same.
+        with contextlib.suppress(Exception):
+            self._bus.publish(Outgoing("event", event))
+
+
+def _nonce() -> str:
+    return secrets.token_hex(8)
 
 
 def _leave_signals_to_the_supervisor() -> None:

@@ -37,7 +37,9 @@ class NoSuchNode(UserError):
 
 def write_rig_file(folder: Path, session: str, nodes: dict[str, str]) -> None:
     """Leave for the nodes what they must know before they are configured."""
-    (folder / RIG_FILE).write_text(json.dumps({"session": session, "nodes": nodes}), encoding="utf-8")
+    part = folder / f"{RIG_FILE}.part"
+    part.write_text(json.dumps({"session": session, "nodes": nodes}), encoding="utf-8")
+    part.replace(folder / RIG_FILE)
 
 
 def read_rig_file(folder: Path) -> dict[str, Any]:

@@ -47,6 +47,31 @@ class RuntimeFolder:
         """ZeroMQ endpoint of a node's socket (``pub``, ``cmd`` or ``rec``)."""
         return f"ipc://{self.path / f'{node}.{what}'}"
 
+    def claim(self, node: str) -> int | None:
+        """Be the one process that is this node, for as long as the file descriptor that this gives is open.
+
+        Whoever only looks on claims nothing: of those there may be several.
+
+        Raises
+        ------
+        RuntimeFolderError
+            If another process is that node: its sockets would be taken from it without a word.
+        """
+        if sys.platform == "win32" or node in _ONLOOKERS:
+            return None
+        path = self.path / f"{node}.claim"
+        while True:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                os.close(descriptor)
+                raise RuntimeFolderError(f"{node} runs already in {self.path}") from None
+            # Who was before may have removed the file between the two calls.
+            if path.exists() and os.path.samestat(os.fstat(descriptor), path.stat()):
+                return descriptor
+            os.close(descriptor)
+
     def remove_sockets(self, node: str) -> None:
         """Remove a node's sockets, and the whole folder if nobody is left to use it."""
         for path in self.path.glob(f"{node}.*"):
@@ -104,7 +129,8 @@ def sweep(base: Path) -> None:
 
 
 #: Sockets of the process that holds the lock, and of those who only look on: they keep no folder.
-_NO_NODES = frozenset({"supervisor", "operator", "observer"})
+_ONLOOKERS = frozenset({"observer"})
+_NO_NODES = frozenset({"supervisor", "operator"}) | _ONLOOKERS
 
 
 def _used(path: Path) -> bool:

@@ -62,12 +62,22 @@ class Supervisor:
         Where each node's standard error goes.
     listen
         Topics that the supervisor itself wants to hear (for the live view).
+    interrupted
+        Why not to wait any longer, or nothing; asked while nodes come up.
     """
 
     def __init__(
-        self, session: str, nodes: dict[str, str], *, rig_name: str, log_folder: Path, listen: Iterable[str] = ()
+        self,
+        session: str,
+        nodes: dict[str, str],
+        *,
+        rig_name: str,
+        log_folder: Path,
+        listen: Iterable[str] = (),
+        interrupted: Callable[[], str] = str,
     ) -> None:
         self.session = session
+        self._interrupted = interrupted
         self.nodes = {**nodes, "supervisor": "supervisor"}
         self.beats: dict[str, Heartbeat] = {}
         self.clock: Clock = MonotonicClock()
@@ -129,6 +139,7 @@ class Supervisor:
         self._stop_node = _Child(process, log)
         deadline = time.monotonic() + START_S
         while self._last_words(self._stop_node) != "ready":
+            self._check_interrupted()
             if process.poll() is not None:
                 raise SupervisorError(self._last_words(self._stop_node) or "the stop node ended")
             if time.monotonic() > deadline:
@@ -284,6 +295,7 @@ class Supervisor:
     def _until(self, done: Callable[[], bool], patience_s: float, what: str, *, only: str | None = None) -> None:
         deadline = time.monotonic() + patience_s
         while not done():
+            self._check_interrupted()
             for name, child in self._children.items():
                 if child.process.poll() is not None:
                     raise SupervisorError(f"{self._obituary(name, child)} (before it could {what})")
@@ -291,6 +303,11 @@ class Supervisor:
                 waiting = only or ", ".join(n for n in self._children if n not in self.beats) or "some node"
                 raise SupervisorError(f"{waiting} did not {what} within {patience_s:g} s")
             self._collect(0.02)
+
+    def _check_interrupted(self) -> None:
+        why = self._interrupted()
+        if why:
+            raise SupervisorError(why)
 
     def _collect(self, timeout_s: float) -> None:
         began_ns = self.clock.now_ns()

@@ -15,7 +15,7 @@ from myoloop.experiments.topview import snapshot_json, snapshot_table
 from myoloop.platform.bus import Bus, stop_socket
 from myoloop.platform.keyring import make_keys
 from myoloop.platform.messages import Event, Heartbeat
-from myoloop.platform.process import write_rig_file
+from myoloop.platform.process import RIG_FILE, write_rig_file
 from myoloop.platform.runtime import OwnedRuntimeFolder
 from myoloop.platform.steps import Outgoing
 
@@ -140,6 +140,14 @@ class TestStop:
         heard = [rig("one").hear_stops(), rig("two").hear_stops()]
         assert set(stop_running().split(", ")) == {"one", "two"}
         assert all(each.recv(4096) for each in heard)
+
+    @pytest.mark.parametrize("text", ["", "{", "[]", '{"session": "s"}'])
+    def test_one_whose_rig_file_cannot_be_read_keeps_no_other_from_stopping(self, rig, text):
+        for folder in (rig("a").folder, rig("b").folder):
+            (folder.path / RIG_FILE).write_text(text)
+        stops = rig("hearing").hear_stops()
+        assert stop_running().startswith("hearing, ")
+        assert stops.recv(4096)
 
     def test_one_that_cannot_be_reached_keeps_no_other_from_stopping(self, rig):
         rig("deaf")

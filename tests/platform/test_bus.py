@@ -14,10 +14,10 @@ import zmq
 
 from myoloop.platform import bus as bus_module
 from myoloop.platform import wire
-from myoloop.platform.bus import Bus, send_stop
+from myoloop.platform.bus import AT_ONCE, Bus, send_stop
 from myoloop.platform.keyring import FILE, Keyring, make_keys
 from myoloop.platform.messages import Answer, Command, Event, Heartbeat, Phase, Samples, StimRequest
-from myoloop.platform.runtime import RuntimeFolder
+from myoloop.platform.runtime import RuntimeFolder, RuntimeFolderError
 from myoloop.platform.steps import Outgoing
 
 NODES = {
@@ -111,7 +111,7 @@ def obeyed(eventually):
     def next_one(receiver: Bus, nonce: str = ""):
         def asked():
             receiver.wait(0.01)
-            return receiver.asked(nonce)
+            return receiver.asked(lambda: nonce)
 
         (found,) = eventually(asked, "a command")
         return found
@@ -230,6 +230,24 @@ class TestHearing:
         meet(publisher, onlooker, Outgoing("emg/arm", block(), BLOCK))
         meet(publisher, onlooker, Outgoing("event", event()))
 
+    def test_who_talks_without_end_is_heard_a_part_at_a_time_and_nothing_is_lost(self, bus, meet, eventually):
+        talker, hearer = bus("director"), bus("stimulator")
+        hearer.subscribe(["director"], ["event"])
+        meet(talker, hearer, Outgoing("event", event("first")))
+        for number in range(3 * AT_ONCE):
+            talker.publish(Outgoing("event", event(str(number))))
+        parts = [[]]
+
+        def all_heard():
+            hearer.wait(0.01)
+            parts.append(hearer.heard())
+            return parts[-1] and parts[-1][-1].message.why == str(3 * AT_ONCE - 1)
+
+        eventually(all_heard, "the last word")
+        assert max(map(len, parts)) <= AT_ONCE
+        said = [each.message.why for part in parts for each in part]
+        assert [why for why in said if why != "first"] == [str(number) for number in range(3 * AT_ONCE)]
+
     def test_another_file_ends_the_wait(self, bus):
         reading, writing = os.pipe()
         node = bus("controller")
@@ -256,6 +274,15 @@ class TestCommands:
         controller.ask(command("arm", role="operator", nonce="chosen by the sender"))
         message = obeyed(stimulator, "chosen here").received.message
         assert (message.role, message.nonce) == ("controller", "chosen here")
+
+    def test_each_command_has_a_randomness_of_its_own(self, bus, eventually):
+        stimulator, operator = bus("stimulator"), bus("operator")
+        for _ in range(3):
+            operator.ask(command("arm"))
+        fresh = iter("abc")
+        found = []
+        eventually(lambda: found.extend(stimulator.asked(lambda: next(fresh))) or len(found) == 3, "the commands")
+        assert [each.received.message.nonce for each in found] == ["a", "b", "c"]
 
     def test_a_name_is_that_of_the_key_whatever_the_head_says(self, bus, folder, obeyed):
         stimulator = bus("stimulator")
@@ -408,6 +435,12 @@ class TestStop:
     def test_a_stimulator_that_is_not_there_is_told_of(self, folder):
         with pytest.raises(OSError, match=r".+"):
             send_stop(folder, "stimulator", "operator", "now")
+
+    def test_a_second_process_of_that_name_takes_nothing_from_the_first(self, stimulator, folder):
+        with pytest.raises(RuntimeFolderError, match="stimulator runs already in"):
+            Bus(folder, "stimulator", session="s")
+        send_stop(folder, "stimulator", "operator", "still heard")
+        assert [stop.why for stop in stimulator.stops(1)] == ["still heard"]
 
     def test_its_socket_is_for_this_user_alone(self, stimulator, folder):
         assert folder.socket_path("stimulator.stop").parent.stat().st_mode & 0o077 == 0

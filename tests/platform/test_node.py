@@ -298,6 +298,18 @@ class TestHearing:
         here.until(marks, "an event")
         assert marks() == ["late"]
 
+    def test_but_a_stop_before_the_beginning_is_one(self, world):
+        body = Body()
+        here = world(body)
+        here.node._bus.open_stop()
+        here.configure()
+        here.until(lambda: here.state() == "ready", "ready")
+        send_stop(here.folder, "probe", "operator", "early")
+        here.until(lambda: here.node._pending.stops, "the stop")
+        here.ask("begin")
+        here.until(lambda: body.stops, "the stop in a turn")
+        assert body.stops == ["early"]
+
     def test_what_is_missing_is_told_and_the_stream_is_not_alive_for_once(self, world, short_folder):
         here = world()
         # The director's place is taken by a publisher that skips numbers.
@@ -400,6 +412,26 @@ class TestEndings:
             "fault", "probe", "the amplifier was unplugged"
         )  # fmt: skip
         assert capfd.readouterr().err == "probe: the amplifier was unplugged\n"
+
+    def test_what_cannot_be_said_of_a_fault_keeps_nothing_from_ending(self, world, capfd, monkeypatch):
+        here = world().to_running()
+        publish = here.node._bus.publish
+
+        def full(outgoing):
+            if outgoing.topic == "event":
+                raise OSError(28, "No space left on device")
+            return publish(outgoing)
+
+        monkeypatch.setattr(here.node._bus, "publish", full)
+
+        def fail():
+            raise NodeFault("recording: No space left on device")
+
+        here.body.on_turn = fail
+        here.to_end()
+        assert (here.code, here.raised) == (3, None)
+        assert here.body.calls[-1] == "end fault: recording: No space left on device"
+        assert capfd.readouterr().err == "probe: recording: No space left on device\n"
 
     def test_a_mistake_of_the_body_ends_it_too_and_is_in_the_record(self, world):
         here = world().to_running()

@@ -242,3 +242,20 @@ class TestStopNode:
 
 def test_without_a_stimulator_there_is_nothing_to_stop(supervisor):
     supervisor({"recorder": "recorder"}).stop("operator", "stop key")
+
+
+def test_whoever_interrupts_need_not_wait_until_the_rig_is_up(supervisor):
+    looked = []
+
+    def interrupted() -> str:
+        looked.append(time.monotonic())
+        return "interrupted (SIGINT)" if len(looked) == 3 else ""
+
+    coming = supervisor(NODES, interrupted=interrupted)
+    with pytest.raises(SupervisorError, match=r"^interrupted \(SIGINT\)$"):
+        coming.start()
+    assert len(looked) == 3
+    began = time.monotonic()
+    coming.end("aborted", "interrupted (SIGINT)")
+    coming.close()
+    assert time.monotonic() - began < 3.0

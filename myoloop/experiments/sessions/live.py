@@ -129,6 +129,7 @@ class LiveSession:
             rig_name=setup.rig.rig.id,
             log_folder=log_folder,
             listen=("phase", "report", "estimate", "trial", "event"),
+            interrupted=lambda: self._interrupted,
         )
 
     def run(self) -> LiveResult:
@@ -150,7 +151,9 @@ class LiveSession:
             except BaseException as error:
                 # Whatever it is, a mistake in a view's drawing included: stimulator first, recorder last, all end.
                 up = self._up
-                outcome, reason = ("fault", f"{type(error).__name__}: {error}") if up else ("aborted", NOT_UP)
+                outcome, reason = (
+                    ("fault", f"{type(error).__name__}: {error}") if up else ("aborted", self._interrupted or NOT_UP)
+                )
                 self._end(outcome, reason)
                 raise
             clean = self._end(outcome, reason)
