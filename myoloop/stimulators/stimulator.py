@@ -262,12 +262,10 @@ class Stimulator:
 
     def _order(self, verdict: gate.Verdict) -> None:
         settings = tuple(map(_setting, verdict.allowed))
-        arming = self._state.arming
         if verdict.write:
             self._written += 1
             self._commanded.append((self._written, settings))
-        calibrating = arming is not None and bool(arming.calibrating)
-        self.order = DeviceOrder(verdict.stop, verdict.write, settings, calibrating)
+        self.order = DeviceOrder(verdict.stop, verdict.write, settings, self._state.calibrating)
 
     def _report(self, given: StepInput, verdict: gate.Verdict, reference: tuple[str, int, int] | None) -> StimReport:
         state = self._state

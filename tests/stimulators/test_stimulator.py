@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from myoloop.platform.clock import VirtualClock
 from myoloop.platform.messages import (
     Answer,
     ChannelSetting,
@@ -26,6 +27,9 @@ from myoloop.platform.messages import (
 )
 from myoloop.platform.steps import Received, StepInput, Stepped
 from myoloop.stimulators import gate
+from myoloop.stimulators.emulators.simulated import SimulatedDevice
+from myoloop.stimulators.node import Handover
+from myoloop.stimulators.simulated import MemoryTransport, SimulatedDriver, SimulatedDriverSettings
 from myoloop.stimulators.stimulator import (
     Stimulator,
     StimulatorSettings,
@@ -189,6 +193,54 @@ def test_asked_allowed_and_acknowledged_are_three_facts(bench):
     assert report.request == request.reference[1:]
     assert bench.step().acknowledged == report.allowed
     assert bench.object.order.settings == bench.report.allowed
+
+
+class Wired(Bench):
+    """A stimulator with a driver and a device behind it: what it orders goes out as bytes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.acknowledges = False
+        self.clock = VirtualClock(self.now_ns)
+        self.firmware = SimulatedDevice(start_ns=self.now_ns)
+        self.driver = SimulatedDriver(
+            SimulatedDriverSettings(channels={"left": 0}), MemoryTransport(self.firmware, self.clock)
+        )
+        self.driver.open()
+        self.handover = Handover(self.driver, self.object)
+
+    def step(self, *more: Received, after_ms: int = 10) -> StimReport:
+        self.clock.advance(after_ms * MS)
+        self.device = self.handover.poll(self.clock.now_ns())[0] or self.device
+        report = super().step(*more, after_ms=after_ms)
+        self.handover.obey(self.now_ns)
+        return report
+
+
+def test_a_pause_of_a_calibration_above_the_channels_own_limit_ramps_and_is_no_fault():
+    bench = Wired()
+    own = gate.ChannelLimits("left", 0, 25.0, 10.0)
+    envelope = replace(ENVELOPE, channels=(own,))
+    bench.step()
+    assert bench.command("set_envelope", "director", **asdict(envelope)).ok
+    assert bench.command("confirm", envelope_sha256=envelope.sha256).ok
+    arguments = {"mode": "calibration", "channel": "left", "session": "s1", "envelope_sha256": envelope.sha256}
+    bench.arm_id = bench.command("arm", **arguments).values["arm_id"]
+    bench.step(bench.request(0.0))
+    for level_ma in range(1, 19):
+        assert bench.command("step", channel="left", current_ma=float(level_ma)).ok
+        for cycle in range(35):
+            bench.step(bench.request(float(level_ma) if cycle > 10 else 0.0))
+    assert bench.report.acknowledged == (setting(18.0),)
+    assert bench.command("pause").ok
+    flowing_ma = []
+    for _ in range(60):
+        bench.step()
+        flowing_ma.append(sum(each.current_ma for each in bench.report.acknowledged))
+    assert flowing_ma == sorted(flowing_ma, reverse=True)
+    assert len(set(flowing_ma)) > 30
+    assert flowing_ma[-1] == 0.0
+    assert (bench.report.state, bench.device.faults) == ("READY", ())
 
 
 def test_the_newest_request_alone_counts(bench):

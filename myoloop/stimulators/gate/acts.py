@@ -180,7 +180,7 @@ def _pause(
 ) -> tuple[GateState, Reply]:
     if state.name not in LIVE:
         return state, Reply(act.id, True, f"nothing to pause in {state.name}")
-    ramp = PauseRamp(state.output, now_ns) if state.output else None
+    ramp = PauseRamp(state.output, now_ns, state.calibrating) if state.output else None
     state = replace(state, name=follow(state.name, "pause"), arming=None, lease=None, ramp=ramp)
     return state, Reply(act.id, True)
 

@@ -124,10 +124,11 @@ class Latch:
 
 @dataclass(frozen=True, slots=True)
 class PauseRamp:
-    """A planned way down: from what, since when."""
+    """A planned way down: from what, since when, and whether from a calibration."""
 
     settings: tuple[Setting, ...]
     since_ns: int
+    calibrating: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +167,13 @@ class GateState:
     dose: DoseTotals = DoseTotals()
     sent_ns: int | None = None
     stops_left: int = 0
+
+    @property
+    def calibrating(self) -> bool:
+        """Whether the calibration's ceiling holds: in a calibration, and on the way down from a paused one."""
+        if self.ramp is not None:
+            return self.ramp.calibrating
+        return self.arming is not None and self.arming.calibrating != ""
 
 
 def follow(name: StateName, cause: str) -> StateName:

@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from myoloop.stimulators import gate
+
 MS = 1_000_000
+
+
+def judged_bytes(bench, more_ma=0.0):
+    """What the gate says of bytes for what it has allowed, or for more than that."""
+    allowed = bench.verdict.allowed
+    decoded = [gate.WireOutput(0, s.current_ma + more_ma, s.phase_us, s.rate_hz, 0) for s in allowed]
+    state = bench.state
+    return gate.disagreement(allowed, decoded, state.envelope, bench.settings.device, state.calibrating)
 
 
 def lasting_current_ms(bench, wish, ma=5.0):
@@ -289,6 +301,32 @@ class TestPause:
         assert bench.state.arming is None
         bench.hold(None, 500)
         assert bench.ma() == 0.0
+
+    def test_of_calibration_above_the_channels_own_limit_ramps_within_the_calibrations_ceiling(
+        self, new_gate, envelope, wish
+    ):
+        channels = (gate.ChannelLimits("left", 0, 25.0, 10.0),)
+        bench = new_gate(replace(envelope, channels=channels, new_ground_ma_per_s=20.0)).to_calibrating()
+        for level_ma in range(1, 19):
+            assert bench.do("step", channel="left", current_ma=float(level_ma)).ok
+            bench.hold(wish(0.0), 100)
+            bench.hold(wish(float(level_ma)), 250)
+        assert bench.ma() == 18.0
+        bench.do("pause")
+        allowed = []
+        while bench.state.ramp is not None:
+            assert "at most" in judged_bytes(bench, more_ma=0.5)
+            assert judged_bytes(bench) == ""
+            allowed.append(bench.ma())
+            bench.step(wish(18.0))
+        assert allowed == sorted(allowed, reverse=True)
+        assert (allowed[0], allowed[-1], len(allowed)) == (18.0, 0.5, 49)
+        assert (bench.name, bench.ma(), bench.state.calibrating) == ("READY", 0.0, False)
+
+    def test_of_a_train_is_not_judged_as_a_calibration(self, bench):
+        bench.to_stimulating(10.0).do("pause")
+        assert bench.state.ramp is not None
+        assert not bench.state.calibrating
 
     def test_nothing_is_armed_before_the_ramp_is_over(self, bench):
         bench.to_stimulating(10.0)
