@@ -324,7 +324,9 @@ class Bus:
     def pushed(self) -> list[list[bytes]]:
         """Frames that have been pushed to this recorder; at most so many at once."""
         arrived: list[list[bytes]] = []
-        for _ in range(16 * AT_ONCE if self._pull is not None else 0):
+        if self._pull is None:
+            return arrived
+        for _ in range(16 * AT_ONCE):
             try:
                 arrived.append(self._pull.recv_multipart(flags=zmq.NOBLOCK))
             except zmq.Again:
@@ -339,7 +341,9 @@ class Bus:
     def stops(self, now_ns: int) -> list[Stop]:
         """Stops that have come. Whatever arrives on that socket is one, readable or not."""
         arrived: list[Stop] = []
-        for _ in range(AT_ONCE if self._stop is not None else 0):
+        if self._stop is None:
+            return arrived
+        for _ in range(AT_ONCE):
             try:
                 data = self._stop.recv(4096)
             except (BlockingIOError, OSError):

@@ -73,6 +73,9 @@ class Ascent:
         The most that has flowed in this ascent, and in any: what was asked for but did not flow is no threshold.
     tries
         How often the present level was asked for without flowing.
+    reached, cut
+        Whether the present level has flowed, and whether less has flowed after that: a burst cut short by the gate is
+        no burst at that level.
     """
 
     repeat: int = 1
@@ -83,6 +86,8 @@ class Ascent:
     given_ma: float = 0.0
     highest_ma: float = 0.0
     tries: int = 0
+    reached: bool = False
+    cut: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,22 +138,30 @@ def stepped(plan: AscentPlan, ascent: Ascent) -> Ascent:
     level_ma = next_level_ma(plan, ascent)
     if level_ma is None:
         raise ValueError("no step is left to take")
-    return replace(ascent, steps=ascent.steps + 1)
+    return replace(ascent, steps=ascent.steps + 1, reached=False, cut=False)
 
 
 def given(plan: AscentPlan, ascent: Ascent, current_ma: float) -> Ascent:
     """So much flows now; more than the level of the last step is not its doing."""
     if ascent.done or ascent.steps == 0:
         return ascent
-    given_ma = max(ascent.given_ma, min(current_ma, plan.level_ma(ascent.steps - 1)))
-    return replace(ascent, given_ma=given_ma, highest_ma=max(ascent.highest_ma, given_ma))
+    level_ma = plan.level_ma(ascent.steps - 1)
+    given_ma = max(ascent.given_ma, min(current_ma, level_ma))
+    flows = current_ma >= level_ma - 0.5 * plan.step_ma
+    return replace(
+        ascent,
+        given_ma=given_ma,
+        highest_ma=max(ascent.highest_ma, given_ma),
+        reached=ascent.reached or flows,
+        cut=ascent.cut or (ascent.reached and not flows),
+    )
 
 
 def served(plan: AscentPlan, ascent: Ascent) -> Ascent:
-    """The burst of the last step is over; a level that did not flow is tried again, and then given up."""
+    """The burst of the last step is over; a level that did not flow to its end is tried again, and then given up."""
     if ascent.done or ascent.steps == 0:
         return ascent
-    if ascent.given_ma >= plan.level_ma(ascent.steps - 1) - 0.5 * plan.step_ma:
+    if ascent.reached and not ascent.cut:
         return replace(ascent, tries=0)
     tries = ascent.tries + 1
     return closed(plan, ascent) if tries >= TRIES else replace(ascent, steps=ascent.steps - 1, tries=tries)
@@ -186,7 +199,7 @@ def closed(plan: AscentPlan, ascent: Ascent) -> Ascent:
 
 def restarted(ascent: Ascent) -> Ascent:
     """The same ascent from the bottom, after an interruption; what was said stands."""
-    return replace(ascent, steps=0, given_ma=0.0, tries=0)
+    return replace(ascent, steps=0, given_ma=0.0, tries=0, reached=False, cut=False)
 
 
 def result(ascent: Ascent, phase_us: float) -> Thresholds:

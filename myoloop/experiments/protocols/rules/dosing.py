@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from math import sqrt
+from math import floor, sqrt
 from typing import Any
 
 from myoloop.experiments.protocols.envelope import DEFAULTS, TOLERANCE_SHARE
@@ -120,13 +120,23 @@ def charge_and_rms_leave_the_current(protocol: Protocol) -> Iterator[Finding]:
 
 
 def trains_within_duty(protocol: Protocol) -> Iterator[Finding]:
-    """On-time and duty of tetanic trains, ramps counted, and all trains together."""
+    """On-time and duty of tetanic trains and calibration bursts, ramps counted, and all of them together."""
     limits, default = protocol.envelope, DEFAULTS[protocol.envelope.waveform_class]
     on_max_s = limits.on_max_s or default.on_s_max
     duty_max = limits.duty_max or default.duty_max
     total_s = 0.0
     for index, item in enumerate(protocol.phases):
         block = item.block
+        if isinstance(item.content, CalibrationPhase):
+            total_s += _most_on_s(protocol, item.content)
+            duty = item.content.burst_s / item.content.interval_s
+            tetanic = any(rate > TETANIC_ABOVE_HZ for rate in _rates(protocol, item.content))
+            if tetanic and on_max_s is not None and duty > duty_max * (1 + 1e-9):
+                text = (
+                    f"found {item.content.interval_s:g} s with bursts of {item.content.burst_s:g} s, {duty:.0%} duty: "
+                    f"the gate would cut steps short, allowed by the envelope's duty_max is {duty_max:.0%}"
+                )
+                yield ("phases", index, "calibration", "interval"), text, "error"
         if block is None:
             continue
         timing = timing_of(protocol, block)
@@ -148,7 +158,9 @@ def trains_within_duty(protocol: Protocol) -> Iterator[Finding]:
             yield (*keys, "rest"), text, "error"
     allowed_s = limits.total_on_s or default.session_s * duty_max
     if total_s > allowed_s * (1 + 1e-9):
-        text = f"the blocks plan {total_s:g} s on, allowed by the envelope's total_on is {allowed_s:g} s"
+        text = (
+            f"calibration and blocks plan up to {total_s:g} s on, allowed by the envelope's total_on is {allowed_s:g} s"
+        )
         yield ("envelope", "total_on"), text, "error"
 
 
@@ -249,9 +261,7 @@ def _reach_s(protocol: Protocol, calibration: CalibrationPhase) -> float:
     """How long a burst takes to reach a new level, and for the gate to count it as known."""
     limits, default = protocol.envelope, DEFAULTS[protocol.envelope.waveform_class]
     slew = limits.slew_ma_per_s or default.new_ground_ma_per_s
-    names = [name for name in calibration.channels or protocol.stimulation if name in protocol.stimulation]
-    rates = [calibration.rate_hz or protocol.stimulation[name].rate_hz for name in names]
-    known_s = max([calibration.step_ma / slew, *(1.0 / rate for rate in rates)])
+    known_s = max([calibration.step_ma / slew, *(1.0 / rate for rate in _rates(protocol, calibration))])
     return (limits.ramp_min_s or default.known_ground_ramp_s_min) + known_s + BURST_MARGIN_S
 
 
@@ -266,9 +276,19 @@ def _used(protocol: Protocol, channel: str) -> set[tuple[float, float]]:
     return used or {(own.phase_us, own.rate_hz)}
 
 
-def _rates(protocol: Protocol, block: BlockPhase) -> list[float]:
-    names = [name for name in block.channels or protocol.stimulation if name in protocol.stimulation]
-    return [block.rate_hz or protocol.stimulation[name].rate_hz for name in names]
+def _rates(protocol: Protocol, phase: BlockPhase | CalibrationPhase) -> list[float]:
+    return [phase.rate_hz or protocol.stimulation[name].rate_hz for name in _channels(protocol, phase)]
+
+
+def _channels(protocol: Protocol, phase: BlockPhase | CalibrationPhase) -> list[str]:
+    return [name for name in phase.channels or protocol.stimulation if name in protocol.stimulation]
+
+
+def _most_on_s(protocol: Protocol, calibration: CalibrationPhase) -> float:
+    """How long a calibration is on if no step is the last one before the highest."""
+    start_ma = calibration.start_ma or calibration.step_ma
+    steps = floor((calibration.stop_at_ma - start_ma) / calibration.step_ma + 1e-9) + 1
+    return max(steps, 0) * calibration.burst_s * calibration.repeats * len(_channels(protocol, calibration))
 
 
 def _multiple(value: float, step: float) -> bool:

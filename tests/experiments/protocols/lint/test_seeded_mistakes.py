@@ -134,8 +134,8 @@ MISTAKES = [
      "is 6 s"),
     ("phase: 250 us", "phase: 450 us", "20: stimulation.ext.phase: found 450 us, allowed by the envelope is 100 to 400 us"),
     ("rate: 35 Hz", "rate: 100 Hz", "20: stimulation.ext.rate: found 100 Hz, allowed by the envelope is 2 to 80 Hz"),
-    ("trials: 10", "trials: 500", "14: envelope.total_on: the blocks plan 2500 s on, allowed by the envelope's total_on is "
-     "600 s"),
+    ("trials: 10", "trials: 500", "14: envelope.total_on: calibration and blocks plan up to 2520 s on, allowed by the "
+     "envelope's total_on is 600 s"),
     ("ramp_up: 0.5 s", "ramp_up: 0.05 s", "34: phases[2].block.ramp_up: found 0.05 s, allowed by the envelope is at least "
      "0.1 s"),
     # calibration
@@ -145,6 +145,8 @@ MISTAKES = [
      "0.2 s, allowed is at least 0.3 s"),
     ("burst: 0.5 s", "burst: 0.3 s", "28: phases[1].calibration.burst: found 0.3 s, allowed is at least 0.4 s: the ramp on known ground, "
      "the step at the envelope's slew, 0.1 s to be felt"),
+    ("burst: 0.5 s", "burst: 0.8 s", "27: phases[1].calibration.interval: found 1 s with bursts of 0.8 s, 80% duty: the gate "
+     "would cut steps short, allowed by the envelope's duty_max is 50%"),
     ("      step: 1 mA\n", "      step: 1 mA\n      start: 5 mA\n", "26: phases[1].calibration.start: found 5 mA, allowed is "
      "at most one step of 1 mA from zero"),
     ("stop_at: 40 mA", "stop_at: 120 mA", "26: phases[1].calibration.stop_at: found 120 mA, allowed while calibrating is at "

@@ -27,9 +27,9 @@ def test_a_value_knows_its_place_and_how_it_was_written():
     place = protocol.place(keys)
     path, line, key = place.rsplit(":", 2)
     assert path.endswith("demo.yaml")
-    assert "step: 2 mA" in presets()["demo"].read_text().splitlines()[int(line) - 1]
+    assert "step: 3 mA" in presets()["demo"].read_text().splitlines()[int(line) - 1]
     assert key == " phases[1].calibration.step"
-    assert protocol.written(keys) == "2 mA"
+    assert protocol.written(keys) == "3 mA"
     assert protocol.has("phases[3].block.intensity.ref")
     assert not protocol.has("phases[9]")
 

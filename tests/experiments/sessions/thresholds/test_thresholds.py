@@ -103,6 +103,16 @@ def test_a_level_that_did_not_flow_is_asked_for_again_and_then_given_up():
     assert result(ascent, 0.0).cap_ma == 3.0
 
 
+def test_a_burst_that_was_cut_short_is_given_again():
+    ascent = stepped(PLAN, up_to(PLAN, 3.0))
+    for current_ma in (1.0, 4.0, 4.0, 0.0):
+        ascent = given(PLAN, ascent, current_ma)
+    ascent = served(PLAN, ascent)
+    assert next_level_ma(PLAN, ascent) == 4.0
+    ascent = served(PLAN, given(PLAN, stepped(PLAN, ascent), 4.0))
+    assert next_level_ma(PLAN, ascent) == 5.0
+
+
 def test_what_flows_counts_and_not_what_was_asked_for():
     ascent = given(PLAN, stepped(PLAN, up_to(PLAN, 3.0)), 3.5)
     assert felt(PLAN, ascent, "motor").found == {"motor": 3.5, "sensory": 3.5}
