@@ -62,6 +62,8 @@ class Head(msgspec.Struct, frozen=True, array_like=True):
     shape: tuple[int, ...] = ()
 
 
+#: What bytes that are not ours may make msgspec raise; nesting without end is a RecursionError.
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _encoder = msgspec.msgpack.Encoder()
 _head_decoder = msgspec.msgpack.Decoder(Head)
 _LENGTHS = struct.Struct("<II")
@@ -127,7 +129,7 @@ def decode(frames: Sequence[bytes]) -> tuple[Head, Received]:
     head = _decode_head(frames[1])
     try:
         message = _body_decoder(row.message).decode(frames[2])
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except _UNREADABLE as error:
         raise Malformed(f"body of {topic}: {error}") from None
     crc = zlib.crc32(frames[2])
     array = None
@@ -171,7 +173,7 @@ def _announces_array(head: bytes) -> bool:
     """Whether an array follows a head, be it one without a single sample."""
     try:
         return bool(_head_decoder.decode(head).dtype)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except _UNREADABLE:
         return False
 
 
@@ -186,7 +188,7 @@ def _decode_head(frame: bytes) -> Head:
     # The version comes first and alone, so that a later format is refused by name, not as garbage.
     try:
         fields = msgspec.msgpack.decode(frame)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except _UNREADABLE as error:
         raise Malformed(f"head: {error}") from None
     if not isinstance(fields, list) or not fields or type(fields[0]) is not int:
         raise Malformed("head: not an array that begins with a version")
@@ -194,7 +196,7 @@ def _decode_head(frame: bytes) -> Head:
         raise UnknownVersion(f"wire version {fields[0]}, this myoloop reads {VERSION}")
     try:
         head = _head_decoder.decode(frame)
-    except msgspec.DecodeError as error:
+    except _UNREADABLE as error:
         raise Malformed(f"head: {error}") from None
     if head.seq < 0 or head.epoch < 0:
         raise Malformed("head: a negative epoch or sequence number")
@@ -206,6 +208,9 @@ def _decode_array(topic: str, head: Head, raw: bytes) -> npt.NDArray[np.generic]
         raise Malformed(f"{topic}: dtype {head.dtype[:16]!r} does not travel")
     if not 1 <= len(head.shape) <= 2 or min(head.shape) < 0:
         raise Malformed(f"{topic}: shape {head.shape[:4]}")
+    # A side of any length makes no byte beside a side of none; numpy reckons with it all the same.
+    if max(head.shape) > MAX_ARRAY_BYTES:
+        raise Oversized(f"{topic}: shape {head.shape}, at most {MAX_ARRAY_BYTES} along a side")
     size = prod(head.shape) * np.dtype(head.dtype).itemsize
     if size > MAX_ARRAY_BYTES:
         raise Oversized(f"{topic}: an array of {size} bytes, at most {MAX_ARRAY_BYTES}")

@@ -66,10 +66,35 @@ def test_the_array_cannot_be_written_to():
         received.array[0, 0] = 1
 
 
+def nested(levels):
+    """Arrays within arrays: one byte a level, so that even a head holds many."""
+    return b"\x91" * levels + b"\xc0"
+
+
+LEVELS = st.sampled_from([1, 10, 400, 510, 1_100, 10_000, 500_000])
+#: Numbers around those at which a product of two overflows.
+SIDE = st.integers(-2, 3) | st.sampled_from([0, 62, 63]).map(lambda bits: 1 << bits) | st.integers(0, 2**64 - 1)
+#: A whole frame of small pieces of msgpack: maps, arrays, texts, numbers, times, what is no msgpack.
+PIECE = st.binary(max_size=20) | st.sampled_from(
+    [
+        b"\x81",
+        b"\x91",
+        b"\xc0",
+        b"\xa1a",
+        b"\xd7\xff" + b"\xff" * 8,
+        b"\xd4\x01\x02",
+        b"\xcf" + b"\xff" * 8,
+        b"\xa1\xff",
+    ]
+)
+FRAME = st.binary(max_size=60) | st.lists(PIECE, max_size=6).map(b"".join) | LEVELS.map(nested)
+
+
 @settings(deadline=None, max_examples=10_000)
-@given(frames=st.lists(st.binary(max_size=60), max_size=5))
+@given(frames=st.lists(FRAME, max_size=5))
 @example(frames=[b"emg/arm", b"\x91\x01", b"\x80"])
 @example(frames=[b"emg/arm", b"", b""])
+@example(frames=[b"emg/arm", nested(510), b"\x80"])
 def test_arbitrary_bytes_are_refused_by_a_wire_error_only(frames):
     with pytest.raises(wire.WireError):
         wire.decode(frames)
@@ -81,7 +106,7 @@ def test_damaged_frames_are_refused_or_are_another_message_but_never_crash(data)
     frames = encode(array=np.arange(12, dtype="<i2").reshape(6, 2))
     which = data.draw(st.integers(0, 3))
     frame = bytearray(frames[which])
-    act = data.draw(st.sampled_from(["flip", "cut", "grow", "drop", "swap"]))
+    act = data.draw(st.sampled_from(["flip", "cut", "grow", "drop", "swap", "nest", "reshape"]))
     if act == "flip":
         place = data.draw(st.integers(0, len(frame) - 1))
         frame[place] ^= 1 << data.draw(st.integers(0, 7))
@@ -90,7 +115,14 @@ def test_damaged_frames_are_refused_or_are_another_message_but_never_crash(data)
     elif act == "grow":
         frame += data.draw(st.binary(min_size=1, max_size=8))
     frames[which] = bytes(frame)
-    if act == "drop":
+    if act == "nest":
+        frames[which] = nested(data.draw(LEVELS))
+    elif act == "reshape":
+        shape = data.draw(st.lists(SIDE, max_size=3).map(tuple))
+        head = wire.Head(wire.VERSION, "s", "arm", 1, 2, data.draw(st.sampled_from(sorted(wire.DTYPES))), shape)
+        frames[1] = wire.msgspec.msgpack.encode(head)
+        frames[3] = data.draw(st.sampled_from([b"", frames[3]]))
+    elif act == "drop":
         del frames[which]
     elif act == "swap":
         frames.reverse()
@@ -124,6 +156,32 @@ def test_an_array_is_not_believed_to_be_larger_than_it_is():
     head = wire.Head(wire.VERSION, "s", "arm", 1, 2, "<f8", (1 << 30, 1 << 30))
     with pytest.raises(wire.Oversized):
         wire.decode([frames[0], wire.msgspec.msgpack.encode(head), *frames[2:]])
+
+
+@pytest.mark.parametrize("shape", [(0, 2**63), (0, 2**62), (2**62, 0), (2**63,), (0, wire.MAX_ARRAY_BYTES + 1)])
+def test_no_side_of_an_array_is_longer_than_any_array_may_be_beside_one_of_none_too(shape):
+    frames = encode(array=np.zeros((0, 2), "<i2"))
+    head = wire.Head(wire.VERSION, "s", "arm", 1, 2, "<i2", shape)
+    with pytest.raises(wire.Oversized):
+        wire.decode([frames[0], wire.msgspec.msgpack.encode(head), *frames[2:]])
+
+
+@pytest.mark.parametrize("levels", [1, 100, 10_000, 500_000])
+def test_a_body_nested_however_deep_is_read_or_refused(levels):
+    frames = encode(m.Command(t_ns=1, id="x", kind="arm", target="stimulator", arguments={"n": None}), "command")
+    at = frames[2].index(b"\xa1n") + 2
+    frames[2] = frames[2][:at] + nested(levels) + frames[2][at + 1 :]
+    if levels <= 100:
+        assert wire.decode(frames)[1].message.kind == "arm"
+    else:
+        with pytest.raises(wire.Malformed, match="body of command"):
+            wire.decode(frames)
+
+
+def test_a_record_whose_head_is_nested_too_deep_is_told_apart_and_then_refused():
+    record = wire.pack([b"event", nested(5_000), b"\x80"])
+    with pytest.raises(wire.WireError):
+        wire.decode(wire.unpack("event", record))
 
 
 def test_fewer_bytes_than_announced_are_truncated():
