@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from myoloop.platform.quantities import QuantityError, parse
-from myoloop.platform.yamlfile import FileError, load_model
+from myoloop.platform.yamlfile import FileError, KeyPath, Lines, at, dotted, explain, load_yaml
 
 NodeRole = Literal["acquisition", "controller", "stimulator", "director", "recorder", "subject"]
 _NAME = r"^[a-z0-9][a-z0-9_-]{0,30}$"
@@ -87,9 +87,11 @@ class StimulationPlace(_Strict):
     @classmethod
     def _is_area(cls, value: object) -> object:
         try:
-            parse(value, "cm2")
+            area_cm2 = parse(value, "cm2")
         except QuantityError as error:
             raise ValueError(error.why) from None
+        if not area_cm2 > 0:
+            raise ValueError("allowed is an area greater than 0 cm2")
         return value
 
     @property
@@ -123,6 +125,22 @@ class Rig(_Strict):
     stimulated_person: bool = True
     stop: StopPaths | None = None
 
+    _path: str = PrivateAttr(default="")
+    _lines: Lines = PrivateAttr(default_factory=dict)
+
+    def place(self, keys: KeyPath, written: str = "") -> str:
+        """``file:line: key`` of a value in the rig's file; the key alone where it was read from no file.
+
+        Parameters
+        ----------
+        written
+            The key as it is to be shown, where that says more than `keys` can.
+        """
+        if not self._path:
+            return written or dotted(keys)
+        found = at(self._path, self._lines, keys)
+        return found.removesuffix(dotted(keys)) + written if written else found
+
     @model_validator(mode="after")
     def _hangs_together(self) -> Rig:
         mistakes = [
@@ -143,9 +161,13 @@ class Rig(_Strict):
             elif not re.fullmatch(_NAME, name):
                 yield ("nodes", name), name, "allowed is a name of 1 to 31 of a-z, 0-9, _ and -"
         sources = self.sources()
+        heard: dict[tuple[str, str], str] = {}
         for muscle, place in self.emg.items():
             if place.source not in sources:
                 yield ("emg", muscle, "source"), place.source, f"allowed is a source of the rig: {', '.join(sources)}"
+            other = heard.setdefault((place.source, place.channel), muscle)
+            if other != muscle:
+                yield ("emg", muscle, "channel"), place.channel, f"{other} has this channel of {place.source} already"
         if self.imu is not None and self.imu.source not in sources:
             yield ("imu", "source"), self.imu.source, f"allowed is a source of the rig: {', '.join(sources)}"
         taken: dict[int, str] = {}
@@ -178,10 +200,15 @@ def load_rig(path: Path | str) -> Rig:
     FileError
         With every mistake in it, one line each.
     """
-    rig = _with_paths_from(load_model(path, Rig), Path(path).parent)
+    data, lines = load_yaml(path)
+    try:
+        rig = _with_paths_from(Rig.model_validate(data), Path(path).parent)
+    except ValidationError as error:
+        raise FileError(explain(error, path, data, lines, Rig)) from None
+    rig._path, rig._lines = str(path), lines
     missing = [role for role in ("controller", "stimulator", "director", "recorder") if not rig.node_of(role)]
     if missing and rig.stimulation:
-        raise FileError([f"{path}:1: nodes: no node of role {', '.join(missing)}"])
+        raise FileError([f"{rig.place(('nodes',))}: no node of role {', '.join(missing)}"])
     return rig
 
 

@@ -67,6 +67,19 @@ def test_a_rig_without_stimulation_needs_only_its_sources(tmp_path):
     assert load_rig(path).node_of("stimulator") is None
 
 
+def test_a_rig_knows_the_place_of_each_of_its_values(tmp_path, rig):
+    good, path = rig(), tmp_path / "rig.yaml"
+    assert good.place(("emg", "ext", "channel")) == f"{path}:10: emg.ext.channel"
+    # A key that the file leaves out is missed where it should stand; what cannot be a path is shown as it is written.
+    assert good.place(("nodes", "amp", "settings", "file")) == f"{path}:4: nodes.amp.settings.file"
+    assert good.place(("nodes", "amp"), "nodes.amp[...]") == f"{path}:4: nodes.amp[...]"
+    assert good.model_copy(update={"stop": None}).place(("stop",)) == f"{path}:15: stop"
+    # Most sessions on a virtual subject have a rig that never was a file.
+    made = type(good).model_validate(good.model_dump(by_alias=True))
+    assert made.place(("emg", "ext")) == "emg.ext"
+    assert made.place(("emg", "ext"), "emg[...]") == "emg[...]"
+
+
 MISTAKES = [
     ("class: SIM", "class: ROBOT", 1, "rig.class", "'ROBOT'"),
     ("class: SIM", "class: HUMAN", 3, "nodes.body.role", "a virtual subject belongs on a SIM or BENCH rig"),
@@ -76,7 +89,7 @@ MISTAKES = [
     (", source: simulated}", "}", 4, "nodes.amp", "an acquisition node names its source"),
     (", driver: simulated}", "}", 6, "nodes.stimulator", "a stimulator node names its driver"),
     ("driver: simulated", "diver: simulated", 6, "diver: unknown key", "driver"),
-    ("  director: {role: director}\n", "", 1, "nodes", "no node of role director"),
+    ("  director: {role: director}\n", "", 2, "nodes", "no node of role director"),
     ("body: {role: subject}", "body: {role: controller}", 5, "nodes.controller.role", "body is of this role already"),
     ("{role: recorder}", "{role: recorder, host: lab2}", 8, "nodes.recorder.host", "'lab2'"),
     ("source: amp, channel", "source: amplifier, channel", 10, "emg.ext.source", "'amplifier'"),
@@ -84,6 +97,15 @@ MISTAKES = [
     ("output: 1,", "output: 0,", 14, "stimulation.flex.output", "ext has this output already"),
     ("output: 1,", "output: -1,", 14, "stimulation.flex.output", "-1"),
     ("pad: 25 cm2", "pad: 25", 14, "stimulation.flex.pad", "found 25: no unit"),
+    ("pad: 25 cm2", "pad: -3 cm2", 14, "stimulation.flex.pad", "found '-3 cm2': allowed is an area greater than 0"),
+    ("pad: 25 cm2", "pad: 0 cm2", 14, "stimulation.flex.pad", "allowed is an area greater than 0 cm2"),
+    (
+        "channel: ext}",
+        "channel: ext}\n  flex: {source: amp, channel: ext}",
+        11,
+        "emg.flex.channel",
+        "ext has this channel of amp already",
+    ),
     ("pad: 5x9 cm", "pad: 5 mA", 13, "stimulation.ext.pad", "5 mA"),
     ("port: 8300", "port: 80", 15, "stop.port", "80"),
     ("  amp: {role", "  Amp 1: {role", 4, "nodes.Amp 1", "allowed is a name"),
