@@ -31,7 +31,20 @@ _SINGULAR = {
 
 
 class PluginError(UserError, ValueError):
-    """There is no such part, it cannot be loaded, or its settings do not fit it."""
+    """There is no such part, it cannot be loaded, or its settings do not fit it.
+
+    Attributes
+    ----------
+    key
+        Which key of the settings is meant, as ``settings.channels[1]``; empty where it is the name that is wrong.
+    problem
+        The text without part and key, for who knows in which file they stand.
+    """
+
+    def __init__(self, text: str, *, key: str = "", problem: str = "") -> None:
+        super().__init__(text)
+        self.key = key
+        self.problem = problem or text
 
 
 def plugin_names(group: str, built_in: Mapping[str, str]) -> tuple[str, ...]:
@@ -94,17 +107,16 @@ def plugin_settings(what: str, cls: Any, values: Mapping[str, Any]) -> Any:
     allowed = [field.name for field in dataclasses.fields(cls.Settings)]
     for key in values:
         if key not in allowed:
-            raise PluginError(
-                f"{what}: settings.{key}: unknown key{_meant(key, allowed)}, allowed: {', '.join(allowed)}"
-            )
+            problem = f"unknown key{_meant(key, allowed)}, allowed: {', '.join(allowed)}"
+            raise _wrong(what, f"settings.{key}", problem)
     try:
         return msgspec.convert(dict(values), cls.Settings)
     except msgspec.ValidationError as error:
         problem, _, where = str(error).partition(" - at `$")
         key = f".{where.strip('.`')}" if where else ""
-        raise PluginError(f"{what}: settings{key}: {problem[:1].lower()}{problem[1:]}") from None
+        raise _wrong(what, f"settings{key}", f"{problem[:1].lower()}{problem[1:]}") from None
     except (TypeError, ValueError) as error:
-        raise PluginError(f"{what}: settings: {error}") from None
+        raise _wrong(what, "settings", str(error)) from None
 
 
 def plugin_sha256(cls: type[Any]) -> str:
@@ -113,6 +125,10 @@ def plugin_sha256(cls: type[Any]) -> str:
         return hashlib.sha256(Path(inspect.getfile(cls)).read_bytes()).hexdigest()
     except (TypeError, OSError):
         return ""
+
+
+def _wrong(what: str, key: str, problem: str) -> PluginError:
+    return PluginError(f"{what}: {key}: {problem}", key=key, problem=problem)
 
 
 def _meant(name: str, known: tuple[str, ...] | list[str]) -> str:

@@ -124,6 +124,14 @@ class TestSettings:
             plugin_settings("policy 'x'", self.Part, values)
         assert "\n" not in str(caught.value)
 
+    def test_a_mistake_can_be_told_without_the_part_by_who_knows_its_place(self):
+        with pytest.raises(PluginError) as caught:
+            plugin_settings("policy 'x'", self.Part, {"muscle": 3})
+        assert (caught.value.key, caught.value.problem) == ("settings.muscle", "expected `str`, got `int`")
+        with pytest.raises(PluginError) as caught:
+            find_plugin(GROUP, OURS, "open_lop")
+        assert (caught.value.key, caught.value.problem) == ("", str(caught.value))
+
 
 def test_the_record_can_name_the_very_file_a_part_stands_in(package):
     file = package("lab_hashed", "hashed_lab = lab_hashed:Gentle")
