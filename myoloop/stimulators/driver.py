@@ -34,9 +34,9 @@ class Capabilities:
     current_max_ma, current_step_ma
         Largest amplitude and smallest step.
     phase_min_us, phase_max_us, phase_step_us
-        Pulse width per phase.
-    rate_min_hz, rate_max_hz
-        Pulse rate.
+        Pulse width per phase; a step of 0 where any width in between can be said.
+    rate_min_hz, rate_max_hz, rate_step_hz
+        Pulse rate; a step of 0 where any rate in between can be said.
     lease_ms
         The device goes to zero by itself this long after the last command; None if it never does.
     times_itself
@@ -53,6 +53,7 @@ class Capabilities:
     rate_max_hz: float
     lease_ms: float | None
     times_itself: bool
+    rate_step_hz: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from myoloop.platform.messages import ChannelSetting, DeviceReport, Pulses
 from myoloop.stimulators.driver import Capabilities, DecodedOutput, DriverError
 
 _SEQUENCE_AT = 4
+_RATE_CODES_PER_HZ = 10
 _NOTHING_HEARD_S = 2.0
 #: Exchanges whose bounds on the clock offset are intersected: at 100 a second two crystals 100 ppm apart drift by
 #: 64 us over them, less than any exchange takes.
@@ -220,7 +221,7 @@ class SimulatedDriver:
         s = self._settings
         return Capabilities(
             s.outputs, s.current_max_ma, s.current_step_ma, s.phase_min_us, s.phase_max_us, 1.0, 0.1, s.rate_max_hz,
-            s.lease_ms, True,
+            s.lease_ms, True, 1 / _RATE_CODES_PER_HZ,
         )  # fmt: skip
 
     def open(self) -> str:
@@ -263,10 +264,10 @@ class SimulatedDriver:
             if code == 0:
                 continue
             phase_us = _exactly(wanted.phase_us, 1, "phase_us")
-            rate = _exactly(wanted.rate_hz, 10, "rate_hz")
+            rate = _exactly(wanted.rate_hz, _RATE_CODES_PER_HZ, "rate_hz")
             if not self._settings.phase_min_us <= phase_us <= self._settings.phase_max_us:
                 raise DriverError(f"phase_us {wanted.phase_us} is not within the device's range")
-            if not 1 <= rate <= self._settings.rate_max_hz * 10:
+            if not 1 <= rate <= self._settings.rate_max_hz * _RATE_CODES_PER_HZ:
                 raise DriverError(f"rate_hz {wanted.rate_hz} is not within the device's range")
             outputs += struct.pack("<BhIhIH", output, code, phase_us, -code, phase_us, rate)
         count = len(outputs) // 15

@@ -145,6 +145,18 @@ def test_what_the_protocol_cannot_say_is_refused(wrong):
         driver.encode([wrong])
 
 
+def test_the_steps_it_names_are_those_it_can_say():
+    driver = SimulatedDriver(SimulatedDriverSettings(channels=CHANNELS))
+    can = driver.capabilities
+    for steps in range(1, 500):
+        near = setting(phase_us=20.0 + steps * can.phase_step_us, rate_hz=steps * can.rate_step_hz)
+        (output,) = driver.decode(driver.encode([near]))
+        assert (output.phase_us, output.rate_hz) == (near.phase_us, pytest.approx(near.rate_hz, rel=1e-12))
+    for between in (setting(phase_us=20.0 + can.phase_step_us / 2), setting(rate_hz=35.0 + can.rate_step_hz / 2)):
+        with pytest.raises(DriverError, match="cannot be said"):
+            driver.encode([between])
+
+
 def test_a_channel_twice_is_refused():
     driver = SimulatedDriver(SimulatedDriverSettings(channels=CHANNELS))
     with pytest.raises(DriverError, match="twice"):

@@ -117,9 +117,14 @@ def _pulse(keys: KeyPath, width_us: float | None, rate_hz: float | None, rig: Ri
     can = rig.device
     if can is None:
         return
-    if width_us is not None and not can.phase_min_us <= width_us <= can.phase_max_us:
-        text = f"found {width_us:g} us, the device gives {can.phase_min_us:g} to {can.phase_max_us:g} us"
-        yield (*keys, "phase"), text, "error"
-    if rate_hz is not None and not can.rate_min_hz <= rate_hz <= can.rate_max_hz:
-        text = f"found {rate_hz:g} Hz, the device gives {can.rate_min_hz:g} to {can.rate_max_hz:g} Hz"
-        yield (*keys, "rate"), text, "error"
+    for key, value, least, most, step, unit in (
+        ("phase", width_us, can.phase_min_us, can.phase_max_us, can.phase_step_us, "us"),
+        ("rate", rate_hz, can.rate_min_hz, can.rate_max_hz, can.rate_step_hz, "Hz"),
+    ):
+        if value is None:
+            continue
+        if not least <= value <= most:
+            yield (*keys, key), f"found {value:g} {unit}, the device gives {least:g} to {most:g} {unit}", "error"
+        elif step > 0 and abs(value / step - round(value / step)) > 1e-6:
+            text = f"found {value:.9g} {unit}, allowed is a whole number of the device's steps of {step:g} {unit}"
+            yield (*keys, key), text, "error"

@@ -63,7 +63,7 @@ RIG = RigSummary(
     (OutputChannel("ext", 0, 25.0),),
     Capabilities(
         outputs=2, current_max_ma=60.0, current_step_ma=1.0, phase_min_us=20.0, phase_max_us=500.0, phase_step_us=1.0,
-        rate_min_hz=1.0, rate_max_hz=100.0, lease_ms=200.0, times_itself=False,
+        rate_min_hz=1.0, rate_max_hz=100.0, lease_ms=200.0, times_itself=False, rate_step_hz=0.1,
     ),
 )  # fmt: skip
 
@@ -218,6 +218,14 @@ def test_every_mistake_of_a_file_comes_at_once(tmp_path):
         ("outcomes:", "outcomes:", "human", "6: protocol.rigs: the rig clinic is HUMAN, allowed for this protocol is SIM, BENCH"),
         ("pad: 5x5 cm", "pad: 5x9 cm", "bench", "12: sites.ext.pad: needs 45 cm2, the rig lab-2 has a pad of 25 cm2 for ext"),
         ("min_step: 1 mA}", "min_step: 1 mA}\n  imu: {}", "bench", "11: devices.imu: the rig lab-2 has no IMU"),
+        ("rate: 35 Hz", "rate: 33.33 Hz", "bench", "20: stimulation.ext.rate: found 33.33 Hz, allowed is a whole number of the "
+         "device's steps of 0.1 Hz"),
+        ("phase: 250 us", "phase: 250.5 us", "bench", "20: stimulation.ext.phase: found 250.5 us, allowed is a whole number of the "
+         "device's steps of 1 us"),
+        ("      trials: 10", "      rate: 33.333333 Hz\n      trials: 10", "bench", "30: phases[2].block.rate: found 33.333333 Hz, allowed "
+         "is a whole number"),
+        ("      step: 1 mA\n", "      phase: 0.2505 ms\n      step: 1 mA\n", "bench", "25: phases[1].calibration.phase: found 250.5 us, "
+         "allowed is a whole number"),
         ("rate: 35 Hz", "rate: 35 Hz", "slow", "20: stimulation.ext.rate: found 35 Hz, the device gives 1 to 20 Hz"),
     ],
 )  # fmt: skip
@@ -233,6 +241,18 @@ def test_what_a_rig_cannot_serve(found, before, after, rig, line):
     }
     lines = found(before, after, rigs[rig])
     assert any(text.startswith(line) for text in lines), lines
+
+
+@pytest.mark.parametrize("rate", ["0.1 Hz", "33.3 Hz", "34.9 Hz", "79.9 Hz", "0.0353 kHz"])
+def test_every_rate_that_the_device_can_say_is_served(found, rate):
+    assert not [line for line in found("rate: 35 Hz", f"rate: {rate}", RIG) if "whole number" in line]
+
+
+def test_a_device_without_steps_gives_any_width_and_rate(found):
+    from dataclasses import replace
+
+    rig = replace(RIG, device=replace(RIG.device, phase_step_us=0.0, rate_step_hz=0.0))
+    assert found("phase: 250 us, rate: 35 Hz", "phase: 250.5 us, rate: 33.33 Hz", rig) == []
 
 
 def test_given_thresholds_are_for_rigs_without_a_person(found):
