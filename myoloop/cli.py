@@ -58,6 +58,9 @@ def run(
     rig: Annotated[str | None, typer.Option(help="Rig file; without one a virtual subject is wired up.")] = None,
     speed: Annotated[str, typer.Option(help="real (separate processes) or max (lockstep).")] = "real",
     seed: Seed = 1,
+    session: Annotated[
+        int | None, typer.Option(min=1, help="Try this session of the subject again; else the next one is begun.")
+    ] = None,
     out: Out = Path("study"),
     fault: Annotated[
         list[str] | None, typer.Option(help="On purpose: kill:NODE@20s, freeze:NODE@20s or stop@20s; repeatable.")
@@ -69,7 +72,7 @@ def run(
     Example: myoloop run crps_motor_reeducation --subject SIM01 --speed max
     """
     with _clear_errors():
-        _session(protocol, subject, rig, speed, seed, out, fault or [], as_json)
+        _session(protocol, subject, rig, speed, seed, out, fault or [], as_json, session)
 
 
 @app.command()
@@ -418,7 +421,15 @@ def main() -> int:
 
 
 def _session(
-    protocol: str, subject: str, rig: str | None, speed: str, seed: int, out: Path, faults: list[str], as_json: bool
+    protocol: str,
+    subject: str,
+    rig: str | None,
+    speed: str,
+    seed: int,
+    out: Path,
+    faults: list[str],
+    as_json: bool,
+    session: int | None = None,
 ) -> None:
     if speed not in ("real", "max"):
         raise typer.BadParameter(f"found {speed!r}, allowed are real and max", param_hint="--speed")
@@ -430,7 +441,7 @@ def _session(
     planned = [parse_fault(text) for text in faults]
     if planned and speed == "max":
         raise typer.BadParameter("faults strike processes: allowed with --speed real", param_hint="--fault")
-    setup = prepare(protocol, subject=subject, rig=rig, study=out, seed=seed)
+    setup = prepare(protocol, subject=subject, rig=rig, study=out, seed=seed, session=session)
     if speed == "max":
         with Progress(setup, quiet=as_json).shown() as progress:
             end = run_lockstep(setup, progress.tick)

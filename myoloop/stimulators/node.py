@@ -6,12 +6,8 @@ keeps the person's dose ledger.
 
 from __future__ import annotations
 
-import errno
-import os
-from collections import deque
-from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -21,10 +17,10 @@ from myoloop.platform.bus import Bus
 from myoloop.platform.clock import boottime_ns
 from myoloop.platform.messages import ChannelSetting, ClockSample, DeviceReport, Pulses
 from myoloop.platform.node import Configuration, Heard, NodeFault
-from myoloop.platform.recording.folder import sync_folder
 from myoloop.platform.stepping import BusStepping, start_record
 from myoloop.platform.steps import Outgoing
 from myoloop.stimulators import gate
+from myoloop.stimulators.dose_ledger import Ledger
 from myoloop.stimulators.driver import Driver, DriverError
 from myoloop.stimulators.registry import make_driver
 from myoloop.stimulators.stimulator import REMEMBERED, Stimulator, StimulatorSettings, VitalSource, settings_json
@@ -32,7 +28,6 @@ from myoloop.stimulators.stimulator import REMEMBERED, Stimulator, StimulatorSet
 #: What the device says is recorded when it changes, and at least this often.
 DEVICE_REPORT_NS = 100_000_000
 CLOCK_SAMPLE_NS = 100_000_000
-LEDGER_NS = 1_000_000_000
 
 
 class StimulatorBody:
@@ -49,7 +44,7 @@ class StimulatorBody:
         Raises
         ------
         NodeFault
-            If there is no such device, or the ledger cannot be believed.
+            If there is no such device, or the ledger cannot be believed or is held by another session.
         """
         settings = given.settings
         self._bus = bus
@@ -58,7 +53,7 @@ class StimulatorBody:
             identity = self._driver.open()
         except DriverError as error:
             raise NodeFault(str(error)) from None
-        self._ledger = Ledger.open(settings["ledger"], settings["subject"], settings["session"], settings["day"])
+        self._ledger = Ledger.open(settings["ledger"], settings["subject"], settings["dose_session"])
         stimulator_settings = stimulator_settings_of(settings, self._driver, self._ledger.prior)
         self._stimulator = Stimulator(stimulator_settings)
         self._stepping = BusStepping(self._stimulator, bus)
@@ -95,22 +90,38 @@ class StimulatorBody:
         self._ledger.keep(self._stimulator.gate_state.dose, now_ns, force=bool(heard.stops))
 
     def end(self, outcome: str, reason: str, now_ns: int) -> None:
-        """Stop the device whatever has happened, and book the dose."""
+        """Stop the device whatever has happened, and book the dose.
+
+        Raises
+        ------
+        NodeFault
+            If the device or the ledger could not be left as it should be; everything else has been done then.
+        """
         driver = getattr(self, "_driver", None)
         if driver is None:
             return
-        for _ in range(3):
-            driver.stop(now_ns)
-        driver.close()
-        ledger = getattr(self, "_ledger", None)
-        if ledger is not None:
-            ledger.close(self._stimulator.gate_state.dose, now_ns)
+        # In reverse: each is done whatever becomes of those before it.
+        with _clear_faults(), contextlib.ExitStack() as then:
+            stimulator = getattr(self, "_stimulator", None)
+            if stimulator is not None:
+                then.callback(self._ledger.close, stimulator.gate_state.dose, now_ns)
+            then.callback(driver.close)
+            for _ in range(3):
+                then.callback(driver.stop, now_ns)
 
     def counters(self) -> dict[str, float]:
         """Current on all channels now, in mA."""
         stimulator = getattr(self, "_stimulator", None)
         output = stimulator.gate_state.output if stimulator is not None else ()
         return {"current_ma": sum(setting.current_ma for setting in output)}
+
+
+@contextlib.contextmanager
+def _clear_faults() -> Iterator[None]:
+    try:
+        yield
+    except DriverError as error:
+        raise NodeFault(str(error)) from None
 
 
 class Handover:
@@ -180,95 +191,6 @@ class Handover:
         allowed = [gate.Setting(s.channel, s.current_ma, s.phase_us, s.rate_hz) for s in settings]
         state = self._stimulator.gate_state
         return gate.disagreement(allowed, decoded, state.envelope, self._stimulator.device_limits, calibrating)
-
-
-class Ledger:
-    """The person's dose ledger on disk.
-
-    Parameters
-    ----------
-    path
-        ``dose.jsonl`` in the person's folder.
-    """
-
-    def __init__(self, path: Path, subject: str, session: str, day: str, prior: gate.PriorDose) -> None:
-        self._path = path
-        self._subject, self._session, self._day = subject, session, day
-        self.prior = prior
-        self._kept_ns = 0
-        self._booked: gate.DoseTotals | None = None
-        # A disk may take longer to sync than the gate may be away.
-        self._syncing = ThreadPoolExecutor(1, thread_name_prefix="ledger")
-        self._syncs: deque[Future[None]] = deque()
-
-    @classmethod
-    def open(cls, path: str, subject: str, session: str, day: str) -> Ledger:
-        """Read what other sessions have given.
-
-        Raises
-        ------
-        NodeFault
-            If the ledger is unreadable or another person's: then nobody is armed.
-        """
-        file = Path(path)
-        try:
-            text = file.read_text(encoding="utf-8") if file.exists() else ""
-            prior = gate.read_ledger(text, subject, session, day)
-        except (OSError, UnicodeDecodeError, gate.LedgerError) as error:
-            raise NodeFault(f"dose ledger {file}: {error}") from None
-        return cls(file, subject, session, day, prior)
-
-    def keep(self, dose: gate.DoseTotals, now_ns: int, *, force: bool = False) -> None:
-        """Append, once a second or when forced, if there is anything new; a thread syncs it to the disk beside.
-
-        Raises
-        ------
-        NodeFault
-            If it cannot be written, or the last line could not be synced.
-        """
-        while self._syncs and self._syncs[0].done():
-            self._check_sync()
-        if dose in (self._booked, gate.DoseTotals()) or not (force or now_ns - self._kept_ns >= LEDGER_NS):
-            return
-        line = gate.ledger_line(self._subject, self._session, self._day, dose).encode()
-        try:
-            new = not self._path.exists()
-            with self._path.open("ab", buffering=0) as file:
-                if file.write(line) != len(line):
-                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        except OSError as error:
-            raise NodeFault(f"dose ledger {self._path}: {error.strerror}") from None
-        self._syncs.append(self._syncing.submit(_sync, self._path, new))
-        self._kept_ns, self._booked = now_ns, dose
-
-    def close(self, dose: gate.DoseTotals, now_ns: int) -> None:
-        """Book what is left, and wait until everything is on the disk.
-
-        Raises
-        ------
-        NodeFault
-            If it cannot be written or synced.
-        """
-        try:
-            self.keep(dose, now_ns, force=True)
-            while self._syncs:
-                self._check_sync()
-        finally:
-            self._syncing.shutdown()
-
-    def _check_sync(self) -> None:
-        try:
-            self._syncs.popleft().result()
-        except OSError as error:
-            raise NodeFault(f"dose ledger {self._path}: cannot be synced: {error.strerror}") from None
-
-
-def _sync(path: Path, new: bool) -> None:
-    """Make a file's bytes, and the name of a new one, outlast a power cut."""
-    with path.open("ab") as file:
-        os.fsync(file.fileno())
-    if new:
-        sync_folder(path.parent)
 
 
 def clock_sample(now_ns: int) -> ClockSample:

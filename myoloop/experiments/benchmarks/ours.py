@@ -172,7 +172,7 @@ class Loop:
             "ledger": str(folder / "dose.jsonl"),
             "subject": SUBJECT,
             "session": SESSION,
-            "day": "2000-01-01",
+            "dose_session": SESSION,
             "rig_class": "SIM",
             "watched": ["amplifier", "controller", "director", "recorder", "supervisor"],
             "vitals": [vital],

@@ -50,7 +50,8 @@ from myoloop.platform.rig import Rig
 from myoloop.platform.stepping import Stepping, start_record
 from myoloop.platform.steps import Outgoing, Received, Stepped
 from myoloop.platform.streams import stream_of
-from myoloop.stimulators.node import Handover, Ledger, stimulator_settings_of
+from myoloop.stimulators.dose_ledger import Ledger, read_prior
+from myoloop.stimulators.node import Handover, stimulator_settings_of
 from myoloop.stimulators.simulated import MemoryTransport, SimulatedDriver, SimulatedDriverSettings
 from myoloop.stimulators.stimulator import Stimulator, settings_json
 
@@ -235,6 +236,7 @@ class Lockstep:
     def _close(self, outcome: str, reason: str) -> LockstepResult:
         if self.writer is not None:
             self.writer.end(outcome, reason, self.clock.now_ns())
+        if self._ledger is not None:
             self._ledger.close(self._stimulator.gate_state.dose, self.clock.now_ns())
         return LockstepResult(outcome, reason, (self.clock.now_ns() - START_NS) * 1e-9)
 
@@ -244,13 +246,16 @@ class Lockstep:
         settings = SimulatedDriverSettings(**{**node["driver_settings"], "channels": node["outputs"]})
         self._driver = SimulatedDriver(settings, MemoryTransport(self.body, self.clock))
         self._driver.open()
-        self._ledger = Ledger.open(node["ledger"], setup.subject, setup.session, setup.day)
-        stimulator = Stimulator(stimulator_settings_of(node, self._driver, self._ledger.prior))
-        self._stimulator = stimulator
-        self._handover = Handover(self._driver, stimulator)
         controller = Controller(controller_settings(setup, descriptors))
         chosen = director_settings(setup)
         director = Director(chosen)
+        # What is not recorded is not booked: nobody holds the ledger then.
+        person = (setup.ledger, setup.subject, setup.dose_session)
+        self._ledger = Ledger.open(*person) if self.writer is not None else None
+        prior = self._ledger.prior if self._ledger is not None else read_prior(*person)
+        stimulator = Stimulator(stimulator_settings_of(node, self._driver, prior))
+        self._stimulator = stimulator
+        self._handover = Handover(self._driver, stimulator)
         objects: dict[str, tuple[Stepped, str]] = {
             self._names["stimulator"]: (stimulator, settings_json(stimulator.settings)),
             self._names["controller"]: (controller, controller.settings.to_json()),

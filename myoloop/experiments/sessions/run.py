@@ -33,6 +33,7 @@ from myoloop.platform.recording.folder import create_attempt, keep_copy, next_se
 from myoloop.platform.recording.layout import RecordingError
 from myoloop.platform.rig import Rig, load_rig
 from myoloop.platform.yamlfile import FileError
+from myoloop.stimulators.dose_ledger import HELD, LEDGER_FILE, is_held
 
 _PSEUDONYM = re.compile(r"[A-Za-z0-9]{1,32}")
 
@@ -71,19 +72,24 @@ def prepare(
         Pseudonym, or file of a virtual subject.
     rig
         Rig file; None makes a SIM rig for the protocol.
+    session
+        Which of the person's sessions this is a new attempt at; its dose goes on. None begins the next one.
 
     Raises
     ------
     FileError
         With every mistake in protocol, rig or subject, one line each.
     SetupError, RecordingError
-        If they do not fit together, or the folder cannot be made.
+        If they do not fit together, a session of this person is running, or the folder cannot be made.
     """
     chosen = load_protocol(protocol)
     wired = load_rig(rig) if rig is not None else simulated_rig(chosen)
     check(chosen, wired)
     name, parameters = _person(subject, seed)
-    number = session or next_session(study, name)
+    ledger = Path(study) / f"sub-{name}" / LEDGER_FILE
+    if is_held(ledger):
+        raise SetupError(f"dose ledger {ledger}: {HELD}")
+    number = next_session(study, name) if session is None else session
     folder = create_attempt(study, name, number)
     identity = "/".join(folder.parts[-3:])
     setup = make_setup(chosen, wired, subject=name, session=identity, folder=folder, parameters=parameters, seed=seed)

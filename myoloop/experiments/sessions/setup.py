@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -38,6 +37,7 @@ from myoloop.platform.errors import UserError
 from myoloop.platform.messages import SampleDescriptor
 from myoloop.platform.plugins import find_plugin, plugin_sha256
 from myoloop.platform.rig import Rig
+from myoloop.stimulators.dose_ledger import LEDGER_FILE
 from myoloop.stimulators.driver import Capabilities, DriverError
 from myoloop.stimulators.registry import make_driver
 
@@ -61,8 +61,6 @@ class SessionSetup:
         The attempt's folder.
     ledger
         The person's dose ledger.
-    day
-        Date of the session's beginning, for the ledger.
     parameters, seed
         Of the virtual subject; not used without one.
     copies
@@ -75,7 +73,6 @@ class SessionSetup:
     session: str
     folder: Path
     ledger: Path
-    day: str
     plan: Plan
     parameters: SubjectParameters
     seed: int
@@ -85,6 +82,11 @@ class SessionSetup:
     def simulated(self) -> bool:
         """Whether no person is on the electrodes."""
         return self.rig.rig.rig_class == "SIM"
+
+    @property
+    def dose_session(self) -> str:
+        """By what name its dose is booked: the session's, so that a new attempt goes on with what the last one gave."""
+        return self.folder.parent.name
 
     def roles(self) -> dict[str, str]:
         """Role of each node."""
@@ -122,8 +124,7 @@ def make_setup(
         subject=subject,
         session=session,
         folder=folder,
-        ledger=folder.parent.parent / "dose.jsonl",
-        day=datetime.datetime.now(datetime.UTC).date().isoformat(),
+        ledger=folder.parent.parent / LEDGER_FILE,
         plan=plan,
         parameters=parameters,
         seed=seed,
@@ -298,7 +299,7 @@ def stimulator_node_settings(setup: SessionSetup, descriptors: Sequence[SampleDe
         "ledger": str(setup.ledger),
         "subject": setup.subject,
         "session": setup.session,
-        "day": setup.day,
+        "dose_session": setup.dose_session,
         "rig_class": setup.rig.rig.rig_class,
         "watched": [*watched, "supervisor"],
         "vitals": vitals(setup, descriptors),

@@ -12,6 +12,7 @@ from myoloop.experiments.objects import BUILDERS
 from myoloop.experiments.protocols.schema import load_protocol
 from myoloop.experiments.replay import replay
 from myoloop.experiments.sessions.lockstep import TICK_NS, Lockstep, LockstepBus
+from myoloop.experiments.sessions.run import prepare
 from myoloop.experiments.sessions.setup import make_setup
 from myoloop.experiments.sessions.simulated_rig import simulated_rig
 from myoloop.experiments.subjects.parameters import draw
@@ -149,12 +150,32 @@ class TestSession:
         assert min(pulses) >= first.t_ns
         assert len(pulses) == pytest.approx(2.2 * 35, abs=8)
 
+    def reports_of(self, protocol: Path, study: Path, session: int) -> list[StimReport]:
+        setup = prepare(str(protocol), subject="P001", rig=None, study=study, seed=1, session=session)
+        Lockstep(setup).run()
+        return messages(Recording.open(setup.folder), StimReport)
+
     def test_the_dose_is_booked_once_it_is_over(self, played):
         session, _ = played
         (entry,) = [json.loads(line) for line in session.setup.ledger.read_text().splitlines()]
-        assert (entry["subject"], entry["session"]) == ("P001", "s1")
+        assert (entry["subject"], entry["session"]) == ("P001", "ses-01")
         last = messages(Recording.open(session.setup.folder), StimReport)[-1]
         assert entry["charge_mc"] == last.dose.session_charge_mc > 0
+
+    def test_a_session_that_is_tried_again_goes_on_with_its_dose_up_to_the_limit(self, tmp_path):
+        path = tmp_path / "short.yaml"
+        path.write_text(TEXT.replace("slew: 20 mA/s", "slew: 20 mA/s, total_on: 3 s"))
+        first, again, other = (self.reports_of(path, tmp_path, session) for session in (1, 1, 2))
+        had = first[-1].dose
+        assert 2.0 < had.session_on_s < 3.0
+        assert (again[0].dose.session_on_s, again[0].dose.session_charge_mc) == (
+            had.session_on_s, had.session_charge_mc
+        )  # fmt: skip
+        used_up = [report for report in again if report.reasons == ("session on-time of 3 s is used up",)]
+        assert used_up
+        assert again[-1].dose.session_on_s == pytest.approx(3.0, abs=0.05)
+        # Another session begins at zero; for its day and its course the others count.
+        assert other[0].dose.session_on_s == 0.0
 
     def test_another_persons_ledger_lets_nothing_begin(self, make, tmp_path):
         study = tmp_path / "study"

@@ -8,7 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from myoloop.cli import app
 from myoloop.experiments.protocols.schema import load_protocol
 from myoloop.experiments.sessions.run import check, prepare, run_lockstep
 from myoloop.experiments.sessions.setup import (
@@ -31,6 +33,8 @@ from myoloop.platform.messages import SampleDescriptor
 from myoloop.platform.recording.layout import RecordingError
 from myoloop.platform.rig import Rig, StopPaths
 from myoloop.platform.yamlfile import FileError
+from myoloop.stimulators.dose_ledger import Ledger
+from myoloop.stimulators.gate import DoseTotals
 
 EMG = SampleDescriptor(
     topic="emg/amplifier", rate_hz=2000.0, dtype="<i2", channels=("spare", "ext"), units=("V", "V"),
@@ -312,6 +316,34 @@ class TestPreparing:
             "ses-01/att-1", "ses-02/att-1", "ses-01/att-2"
         ]  # fmt: skip
 
+    def test_two_attempts_at_a_session_book_their_dose_as_one_and_two_sessions_as_two(self, drill, tmp_path):
+        first, again = (self.prepare(drill, tmp_path, session=1) for _ in range(2))
+        other = self.prepare(drill, tmp_path)
+        assert first.session != again.session
+        assert [made.dose_session for made in (first, again, other)] == ["ses-01", "ses-01", "ses-02"]
+        for made in (first, again):
+            told = stimulator_node_settings(made, [EMG, IMU])
+            assert (told["dose_session"], told["session"]) == ("ses-01", made.session)
+
+    def test_a_person_has_one_session_at_a_time(self, drill, tmp_path):
+        made = self.prepare(drill, tmp_path)
+        running = Ledger.open(made.ledger, made.subject, made.dose_session)
+        try:
+            with pytest.raises(SetupError, match="held by another session of this person that is running") as caught:
+                self.prepare(drill, tmp_path)
+            assert str(made.ledger) in one_line(caught.value)
+            self.prepare(drill, tmp_path, subject="P002")
+        finally:
+            running.close(DoseTotals(), 0)
+        # Nothing of the one that was refused is left.
+        assert self.prepare(drill, tmp_path).folder.parent.name == "ses-02"
+
+    @pytest.mark.parametrize("session", [0, -1, 10_000])
+    def test_a_session_that_cannot_be_is_one_line(self, drill, tmp_path, session):
+        with pytest.raises(RecordingError, match=f"session {session}: 1 to 9999 is allowed") as caught:
+            self.prepare(drill, tmp_path, session=session)
+        one_line(caught.value)
+
     @pytest.mark.parametrize("study", ["file", "file/below", "/proc/nowhere"])
     def test_a_folder_that_cannot_be_made_is_one_line(self, drill, tmp_path, study):
         (tmp_path / "file").write_text("mine")
@@ -326,6 +358,19 @@ class TestPreparing:
             self.prepare(drill, tmp_path, subject=subject)
         assert "pseudonym" in one_line(caught.value)
         assert list(tmp_path.iterdir()) == []
+
+    def test_the_command_line_goes_on_with_a_session(self, drill, tmp_path):
+        rig = tmp_path / "rig.yaml"
+        rig.write_text(TestLockstepRefuses.RIG.replace("source: simulated}", "source: brainflow, settings: {}}"))
+        for session in (["--session", "1"], ["--session", "1"], []):
+            done = CliRunner().invoke(
+                app, ["run", str(drill), "--subject", "P001", "--rig", str(rig), "--out", str(tmp_path), "--speed",
+                      "max", *session],
+            )  # fmt: skip
+            # Made, and then refused, because it is not one for lockstep.
+            assert done.exit_code == 2, done.stderr
+        attempts = [path.relative_to(tmp_path).as_posix() for path in sorted(tmp_path.glob("sub-P001/*/*"))]
+        assert attempts == ["sub-P001/ses-01/att-1", "sub-P001/ses-01/att-2", "sub-P001/ses-02/att-1"]
 
     def test_a_subject_may_be_a_file_of_a_virtual_one(self, drill, tmp_path):
         with pytest.raises(FileError, match="no such file"):

@@ -140,23 +140,64 @@ class TestASessionBegunAgain:
         assert 4.0 < bench.state.dose.on_s < 5.0
 
 
-def line(session, charge_mc, day="2026-11-21", subject="P001", on_s=0.0, pulses=0):
-    return ledger_line(subject, session, day, DoseTotals(charge_mc, on_s, pulses))
+HOUR_NS = 3600 * 10**9
+#: Now, when the ledger is read.
+NOW_NS = 1_795_000_000 * 10**9
 
 
-def read(*lines, session="ses-09", day="2026-11-21", subject="P001"):
-    return read_ledger("".join(lines), subject, session, day)
+def line(session, charge_mc, hours_ago=1.0, subject="P001", on_s=0.0, pulses=0):
+    wall_ns = NOW_NS - round(hours_ago * HOUR_NS)
+    return ledger_line(subject, session, wall_ns, DoseTotals(charge_mc, on_s, pulses))
+
+
+def read(*lines, session="ses-09", now_ns=NOW_NS, subject="P001"):
+    return read_ledger("".join(lines), subject, session, now_ns)
+
+
+class TestDay:
+    """Any 24 hours, by wall time; whatever the clock does, nothing of them is forgotten."""
+
+    def test_is_the_last_24_hours_whatever_the_date_says(self):
+        given = (line("ses-01", 1.0, 30.0), line("ses-02", 2.0, 23.9), line("ses-03", 4.0, 0.1))
+        for hours in range(24):
+            prior = read(*given, now_ns=NOW_NS + hours * 60 * 10**9 // 1000)
+            assert (prior.day_charge_mc, prior.course_charge_mc) == (6.0, 7.0)
+        assert read(*given, now_ns=NOW_NS + HOUR_NS).day_charge_mc == 4.0
+
+    def test_ends_at_the_very_nanosecond(self):
+        given = ledger_line("P001", "ses-01", NOW_NS, DoseTotals(1.0, 0.0, 0.0))
+        assert read(given, now_ns=NOW_NS + 24 * HOUR_NS).day_charge_mc == 1.0
+        # Beyond what a float can tell apart.
+        assert read(given, now_ns=NOW_NS + 24 * HOUR_NS + 1000).day_charge_mc == 0.0
+
+    def test_holds_what_a_long_session_gave_within_it(self):
+        given = (line("ses-01", 1.0, 25.0), line("ses-01", 3.0, 23.0), line("ses-01", 7.0, 22.0))
+        assert read(*given) == PriorDose(6.0, 7.0, DoseTotals())
+
+    def test_holds_all_of_the_session_that_goes_on(self):
+        assert read(line("ses-09", 3.0, 48.0)).session.charge_mc == 3.0
+
+    def test_a_clock_that_is_set_back_before_the_session_forgets_nothing(self):
+        assert read(line("ses-01", 1.0), now_ns=NOW_NS - 90 * 24 * HOUR_NS).day_charge_mc == 1.0
+
+    def test_a_clock_that_was_set_back_while_current_was_given_makes_it_no_older(self):
+        """A line is younger than those above it."""
+        assert read(line("ses-01", 1.0, 2.0), line("ses-02", 2.0, 90 * 24)).day_charge_mc == 3.0
+
+    def test_a_total_from_a_memory_that_was_lost_takes_nothing_back(self):
+        given = (line("ses-01", 5.0, 25.0), line("ses-01", 2.0, 2.0), line("ses-01", 6.0, 1.0))
+        assert read(*given).day_charge_mc == 1.0
 
 
 class TestLedger:
     def test_a_line_is_one_json_object(self):
-        text = ledger_line("P001", "ses-01", "2026-11-21", DoseTotals(1.25, 3.5, 7.6))
+        text = ledger_line("P001", "ses-01", 12, DoseTotals(1.25, 3.5, 7.6))
         assert text.endswith("\n")
         assert text.count("\n") == 1
         assert json.loads(text) == {
             "subject": "P001",
             "session": "ses-01",
-            "day": "2026-11-21",
+            "wall_ns": 12,
             "charge_mc": 1.25,
             "on_s": 3.5,
             "pulses": 8,
@@ -172,7 +213,7 @@ class TestLedger:
 
     def test_day_and_course_are_summed_over_other_sessions(self):
         prior = read(
-            line("ses-01", 1.0, "2026-11-20"),
+            line("ses-01", 1.0, 25.0),
             line("ses-02", 2.0),
             line("ses-03", 4.0),
             line("ses-09", 8.0, on_s=3.0, pulses=5),
@@ -203,8 +244,9 @@ class TestLedger:
             "1\n",
             '"subject"\n',
             "{}\n",
-            '{"subject": "P001", "session": "s", "day": "d"}\n',
-            '{"subject": "P001", "session": "s", "day": "d", "charge_mc": 1}\n',
+            '{"subject": "P001", "session": "s", "wall_ns": 1}\n',
+            '{"subject": "P001", "session": "s", "wall_ns": 1, "charge_mc": 1}\n',
+            '{"subject": "P001", "session": "s", "charge_mc": 1, "on_s": 1, "pulses": 1}\n',
             "[" * 100_000 + "\n",
         ],
     )
@@ -217,7 +259,7 @@ class TestLedger:
         with pytest.raises(LedgerError, match=r"^line 1: belongs to 'P002', this is 'P001'$"):
             read(line("ses-01", 1.0, subject="P002"))
 
-    @pytest.mark.parametrize("field", ["charge_mc", "on_s", "pulses"])
+    @pytest.mark.parametrize("field", ["charge_mc", "on_s", "pulses", "wall_ns"])
     @pytest.mark.parametrize("value", ["-1", "-0.001", "NaN", "Infinity", "1e999", "null", "true", '"1"', "1" * 400])
     def test_a_number_that_cannot_be_a_dose_is_not_believed(self, field, value):
         text = json.dumps({**json.loads(line("ses-01", 1.0)), field: "@"}).replace('"@"', value) + "\n"

@@ -1,13 +1,10 @@
-"""Between the gate's order and the device: bytes read again, and a dose ledger that can be believed or stops all."""
+"""Between the gate's order and the device: bytes read again, and written only where they say what was allowed."""
 
 from __future__ import annotations
 
 import json
-import os
-import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, field
 
 import pytest
 from hypothesis import given
@@ -15,10 +12,9 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from myoloop.platform.messages import ChannelSetting, DeviceReport
-from myoloop.platform.node import NodeFault
 from myoloop.stimulators import gate
 from myoloop.stimulators.driver import Capabilities, DecodedOutput, DriverError
-from myoloop.stimulators.node import DEVICE_REPORT_NS, LEDGER_NS, Handover, Ledger
+from myoloop.stimulators.node import DEVICE_REPORT_NS, Handover
 from myoloop.stimulators.stimulator import DeviceOrder
 
 MS = 1_000_000
@@ -224,143 +220,3 @@ class TestHandover:
         assert handover.poll(60 * MS)[0].acknowledged
         assert handover.poll(120 * MS)[0] is None
         assert handover.poll(60 * MS + DEVICE_REPORT_NS)[0] is not None
-
-
-DOSE = gate.DoseTotals(1.25, 4.0, 160.0)
-
-
-@pytest.fixture
-def ledger(tmp_path):
-    """Open the ledger of a person; every thread of theirs ends with the test."""
-    opened = []
-
-    def open_(text: str | bytes | None = None, subject: str = "P001", session: str = "s2", day: str = "2024-05-02"):
-        path = tmp_path / "dose.jsonl"
-        if text is not None:
-            path.write_bytes(text if isinstance(text, bytes) else text.encode())
-        opened.append(Ledger.open(str(path), subject, session, day))
-        return opened[-1]
-
-    yield open_
-    for each in opened:
-        each.close(gate.DoseTotals(), 0)
-
-
-def lines(tmp_path) -> list[dict]:
-    return [json.loads(line) for line in (tmp_path / "dose.jsonl").read_text().splitlines()]
-
-
-def line(subject="P001", session="s1", day="2024-05-01", dose=DOSE) -> str:
-    return gate.ledger_line(subject, session, day, dose)
-
-
-class TestReadingTheLedger:
-    def test_who_has_none_has_had_nothing(self, ledger):
-        assert ledger().prior == gate.PriorDose()
-
-    def test_other_sessions_count_for_the_course_todays_for_the_day_and_this_one_for_itself(self, ledger):
-        text = line() + line(session="s0", day="2024-05-02") + line(session="s2", day="2024-05-02")
-        assert ledger(text).prior == gate.PriorDose(1.25, 2.5, DOSE)
-
-    @pytest.mark.parametrize(
-        ("text", "why"),
-        [
-            (line(subject="P002"), "line 1: belongs to 'P002', this is 'P001'"),
-            (line() + line()[:-5], "line 2: cut off"),
-            (line() + "\n", "line 2"),
-            ("not a ledger\n", "line 1"),
-            (b"\xff\xfe\n", "dose ledger"),
-            (line().replace("1.25", "-1.25"), "line 1: charge_mc"),
-            (line().replace("1.25", "NaN"), "line 1: charge_mc"),
-        ],
-        ids=["another person's", "cut", "empty line", "garbage", "not text", "negative", "nan"],
-    )
-    def test_one_that_cannot_be_believed_arms_nobody(self, ledger, tmp_path, text, why):
-        with pytest.raises(NodeFault, match=why) as caught:
-            ledger(text)
-        assert str(tmp_path / "dose.jsonl") in str(caught.value)
-        assert "\n" not in str(caught.value)
-
-    def test_one_that_cannot_be_read_arms_nobody(self, ledger, tmp_path):
-        (tmp_path / "dose.jsonl").mkdir()
-        with pytest.raises(NodeFault, match="directory"):
-            ledger()
-
-
-class TestKeepingTheLedger:
-    def test_it_is_appended_once_a_second_while_there_is_anything_new(self, ledger, tmp_path):
-        kept = ledger(line())
-        for tick in range(300):
-            kept.keep(replace(DOSE, on_s=4.0 + tick), tick * 10 * MS + LEDGER_NS)
-        entries = lines(tmp_path)
-        assert entries[0]["session"] == "s1"
-        assert [entry["on_s"] for entry in entries[1:]] == [4.0, 104.0, 204.0]
-        assert {entry["session"] for entry in entries[1:]} == {"s2"}
-
-    def test_nothing_new_and_nothing_at_all_are_not_written(self, ledger, tmp_path):
-        kept = ledger()
-        kept.keep(gate.DoseTotals(), 10 * LEDGER_NS, force=True)
-        assert not (tmp_path / "dose.jsonl").exists()
-        for second in range(1, 5):
-            kept.keep(DOSE, second * LEDGER_NS, force=True)
-        assert len(lines(tmp_path)) == 1
-
-    def test_a_stop_is_written_at_once(self, ledger, tmp_path):
-        kept = ledger()
-        kept.keep(DOSE, LEDGER_NS)
-        kept.keep(replace(DOSE, on_s=4.01), LEDGER_NS + 10 * MS)
-        kept.keep(replace(DOSE, on_s=4.02), LEDGER_NS + 20 * MS, force=True)
-        assert [entry["on_s"] for entry in lines(tmp_path)] == [4.0, 4.02]
-
-    def test_what_was_kept_is_what_the_next_session_reads(self, ledger):
-        kept = ledger()
-        kept.keep(DOSE, LEDGER_NS)
-        kept.close(replace(DOSE, on_s=9.0), LEDGER_NS + 1)
-        assert ledger(session="s3").prior == gate.PriorDose(1.25, 1.25)
-        assert ledger(session="s2").prior.session == replace(DOSE, on_s=9.0)
-
-    def test_every_line_is_synced_and_closing_waits_for_it(self, ledger, tmp_path, monkeypatch):
-        synced = []
-        fsync = os.fsync
-
-        def watch(descriptor):
-            synced.append(str(Path(f"/proc/self/fd/{descriptor}").readlink()))
-            fsync(descriptor)
-
-        monkeypatch.setattr(os, "fsync", watch)
-        kept = ledger()
-        kept.keep(DOSE, LEDGER_NS)
-        kept.close(replace(DOSE, on_s=9.0), LEDGER_NS)
-        # The new file's name too.
-        assert synced == [str(tmp_path / "dose.jsonl"), str(tmp_path), str(tmp_path / "dose.jsonl")]
-
-    def test_a_slow_disk_keeps_the_gate_from_nothing(self, ledger, monkeypatch):
-        released = threading.Event()
-        monkeypatch.setattr(os, "fsync", lambda _: released.wait(10))
-        kept = ledger()
-        kept.keep(DOSE, LEDGER_NS)
-        kept.keep(replace(DOSE, on_s=9.0), 2 * LEDGER_NS)
-        released.set()
-
-    def test_a_disk_that_refuses_is_a_fault(self, ledger, tmp_path):
-        kept = ledger()
-        (tmp_path / "dose.jsonl").mkdir()
-        with pytest.raises(NodeFault, match=r"dose ledger .*dose\.jsonl"):
-            kept.keep(DOSE, LEDGER_NS)
-
-    def test_a_disk_that_cannot_be_synced_is_a_fault_at_the_next_line(self, ledger, monkeypatch, eventually):
-        def refuse(_):
-            raise OSError(5, "Input/output error")
-
-        monkeypatch.setattr(os, "fsync", refuse)
-        kept = ledger()
-        kept.keep(DOSE, LEDGER_NS)
-
-        def told():
-            try:
-                kept.keep(DOSE, 2 * LEDGER_NS)
-            except NodeFault as fault:
-                return str(fault)
-            return ""
-
-        assert "cannot be synced: Input/output error" in eventually(told, "the fault")
