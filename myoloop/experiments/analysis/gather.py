@@ -44,6 +44,7 @@ from myoloop.platform.messages import (
     Truth,
 )
 from myoloop.platform.recording.layout import RecordingError
+from myoloop.platform.recording.numbering import Numbering
 from myoloop.platform.recording.reader import Recording
 from myoloop.platform.recording.samples import SampleJoin, SampleRecord
 from myoloop.platform.steps import Received
@@ -62,8 +63,6 @@ class Gathered:
         Of the controller: number to (now_ns, inputs).
     requests
         (publisher, epoch, seq) to the request.
-    missing
-        By topic, messages that are absent by their numbers.
     """
 
     joins: dict[str, SampleJoin] = field(default_factory=dict)
@@ -80,11 +79,19 @@ class Gathered:
     beats: dict[str, list[Heartbeat]] = field(default_factory=dict)
     truths: dict[str, list[Truth]] = field(default_factory=dict)
     steps: dict[int, Step] = field(default_factory=dict)
-    missing: dict[str, int] = field(default_factory=dict)
     records: dict[str, SampleRecord] = field(default_factory=dict)
     zero_ns: int = 0
     end_s: float = 0.0
-    _next: dict[tuple[str, str, int], int] = field(default_factory=dict)
+    _numbers: dict[tuple[str, str, int], Numbering] = field(default_factory=dict)
+
+    @property
+    def missing(self) -> dict[str, int]:
+        """By topic, messages that are absent by their numbers."""
+        told: dict[str, int] = {}
+        for (topic, _, _), numbering in self._numbers.items():
+            if numbering.missing:
+                told[topic] = told.get(topic, 0) + numbering.missing
+        return told
 
     def seconds(self, t_ns: int | None) -> float:
         """On the session's time base; NaN for None."""
@@ -109,10 +116,10 @@ class Gathered:
     def take(self, received: Received, log_time_ns: int) -> None:
         """Sort in one message."""
         key = (received.topic, received.publisher, received.epoch)
-        lost = received.seq - self._next.get(key, 0)
-        if lost > 0:
-            self.missing[received.topic] = self.missing.get(received.topic, 0) + lost
-        self._next[key] = max(received.seq + 1, self._next.get(key, 0))
+        numbering = self._numbers.get(key)
+        if numbering is None:
+            numbering = self._numbers[key] = Numbering()
+        numbering.see(received.seq)
         message = received.message
         if isinstance(message, Samples):
             self.joins[received.topic].add(received, log_time_ns)

@@ -103,15 +103,20 @@ class Recording:
         Raises
         ------
         RecordingError
-            If there is none, or it is damaged.
+            If there is none, it is damaged, or it stops before it says which session it is.
         """
         file = find_recording(path)
         try:
-            return cls(file, check=check)
+            recording = cls(file, check=check)
         except DamagedRecording as damage:
             raise DamagedRecording(damage.offset, f"{damage.what} (in {file})") from None
         except OSError as error:
             raise RecordingError(f"{file}: cannot be read: {error.strerror}") from None
+        if not recording.size:
+            raise RecordingError(f"{file}: is empty, no recording")
+        if not recording.session:
+            raise RecordingError(f"{file}: no recording, it stops before it says which session it is")
+        return recording
 
     @property
     def session(self) -> str:

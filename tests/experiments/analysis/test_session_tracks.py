@@ -6,15 +6,16 @@ import msgspec
 import numpy as np
 import pytest
 
-from myoloop.experiments.analysis.gather import gather, settings_of
+from myoloop.experiments.analysis.gather import Gathered, gather, settings_of
 from myoloop.experiments.analysis.gating import gate_tracks
 from myoloop.experiments.analysis.session import load
 from myoloop.experiments.analysis.tracks import Interval
 from myoloop.platform import wire
-from myoloop.platform.messages import Samples
+from myoloop.platform.messages import Command, Samples
 from myoloop.platform.recording.layout import DamagedRecording, RecordingError
 from myoloop.platform.recording.reader import Recording
 from myoloop.platform.recording.writer import RecordingWriter
+from myoloop.platform.steps import Received
 from myoloop.stimulators.gate import parse_envelope
 
 
@@ -179,13 +180,22 @@ def test_a_cut_file_is_read_as_far_as_it_goes(known, tmp_path):
     assert cut.truth.spasms == {} or cut.truth.spasms["biceps"][0].begin_s == pytest.approx(2.5)
 
 
-def test_a_file_cut_within_its_first_records_has_nothing_in_it(known, tmp_path):
+def test_a_file_cut_within_its_first_records_is_no_session(known, tmp_path):
     file = known.write(tmp_path / "att-1", end=False) / "session.mcap"
     file.write_bytes(file.read_bytes()[:40])
-    empty = load(file)
-    assert empty.simulated is None
-    assert empty.end_s == 0.0
-    assert dict(empty.samples) == {}
+    with pytest.raises(RecordingError, match="stops before it says which session it is"):
+        load(file)
+
+
+def test_commands_that_were_recorded_in_another_order_are_not_missing():
+    def command(number):
+        message = Command(t_ns=0, id=str(number), kind="begin", target="node")
+        return Received("command", "supervisor", 1, number, message)
+
+    got = Gathered()
+    for number in (2, 0, 1, 5, 3):
+        got.take(command(number), 0)
+    assert got.missing == {"command": 1}
 
 
 def test_a_damaged_file_is_refused(known, tmp_path):

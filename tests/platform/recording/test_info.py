@@ -1,6 +1,8 @@
 import msgspec
 import pytest
 
+from myoloop.platform import wire
+from myoloop.platform.messages import Command
 from myoloop.platform.recording.compact import compact
 from myoloop.platform.recording.folder import create_attempt
 from myoloop.platform.recording.info import info
@@ -49,16 +51,41 @@ def test_a_cut_recording_says_that_it_is_not_complete(tmp_path, example):
     example.write(tmp_path, 30, end=False)
     told = info(tmp_path)
     assert (told["complete"], told["outcome"], told["recovered"]) == (False, "", False)
+    assert (told["status"], told["problems"]) == ("incomplete", [])
     assert told["streams"]["emg/sim"]["count"] == 30
     recover(tmp_path)
     told = info(tmp_path)
     assert (told["complete"], told["outcome"], told["recovered"]) == (True, "interrupted", True)
+    assert told["status"] == "good"
 
 
-def test_a_damaged_recording_is_refused(recorded, example):
-    example.flip(recorded / "session.mcap", 300, 1)
-    with pytest.raises(RecordingError):
+def test_a_damaged_recording_says_so_and_tells_what_can_be_read(recorded, example):
+    path = recorded / "session.mcap"
+    block = [r for r in example.raw_records(path) if b"first_sample" in r.data and r.opcode == 5][20]
+    example.flip(path, block.offset + len(block.data) - 1, 1)
+    told = info(recorded)
+    assert told["status"] == "damaged"
+    assert "does not fit what stands before it" in told["problems"][0]
+    assert (told["session"], told["streams"]["emg/sim"]["count"]) == ("s1", 30)
+
+
+def test_what_nobody_can_read_is_refused(recorded, example):
+    example.flip(recorded / "session.mcap", 3, 1)
+    with pytest.raises(RecordingError, match="not an MCAP file"):
         info(recorded)
+
+
+def test_commands_that_their_receivers_handed_over_in_any_order_are_not_missing(tmp_path, example):
+    def command(number):
+        message = Command(t_ns=number, id=str(number), kind="configure", target="node")
+        return wire.encode("command", message, session="s1", publisher="supervisor", epoch=1, seq=number)
+
+    with RecordingWriter(tmp_path, session="s1", descriptors=[], metadata=example.METADATA, live=False) as writer:
+        for number in (2, 0, 1, 5, 3):
+            writer.write(command(number), number)
+        writer.end("complete", "", 9)
+    told = info(tmp_path)
+    assert (told["gaps"], told["streams"]["command"]["gaps"]) == (1, 1)
 
 
 def test_a_recording_without_a_message_has_no_rates(tmp_path, example):

@@ -164,6 +164,15 @@ def test_a_file_that_is_no_recording_is_refused(tmp_path):
         Recording.open(path)
 
 
+@pytest.mark.parametrize("cut", ["nothing", "the magic", "before the session's record"])
+def test_a_file_that_does_not_say_which_session_it_is_is_refused(recorded, example, cut):
+    path = recorded / "session.mcap"
+    size = {"nothing": 0, "the magic": 8, "before the session's record": example.raw_records(path)[1].offset}[cut]
+    path.write_bytes(path.read_bytes()[:size])
+    with pytest.raises(RecordingError, match="session.mcap: is empty" if not size else "session.mcap: no recording"):
+        Recording.open(path)
+
+
 def test_descriptors_survive_bit_for_bit(tmp_path):
     descriptor = SampleDescriptor(
         topic="imu/x",

@@ -4,15 +4,19 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mcap.opcode import Opcode
 
 from myoloop.platform import wire
 from myoloop.platform.messages import Event, Heartbeat, SampleDescriptor, Samples, Stop, Trial, Truth
 from myoloop.platform.recording.chain import ChainSchedule
 from myoloop.platform.recording.compact import compact
+from myoloop.platform.recording.layout import RecordingError
 from myoloop.platform.recording.reader import Recording
 from myoloop.platform.recording.recover import recover
+from myoloop.platform.recording.scan import Scan
 from myoloop.platform.recording.verify import verify
 from myoloop.platform.recording.writer import RecordingWriter
 
@@ -92,6 +96,9 @@ def test_arbitrary_messages_survive_writing_cutting_recovering_and_compacting(se
 
         expected = list(zip(sent, times, strict=True))
         whole = (folder / "session.mcap").read_bytes()
+        with (folder / "session.mcap").open("rb") as stream:
+            records = Scan(stream, len(whole)).records()
+            session_end = next(r.offset + len(r.data) for r in records if r.opcode == Opcode.METADATA)
         good = verify(folder)
         assert (good.status, good.outcome, good.reason) == ("good", "stopped", "því")
         assert kept() == expected
@@ -113,9 +120,13 @@ def test_arbitrary_messages_survive_writing_cutting_recovering_and_compacting(se
         (folder / "session.mcap").write_bytes(whole[:at])
         cut = verify(folder)
         assert cut.status == "incomplete"
+        if at < session_end:
+            for refused in (kept, lambda: recover(folder)):
+                with pytest.raises(RecordingError):
+                    refused()
+            return
         remaining = kept()
         assert remaining == expected[: len(remaining)]
-        if Recording.open(folder).metadata:
-            recover(folder)
-            assert verify(folder).status == "good"
-            assert kept() == remaining
+        recover(folder)
+        assert verify(folder).status == "good"
+        assert kept() == remaining
