@@ -9,7 +9,7 @@ from types import ModuleType
 from typing import Any
 
 from myoloop.acquisition.counter import CounterRule
-from myoloop.acquisition.source import SourceError
+from myoloop.acquisition.source import SourceError, SourceMistake
 
 _CHANNELS = {"accelerometer": "accel_channels", "gyroscope": "gyro_channels"}
 
@@ -89,15 +89,16 @@ def board_id(name: str) -> int:
 
     Raises
     ------
-    SourceError
+    SourceMistake
         If it knows none of that name.
     """
     names = board_names()
     if name not in names:
         near = difflib.get_close_matches(name.upper(), names, n=3, cutoff=0.5)
-        raise SourceError(
+        raise SourceMistake(
             f"brainflow knows no board {name!r}; "
-            + (f"did you mean {' or '.join(near)}?" if near else "`CYTON_BOARD` is how they are written")
+            + (f"did you mean {' or '.join(near)}?" if near else "`CYTON_BOARD` is how they are written"),
+            setting="board",
         )
     return int(load_brainflow().BoardIds[name].value)
 
@@ -107,18 +108,18 @@ def presets(name: str) -> list[Preset]:
 
     Raises
     ------
-    SourceError
+    SourceMistake
         If BrainFlow does not know the board, or has no description of it.
     """
     if name in STAND_INS:
-        raise SourceError(f"{name} stands for another board: name that as master_board")
+        raise SourceMistake(f"{name} stands for another board: name that as master_board", setting="board")
     number = board_id(name)
     brainflow = load_brainflow()
     try:
         found = sorted(brainflow.BoardShim.get_board_presets(number))
         return [_preset(preset, brainflow.BoardShim.get_board_descr(number, preset)) for preset in found]
     except brainflow.BrainFlowError as error:
-        raise SourceError(f"brainflow has no description of {name}: {error}") from None
+        raise SourceMistake(f"brainflow has no description of {name}: {error}", setting="board") from None
 
 
 def describe_board(name: str) -> dict[str, Any]:
@@ -161,7 +162,7 @@ def board_rig(name: str, rig_id: str = "my_rig") -> str:
     board = describe_board(name)
     count = board["emg"] or board["exg"]
     if not count:
-        raise SourceError(f"{name} has no channel that can carry EMG")
+        raise SourceMistake(f"{name} has no channel that can carry EMG", setting="board")
     settings = [f"      board: {name}", *(f"      {line}" for line in _connection(name))]
     if not board["emg"]:
         settings.append(

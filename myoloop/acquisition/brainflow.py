@@ -21,7 +21,7 @@ import numpy as np
 from myoloop.acquisition.blocks import BlockMaker
 from myoloop.acquisition.boards import COUNTERS, STAND_INS, Preset, board_id, load_brainflow, presets
 from myoloop.acquisition.counter import CounterRule
-from myoloop.acquisition.source import Block, Ended, Reading, SourceError
+from myoloop.acquisition.source import Block, Ended, Foreseen, Origin, Reading, SourceError, SourceMistake
 from myoloop.platform.clock import Clock, MonotonicClock
 from myoloop.platform.messages import SampleDescriptor
 
@@ -29,6 +29,8 @@ _VOLT_PER_MICROVOLT = 1e-6
 _STANDARD_GRAVITY = 9.80665
 _RADIAN_PER_DEGREE = math.pi / 180.0
 _BUFFER_SAMPLES = 450_000
+#: What is no board but makes its samples up, or has them from a file.
+_NOT_LIVE: dict[str, Origin] = {"SYNTHETIC_BOARD": "simulated", "PLAYBACK_FILE_BOARD": "recorded"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,15 +142,7 @@ class BrainFlowSource:
     def open(self) -> tuple[SampleDescriptor, ...]:
         """Find the board, begin its stream and describe it."""
         settings = self._settings
-        if settings.board in STAND_INS:
-            if not settings.master_board:
-                raise self._error("master_board: missing; which board wrote the data?")
-            board = settings.master_board
-        else:
-            board = settings.board
-        found = presets(board)
-        self._polls = self._streams(board, found)
-        self._rows_left = self._playback_rows(found) if settings.board == "PLAYBACK_FILE_BOARD" else None
+        self._look()
         brainflow = load_brainflow()
         self._shim = brainflow.BoardShim(board_id(settings.board), self._parameters(brainflow))
         try:
@@ -161,7 +155,12 @@ class BrainFlowSource:
             self.close()
             raise self._error(self._why(brainflow, error)) from None
         self._begun = False
-        return tuple(stream.descriptor for poll in self._polls for stream in poll.streams)
+        return self._descriptors()
+
+    def foresee(self) -> Foreseen:
+        """What BrainFlow's description of the board says of its streams."""
+        self._look()
+        return Foreseen(_NOT_LIVE.get(self._settings.board, "live"), self._descriptors())
 
     def read(self, wait_s: float) -> list[Reading]:
         """A whole block as soon as there is one, and all that came with it; part of one only if its rest is overdue.
@@ -201,6 +200,23 @@ class BrainFlowSource:
                 shim.release_session()
             del shim
 
+    def _look(self) -> None:
+        """Find out what there is without touching the board."""
+        settings = self._settings
+        stands_in = settings.board in STAND_INS
+        if stands_in and not settings.master_board:
+            raise self._mistake("master_board", "missing; which board wrote the data?")
+        board = settings.master_board if stands_in else settings.board
+        try:
+            found = presets(board)
+        except SourceMistake as error:
+            raise SourceMistake(*error.problems, setting="master_board" if stands_in else "board") from None
+        self._polls = self._streams(board, found)
+        self._rows_left = self._playback_rows(found) if settings.board == "PLAYBACK_FILE_BOARD" else None
+
+    def _descriptors(self) -> tuple[SampleDescriptor, ...]:
+        return tuple(stream.descriptor for poll in self._polls for stream in poll.streams)
+
     def _begin(self) -> None:
         if self._begun:
             return
@@ -230,10 +246,10 @@ class BrainFlowSource:
         rows = preset.emg if settings.signals == "emg" else preset.exg
         if not rows:
             other = "; set `signals: exg` to take its EEG channels" if settings.signals == "emg" and preset.exg else ""
-            raise self._error(f"{board} has no {settings.signals.upper()} channels{other}")
+            raise self._mistake("signals", f"{board} has no {settings.signals.upper()} channels{other}")
         for number in settings.channels:
             if not 1 <= number <= len(rows):
-                raise self._error(f"channels: found {number}, allowed 1 to {len(rows)}")
+                raise self._mistake("channels", f"found {number}, allowed 1 to {len(rows)}")
         return tuple(rows[number - 1] for number in settings.channels) or rows
 
     def _emg_stream(self, board: str, preset: Preset, rows: tuple[int, ...]) -> _Stream:
@@ -288,7 +304,7 @@ class BrainFlowSource:
         try:
             return CounterRule(given.wrap, given.step) if given.wrap else None
         except ValueError as error:
-            raise self._error(str(error)) from None
+            raise self._mistake("counter", str(error).removeprefix("counter: ")) from None
 
     def _parameters(self, brainflow: Any) -> Any:
         settings = self._settings
@@ -311,13 +327,13 @@ class BrainFlowSource:
                 line = file.readline()
                 columns = len(line.replace(",", "\t").strip().split("\t"))
                 if columns != found[0].rows:
-                    raise self._error(
+                    raise SourceMistake(
                         f"{path}:1: found {columns} columns, {self._settings.master_board} writes {found[0].rows}"
                     )
                 return 1 + sum(1 for _ in file)
         except (OSError, UnicodeDecodeError) as error:
             why = error.strerror if isinstance(error, OSError) and error.strerror else "not text"
-            raise self._error(f"file: {str(path) if self._settings.file else 'missing'}: {why.lower()}") from None
+            raise self._mistake("file", f"{path}: {why.lower()}" if self._settings.file else "missing") from None
 
     def _until_block(self) -> float:
         """Seconds until the first stream should have a block, by its rate; 0 when one has."""
@@ -369,3 +385,6 @@ class BrainFlowSource:
 
     def _error(self, why: str) -> SourceError:
         return SourceError(f"brainflow {self._settings.board}: {why}")
+
+    def _mistake(self, setting: str, why: str) -> SourceMistake:
+        return SourceMistake(f"brainflow {self._settings.board}: {setting}: {why}", setting=setting)

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from myoloop.acquisition.blocks import BlockMaker
 from myoloop.acquisition.counter import CounterRule
-from myoloop.acquisition.source import Block, Reading, SourceError
+from myoloop.acquisition.source import Block, Foreseen, Reading, SourceError, SourceMistake
 from myoloop.acquisition.units import to_si
 from myoloop.platform.clock import Clock, MonotonicClock
 from myoloop.platform.messages import SampleDescriptor
@@ -152,6 +152,11 @@ class LslSource:
         self._lost = self._begun = False
         return descriptors
 
+    def foresee(self) -> Foreseen:
+        """Whether it is said which stream; what that carries is known once it is found."""
+        self._predicate()
+        return Foreseen()
+
     def read(self, wait_s: float) -> list[Reading]:
         """A whole block as soon as there is one, and all that came with it; part of one only if its rest is overdue.
 
@@ -194,15 +199,21 @@ class LslSource:
             inlet.close_stream()
             del inlet
 
-    def _resolve(self, pylsl: Any) -> Any:
-        settings = self._settings
-        wanted = {key: getattr(settings, key) for key in ("name", "type", "source_id") if getattr(settings, key)}
+    def _predicate(self) -> str:
+        """Which stream, as LSL wants to be asked."""
+        wanted = {key: value for key in ("name", "type", "source_id") if (value := getattr(self._settings, key))}
         if not wanted:
-            raise self._error("none of name, type and source_id is set; which stream?")
+            why = "none of name, type and source_id is set; which stream?"
+            raise SourceMistake(str(self._error(why)), setting="name")
         for key, value in wanted.items():
             if "'" in value or '"' in value:
-                raise self._error(f"{key}: found {value!r}, allowed is text without quotes")
-        predicate = " and ".join(f"{key}='{value}'" for key, value in wanted.items())
+                why = f"{key}: found {value!r}, allowed is text without quotes"
+                raise SourceMistake(str(self._error(why)), setting=key)
+        return " and ".join(f"{key}='{value}'" for key, value in wanted.items())
+
+    def _resolve(self, pylsl: Any) -> Any:
+        settings = self._settings
+        predicate = self._predicate()
         # for a second at first, so that a second stream that fits has time to answer too
         found = pylsl.resolve_bypred(predicate, 2, min(1.0, settings.timeout_s))
         if not found and settings.timeout_s > 1.0:

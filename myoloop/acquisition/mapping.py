@@ -118,6 +118,8 @@ class Mapping(_Strict):
         ``mains``.
     device
         What it was recorded with.
+    simulated
+        Whether it was made up: nobody's EMG is in it, and whatever is shown of it says so.
     delimiter, header, skip_lines, comment
         Of text files: what separates columns (by the ending if None), whether the first line names them, how many
         lines to leave out before it, and what begins a line that says nothing.
@@ -127,6 +129,7 @@ class Mapping(_Strict):
     rate_hz: RateHz | None = Field(None, alias="rate")
     mains_hz: RateHz = Field(50.0, alias="mains")
     device: str = ""
+    simulated: bool = False
     delimiter: Delimiter | None = None
     header: bool = False
     skip_lines: int = Field(0, ge=0)

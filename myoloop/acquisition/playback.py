@@ -11,10 +11,12 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 
 from myoloop.acquisition.formats import FormatError
+from myoloop.acquisition.mapping import load_mapping
 from myoloop.acquisition.recorded import RecordedStream, read_recording
-from myoloop.acquisition.source import Block, Ended, Reading, SourceError
+from myoloop.acquisition.source import Block, Ended, Foreseen, Reading, SourceError, SourceMistake
 from myoloop.platform.clock import Clock, MonotonicClock
 from myoloop.platform.messages import SampleDescriptor
 from myoloop.platform.yamlfile import FileError
@@ -73,14 +75,16 @@ class PlaybackSource:
 
     def open(self) -> tuple[SampleDescriptor, ...]:
         """Read the file and describe its streams."""
-        settings = self._settings
-        try:
-            streams = read_recording(settings.file, settings.mapping or None, name=self._name)
-        except (FormatError, FileError) as error:
-            raise SourceError(str(error)) from None
+        streams = self._streams()
         self._tracks = [_Track(stream) for stream in streams]
         self._begin_ns, self._blocks = None, 0
         return tuple(stream.descriptor for stream in streams)
+
+    def foresee(self) -> Foreseen:
+        """Read the file, play nothing."""
+        descriptors = tuple(stream.descriptor for stream in self._streams())
+        made_up = bool(self._settings.mapping) and load_mapping(self._settings.mapping).simulated
+        return Foreseen("simulated" if made_up else "recorded", descriptors)
 
     def read(self, wait_s: float) -> list[Reading]:
         """The blocks that are due, waiting for the next one at most `wait_s`; `Ended` with the last and ever after."""
@@ -107,6 +111,20 @@ class PlaybackSource:
     def close(self) -> None:
         """Let go of the recording."""
         self._tracks = []
+
+    def _streams(self) -> tuple[RecordedStream, ...]:
+        settings = self._settings
+        if not settings.file:
+            raise SourceMistake("found '', a file is needed", setting="file")
+        for setting, path in (("file", settings.file), ("mapping", settings.mapping)):
+            if path and not Path(path).exists():
+                raise SourceMistake(f"{path}: no such file", setting=setting)
+        try:
+            return read_recording(settings.file, settings.mapping or None, name=self._name)
+        except FileError as error:
+            raise SourceMistake(*error.problems) from None
+        except FormatError as error:
+            raise SourceMistake(str(error)) from None
 
 
 class _Track:

@@ -11,7 +11,7 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
-from myoloop.acquisition.source import Source
+from myoloop.acquisition.source import Foreseeing, Foreseen, Source
 from myoloop.platform.clock import Clock, MonotonicClock
 from myoloop.platform.plugins import PluginError, find_plugin, plugin_names, plugin_settings
 
@@ -53,6 +53,22 @@ def make_source(kind: str, settings: Mapping[str, Any], *, name: str, clock: Clo
     if not isinstance(source, Source):
         raise PluginError(f"source {kind!r}: {found.__name__} has not all of open, read, close")
     return source
+
+
+def foresee_source(kind: str, settings: Mapping[str, Any], *, name: str) -> Foreseen:
+    """What can be said of a source before it is opened; no device is touched.
+
+    Raises
+    ------
+    PluginError
+        As `make_source`.
+    SourceMistake
+        If the source cannot be opened as it was told to.
+    SourceError
+        If this machine cannot tell.
+    """
+    source = make_source(kind, settings, name=name)
+    return source.foresee() if isinstance(source, Foreseeing) else Foreseen()
 
 
 def source_names() -> tuple[str, ...]:

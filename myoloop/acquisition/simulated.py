@@ -27,7 +27,7 @@ from typing import Protocol
 import msgspec
 import numpy as np
 
-from myoloop.acquisition.source import Block, Ended, Reading, SourceError
+from myoloop.acquisition.source import Block, Ended, Foreseen, Reading, SourceError
 from myoloop.platform import endpoint
 from myoloop.platform.clock import Clock
 from myoloop.platform.messages import SampleDescriptor
@@ -124,6 +124,10 @@ class SimulatedSource:
                 raise
         self._descriptors = self._reader.descriptors
         return self._descriptors
+
+    def foresee(self) -> Foreseen:
+        """Nobody is measured; what the streams are, only the body knows."""
+        return Foreseen("simulated", self._body.descriptors if self._body is not None else None)
 
     def read(self, wait_s: float) -> list[Reading]:
         """Blocks that have come since the first reading, `first_sample` counted from there.

@@ -8,7 +8,7 @@ gave them: own dtype, own counter, the host's stamp at arrival. It filters nothi
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -16,9 +16,49 @@ import numpy.typing as npt
 from myoloop.platform.errors import UserError
 from myoloop.platform.messages import SampleDescriptor
 
+#: Where samples come from: a person or thing that is measured now, a recording, or nobody at all.
+Origin = Literal["live", "recorded", "simulated"]
+
 
 class SourceError(UserError):
     """The device cannot be opened or has gone; the text is for the operator."""
+
+    exit_code = 3
+
+
+class SourceMistake(SourceError):
+    """What the source was told cannot be: a file that is not there, a board that nobody knows, a cell without number.
+
+    Attributes
+    ----------
+    setting
+        Which setting is wrong; empty where the mistake is in a file of its own, whose place the text begins with.
+    problems
+        One line each.
+    """
+
+    exit_code = 2
+
+    def __init__(self, *problems: str, setting: str = "") -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+        self.setting = setting
+
+
+@dataclass(frozen=True, slots=True)
+class Foreseen:
+    """What a source says of itself before it is opened.
+
+    Attributes
+    ----------
+    origin
+        Where its samples come from; what is not live is stamped so wherever the session is shown.
+    descriptors
+        Its streams; None where only the open device can tell.
+    """
+
+    origin: Origin = "live"
+    descriptors: tuple[SampleDescriptor, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,4 +126,19 @@ class Source(Protocol):
 
     def close(self) -> None:
         """Release the device; may be called twice."""
+        ...
+
+
+@runtime_checkable
+class Foreseeing(Protocol):
+    """A source that can look at what it was told without opening its device; one that cannot counts as live."""
+
+    def foresee(self) -> Foreseen:
+        """Look at files and names, touch no device.
+
+        Raises
+        ------
+        SourceMistake
+            If it cannot be opened as it was told to.
+        """
         ...

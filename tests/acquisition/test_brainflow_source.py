@@ -11,7 +11,7 @@ import pytest
 from myoloop.acquisition.boards import COUNTERS, load_brainflow, presets
 from myoloop.acquisition.brainflow import BoardCounter, BrainFlowSettings, BrainFlowSource
 from myoloop.acquisition.intake import Intake, vital_topics
-from myoloop.acquisition.source import Ended, SourceError
+from myoloop.acquisition.source import Ended, SourceError, SourceMistake
 
 SYNTHETIC = BrainFlowSettings("SYNTHETIC_BOARD")
 
@@ -244,6 +244,43 @@ def test_what_cannot_be_opened_says_why_in_one_line(settings, said):
     with pytest.raises(SourceError, match=said) as caught:
         BrainFlowSource(BrainFlowSettings(**settings), name="a").open()
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "setting"),
+    [
+        ({"board": "CYTON"}, "board"),
+        ({"board": "UNICORN_BOARD"}, "signals"),
+        ({"board": "SYNTHETIC_BOARD", "channels": (17,)}, "channels"),
+        ({"board": "SYNTHETIC_BOARD", "counter": BoardCounter(256, 3)}, "counter"),
+        ({"board": "PLAYBACK_FILE_BOARD", "file": "x.csv"}, "master_board"),
+        ({"board": "PLAYBACK_FILE_BOARD", "file": "x.csv", "master_board": "CYTON"}, "master_board"),
+        ({"board": "PLAYBACK_FILE_BOARD", "master_board": "CYTON_BOARD", "file": "/none.csv"}, "file"),
+    ],
+)
+def test_a_users_mistake_names_the_setting_before_any_board_is_touched(settings, setting):
+    with pytest.raises(SourceMistake) as caught:
+        BrainFlowSource(BrainFlowSettings(**settings), name="a").foresee()
+    assert (caught.value.setting, caught.value.exit_code) == (setting, 2)
+
+
+def test_a_board_that_is_not_there_is_no_mistake_of_the_users():
+    source = BrainFlowSource(BrainFlowSettings("CYTON_BOARD", serial_port="/dev/none"), name="a")
+    foreseen = source.foresee()
+    assert foreseen.origin == "live"
+    assert foreseen.descriptors[0].rate_hz == 250.0
+    with pytest.raises(SourceError) as caught:
+        source.open()
+    assert not isinstance(caught.value, SourceMistake)
+    assert caught.value.exit_code == 3
+
+
+def test_a_board_that_makes_its_samples_up_says_so():
+    source = BrainFlowSource(BrainFlowSettings("SYNTHETIC_BOARD"), name="a")
+    foreseen = source.foresee()
+    assert foreseen.origin == "simulated"
+    assert foreseen.descriptors == source.open()
+    source.close()
 
 
 def test_a_file_of_another_board_is_refused(tmp_path):

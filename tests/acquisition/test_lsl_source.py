@@ -15,7 +15,7 @@ import pytest
 
 from myoloop.acquisition import lsl
 from myoloop.acquisition.lsl import LslSettings, LslSource
-from myoloop.acquisition.source import SourceError
+from myoloop.acquisition.source import Foreseen, SourceError, SourceMistake
 
 OUTLET = Path(__file__).with_name("lsl_outlet_for_tests.py")
 
@@ -233,6 +233,11 @@ def test_what_cannot_be_used_is_said_in_one_line(stream, settings, said):
 def test_a_stream_must_be_named_by_something_without_quotes():
     refused(LslSettings(), "none of name, type and source_id is set")
     refused(LslSettings(name="a' or 'b"), "allowed is text without quotes")
+    for settings, setting in ((LslSettings(), "name"), (LslSettings(source_id="a'b"), "source_id")):
+        with pytest.raises(SourceMistake) as caught:
+            LslSource(settings, name="a").foresee()
+        assert caught.value.setting == setting
+    assert LslSource(LslSettings(name="x"), name="a").foresee() == Foreseen("live", None)
 
 
 def test_a_missing_pylsl_names_the_extra(monkeypatch):

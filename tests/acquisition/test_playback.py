@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from myoloop.acquisition.playback import PlaybackSettings, PlaybackSource
-from myoloop.acquisition.source import Ended, SourceError
+from myoloop.acquisition.source import Ended, Foreseeing, SourceError, SourceMistake
 from myoloop.platform.clock import MonotonicClock, VirtualClock
 
 TICK_NS = 10_000_000
@@ -144,19 +144,51 @@ def test_opened_again_it_begins_again(tmp_path):
     assert np.array_equal(joined(play(source, clock), "emg/a")[1], emg)
 
 
+def test_what_it_will_play_is_known_before_it_is_opened(tmp_path):
+    settings_, _, _ = recorded(tmp_path)
+    source = PlaybackSource(settings_, name="a")
+    assert isinstance(source, Foreseeing)
+    foreseen = source.foresee()
+    assert foreseen.origin == "recorded"
+    assert foreseen.descriptors == source.open()
+    assert [each.rate_hz for each in foreseen.descriptors] == [2000.0, 100.0]
+
+
+def test_a_recording_that_was_made_up_says_so_in_its_mapping(tmp_path):
+    settings_, _, _ = recorded(tmp_path)
+    mapping = tmp_path / "a.yaml"
+    mapping.write_text("simulated: true\n" + mapping.read_text())
+    assert PlaybackSource(settings_, name="a").foresee().origin == "simulated"
+
+
 @pytest.mark.parametrize(
-    ("mapping", "said"),
+    ("file", "mapping", "setting", "said"),
     [
-        ("", r"none\.h5: no such file"),
-        ("wrong.yaml", r"wrong\.yaml:1: rate: found 5"),
-        ("gone.yaml", r"gone\.yaml: no such file"),
+        ("none.csv", "map.yaml", "file", "none.csv: no such file"),
+        ("", "map.yaml", "file", "found '', a file is needed"),
+        ("good.csv", "none.yaml", "mapping", "none.yaml: no such file"),
+        ("bad.csv", "map.yaml", "", "bad.csv:3: column 2: found 'x', a number is needed"),
+        ("good.csv", "wrong.yaml", "", "wrong.yaml:1: rate: found 5"),
+        ("good.csv", "", "", "good.csv: a text file does not say what its columns are"),
+        ("bad.h5", "map.yaml", "", "bad.h5: not a readable hdf5 file"),
     ],
 )
-def test_what_cannot_be_played_is_said(tmp_path, mapping, said):
-    (tmp_path / "wrong.yaml").write_text("rate: 5\nchannels: [{from: a, unit: V}]\n")
-    settings_ = PlaybackSettings(str(tmp_path / "none.h5"), str(tmp_path / mapping) if mapping else "")
-    with pytest.raises(SourceError, match=said):
-        PlaybackSource(settings_, name="a").open()
+def test_a_users_mistake_names_the_setting_or_the_place_in_the_file(
+    tmp_path, monkeypatch, file, mapping, setting, said
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "good.csv").write_text("1,2\n3,4\n")
+    (tmp_path / "bad.csv").write_text("1,2\n3,4\n5,x\n")
+    (tmp_path / "bad.h5").write_text("no HDF5")
+    (tmp_path / "map.yaml").write_text("rate: 1000 Hz\nchannels: [{from: 1, name: a, unit: mV}]\n")
+    (tmp_path / "wrong.yaml").write_text("rate: 5\nchannels: [{from: 1, unit: V, nmae: a}]\n")
+    source = PlaybackSource(PlaybackSettings(file, mapping), name="a")
+    for look in (source.foresee, source.open):
+        with pytest.raises(SourceMistake) as caught:
+            look()
+        assert caught.value.problems[0].startswith(said)
+        assert (caught.value.setting, caught.value.exit_code) == (setting, 2)
+    assert len(caught.value.problems) == (2 if mapping == "wrong.yaml" else 1)
 
 
 def test_a_block_length_out_of_bounds_is_refused():

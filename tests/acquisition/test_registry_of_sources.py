@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import pytest
 
 from myoloop.acquisition import registry
-from myoloop.acquisition.registry import BUILT_IN, find_source, make_source, source_names
-from myoloop.acquisition.source import Source
+from myoloop.acquisition.registry import BUILT_IN, find_source, foresee_source, make_source, source_names
+from myoloop.acquisition.source import Foreseen, Source
 from myoloop.platform.clock import MonotonicClock, VirtualClock
 from myoloop.platform.plugins import PluginError
 
@@ -46,6 +46,11 @@ class Plain(Toy):
         self.settings = settings
 
 
+class Seer(Toy):
+    def foresee(self):
+        return Foreseen("recorded", ())
+
+
 class Broken:
     Settings = ToySettings
 
@@ -56,7 +61,7 @@ class Broken:
 @pytest.fixture(autouse=True)
 def toys(monkeypatch):
     monkeypatch.setitem(sys.modules, "toy_sources", sys.modules[Toy.__module__])
-    for name in ("Toy", "Plain", "Broken"):
+    for name in ("Toy", "Plain", "Seer", "Broken"):
         monkeypatch.setitem(registry.BUILT_IN, name.lower(), f"toy_sources:{name}")
 
 
@@ -101,6 +106,13 @@ def test_a_wrong_setting_is_named_in_one_line(settings, said):
         make_source("toy", settings, name="a")
     assert "\n" not in str(caught.value)
     assert str(caught.value).startswith("source 'toy': ")
+
+
+def test_a_source_that_foresees_nothing_is_live_and_its_device_alone_can_tell_more():
+    assert foresee_source("seer", {"port": "x"}, name="a") == Foreseen("recorded", ())
+    assert foresee_source("toy", {"port": "x"}, name="a") == Foreseen("live", None)
+    with pytest.raises(PluginError, match="prot"):
+        foresee_source("toy", {"prot": "x"}, name="a")
 
 
 @pytest.mark.parametrize("kind", ["brainflow", "lsl", "playback"])
