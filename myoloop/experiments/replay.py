@@ -25,6 +25,10 @@ from myoloop.platform.streams import STREAMS
 
 #: What an object says that must come out again bit for bit.
 CHECKED: tuple[type[Message], ...] = (Estimate, StimRequest, StimReport, Phase, Trial)
+#: Who decides in every session; what each of them said must be there to be compared.
+DECIDING = ("controller", "stimulator", "director")
+#: How a session ends whose processes all lived to its end: nothing of it can be missing.
+WHOLE = frozenset({"complete", "stopped"})
 #: How close numbers must be where another processor family or other versions did the arithmetic.
 RELATIVE = 1e-6
 
@@ -43,8 +47,11 @@ class ObjectReplay:
     ----------
     steps, outputs
         Steps taken again, and what they said that was compared.
+    equal_up_to_step
+        The last step up to which all that it said is in the file and was said again; 0 where not even the first.
     first_difference
-        The first step that is not equal, and how; empty where all are.
+        The first step that is not equal, and how; or what is missing that a kill cannot have lost. Empty where all
+        that can be compared is equal.
     not_replayable
         Steps whose inputs are not in the file (lost to a kill), and all that follow one.
     outputs_lost
@@ -55,6 +62,7 @@ class ObjectReplay:
     name: str
     steps: int = 0
     outputs: int = 0
+    equal_up_to_step: int = 0
     first_difference: str = ""
     not_replayable: list[int] = field(default_factory=list)
     outputs_lost: int = 0
@@ -68,15 +76,22 @@ class ReplayResult:
     ----------
     exact
         True where bits were compared; False where versions or processor differ and numbers were compared.
+    outcome
+        How the session ended; empty where the file has no end.
+    whole
+        True where the session went to an end in order, so that everything must be there; False where a fault or a
+        kill may have lost the last of what an object was given or said.
     """
 
     path: Path
     exact: bool
     objects: list[ObjectReplay]
+    outcome: str = ""
+    whole: bool = True
 
     @property
     def equal(self) -> bool:
-        """Whether everything that could be compared is equal, and something could."""
+        """Whether every object that decided is equal as far as it must be, and something could be compared."""
         return any(each.outputs for each in self.objects) and not any(each.first_difference for each in self.objects)
 
 
@@ -96,11 +111,12 @@ def replay(path: Path | str, builders: dict[str, Builder]) -> ReplayResult:
     recording = Recording.open(path)
     starts = _starts(recording)
     exact = recording.metadata.get("processor", "") == processor()
-    return ReplayResult(
-        recording.path,
-        exact,
-        [_replay_object(recording, start, _build(builders, start.start), exact) for start in starts],
-    )
+    whole = recording.complete and recording.outcome in WHOLE
+    objects = [_replay_object(recording, start, _build(builders, start.start), exact) for start in starts]
+    for each in objects:
+        each.first_difference = each.first_difference or _missing_of(each, whole)
+    objects += _without_start(recording, starts, whole)
+    return ReplayResult(recording.path, exact, objects, recording.outcome, whole)
 
 
 def asked_instead(
@@ -158,8 +174,37 @@ def _starts(recording: Recording) -> list[_Begun]:
         if isinstance(each.received.message, Start)
     ]
     if not found:
-        raise ReplayError(f"{recording.path}: no object has left a start record")
+        raise ReplayError(f"{recording.path}: no object has left a start record, nothing was decided in it")
     return found
+
+
+def _missing_of(replayed: ObjectReplay, whole: bool) -> str:
+    """What is missing of an object that was replayed without a difference, and must be there."""
+    if whole and replayed.not_replayable:
+        return f"step {replayed.not_replayable[0]}: an input is not in the recording"
+    if whole and replayed.outputs_lost:
+        return f"step {replayed.equal_up_to_step + 1}: said now, not in the recording"
+    took_steps = replayed.steps or replayed.not_replayable
+    if (whole or took_steps) and not replayed.outputs:
+        return "nothing that it said could be compared"
+    return ""
+
+
+def _without_start(recording: Recording, starts: list[_Begun], whole: bool) -> list[ObjectReplay]:
+    """Objects that must have decided, or did, and have left no start record."""
+    said = {topic for topic, count in recording.counts.items() if count}
+    objects = {each.start.object for each in starts}
+    missing = {name for topic in said if topic.startswith("step/") and (name := topic[5:]) not in objects}
+    kinds = {each.start.kind for each in starts}
+    for kind in DECIDING:
+        if kind not in kinds and (whole or said & set(_decisions(kind))):
+            missing.add(kind)
+    return [ObjectReplay(name, first_difference="it has no start record") for name in sorted(missing)]
+
+
+def _decisions(kind: str) -> list[str]:
+    """Topics on which objects of a kind say what is compared."""
+    return [row.name for row in STREAMS if row.message in CHECKED and kind in row.publishers]
 
 
 def _build(builders: dict[str, Builder], start: Start) -> Stepped:
@@ -183,6 +228,9 @@ def _replay_object(recording: Recording, begun: _Begun, stepped: Stepped, exact:
         if result.first_difference:
             break
         result.steps += 1
+        if step.number != result.steps:
+            result.first_difference = f"step {result.steps}: not in the recording"
+            break
         if digest(inputs) != step.digest:
             result.first_difference = f"step {step.number}: an input is not what the object was given"
         for outgoing in stepped.step(StepInput(step.number, step.now_ns, inputs, step.not_alive)):
@@ -197,6 +245,8 @@ def _replay_object(recording: Recording, begun: _Begun, stepped: Stepped, exact:
             difference = _difference(outgoing.topic, outgoing.message, expected, exact)
             if difference and not result.first_difference:
                 result.first_difference = f"step {step.number}: {difference}"
+        if not lost and not result.first_difference:
+            result.equal_up_to_step = step.number
     if result.first_difference or result.not_replayable:
         # After a hole the object's state is not what it was; nothing later can be compared.
         result.first_difference = result.first_difference or lost
@@ -215,8 +265,7 @@ def _said(recording: Recording, begun: _Begun) -> dict[str, Iterator[Message]]:
             if each.received.publisher == begun.publisher:
                 yield each.received.message
 
-    own = [row.name for row in STREAMS if row.message in CHECKED and begun.start.kind in row.publishers]
-    return {topic: stream(topic) for topic in own if topic in recording.topics()}
+    return {topic: stream(topic) for topic in _decisions(begun.start.kind) if topic in recording.topics()}
 
 
 def _steps(recording: Recording, start: Start, not_replayable: list[int]) -> Iterator[tuple[Step, list[Received]]]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from myoloop.experiments.replay import ReplayResult, asked_instead
+from myoloop.experiments.replay import ObjectReplay, ReplayResult, asked_instead
 from myoloop.platform.messages import Start
 from myoloop.platform.steps import Stepped
 
@@ -21,6 +21,7 @@ def say_replay(result: ReplayResult) -> tuple[dict[str, Any], str]:
             "steps": each.steps,
             "outputs": each.outputs,
             "equal": not each.first_difference,
+            "equal_up_to_step": each.equal_up_to_step,
             "first_difference": each.first_difference,
             "not_replayable": each.not_replayable,
             "outputs_lost": each.outputs_lost,
@@ -28,13 +29,21 @@ def say_replay(result: ReplayResult) -> tuple[dict[str, Any], str]:
         for each in result.objects
     ]
     basis = "bit for bit" if result.exact else "within 1e-6 (other processor or versions)"
-    lines = [f"{result.path}: {'EQUAL' if result.equal else 'NOT EQUAL'}, compared {basis}"]
-    for row in rows:
-        what = row["first_difference"] or "equal"
-        lost = _lost(row["not_replayable"])
-        lost += f"; what the last step said is not in the file ({row['outputs_lost']})" if row["outputs_lost"] else ""
-        lines.append(f"  {row['object']:12} {row['steps']:7} steps, {row['outputs']:7} outputs: {what}{lost}")
-    return {"equal": result.equal, "exact": result.exact, "objects": rows}, "\n".join(lines)
+    ended = f"ended as {result.outcome}" if result.outcome else "has no end"
+    verdict = f"EQUAL as far as it goes ({ended})" if not result.whole else "EQUAL"
+    lines = [f"{result.path}: {verdict if result.equal else 'NOT EQUAL'}, compared {basis}"]
+    for each in result.objects:
+        lost = _lost(each.not_replayable)
+        lost += f"; what the last step said is not in the file ({each.outputs_lost})" if each.outputs_lost else ""
+        lines.append(f"  {each.name:12} {each.steps:7} steps, {each.outputs:7} outputs: {_verdict(each, result)}{lost}")
+    data = {"equal": result.equal, "exact": result.exact, "outcome": result.outcome, "whole": result.whole}
+    return {**data, "objects": rows}, "\n".join(lines)
+
+
+def _verdict(replayed: ObjectReplay, result: ReplayResult) -> str:
+    if replayed.first_difference:
+        return replayed.first_difference
+    return "equal" if result.whole else f"EQUAL up to step {replayed.equal_up_to_step}"
 
 
 def compare_controllers(session: Path | str, build: Callable[[Start], Stepped]) -> tuple[dict[str, Any], str]:

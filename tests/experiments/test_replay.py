@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -62,7 +63,12 @@ def attempt(tmp_path_factory) -> Path:
 def rewrite(attempt, tmp_path):
     """The recording of a real session again, with a change; a forger's work, so that its chain holds."""
 
-    def changed(change: Change = lambda topic, frames: [frames], metadata: dict[str, str] | None = None) -> Path:
+    def changed(
+        change: Change = lambda topic, frames: [frames],
+        metadata: dict[str, str] | None = None,
+        outcome: str | None = "complete",
+    ) -> Path:
+        """`outcome` None leaves it without an end."""
         old = Recording.open(attempt)
         folder = tmp_path / f"changed-{len(list(tmp_path.iterdir()))}"
         folder.mkdir()
@@ -78,7 +84,8 @@ def rewrite(attempt, tmp_path):
                     continue
                 for each in change(topic, frames):
                     writer.write(each, log_time_ns, wire.decode(each)[0].seq)
-            writer.end(old.outcome, old.reason, old.last_ns)
+            if outcome is not None:
+                writer.end(outcome, old.reason, old.last_ns)
         return folder
 
     return changed
@@ -251,17 +258,19 @@ class TestLost:
     def test_inputs_that_are_lost_are_listed_as_not_replayable(self, rewrite, attempt):
         blocks = [each.received for each in Recording.open(attempt).messages({"emg/amplifier"})]
         last = blocks[-20]
-        result = replay(rewrite(self.cut(last.message.t_ns)), BUILDERS)
+        result = replay(rewrite(self.cut(last.message.t_ns), outcome="fault"), BUILDERS)
         first = step_that_consumed(attempt, blocks[-19].reference)
         steps = [each.received.message.number for each in Recording.open(attempt).messages({"step/controller"})]
         controller = of(result, "controller")
         assert controller.not_replayable == list(range(first, steps[-1] + 1))
         assert controller.steps == first - 1
         # What could be compared was equal.
-        assert result.equal
+        assert (result.equal, result.whole) == (True, False)
         data, text = say_replay(result)
-        assert data["objects"][1 if data["objects"][1]["object"] == "controller" else 0]
-        assert f"not replayable from step {first} on, inputs lost" in text
+        (row,) = [row for row in data["objects"] if row["object"] == "controller"]
+        assert (row["equal"], row["equal_up_to_step"]) == (True, first - 1)
+        assert f"EQUAL up to step {first - 1}; not replayable from step {first} on, inputs lost" in text
+        assert "EQUAL as far as it goes (ended as fault)" in text
 
     def test_the_last_words_of_an_object_may_be_lost(self, rewrite, attempt):
         last = messages(attempt, StimRequest)[-1].step
@@ -270,16 +279,115 @@ class TestLost:
             lost = topic in ("request", "estimate") and wire.decode(frames)[1].message.step == last
             return [] if lost else [frames]
 
-        result = replay(rewrite(change), BUILDERS)
-        assert result.equal
-        assert of(result, "controller").outputs_lost == 2
-        assert "what the last step said is not in the file (2)" in say_replay(result)[1]
+        for outcome, ended in (("fault", "ended as fault"), ("aborted", "ended as aborted"), (None, "has no end")):
+            result = replay(rewrite(change, outcome=outcome), BUILDERS)
+            assert result.equal
+            assert of(result, "controller").outputs_lost == 2
+            text = say_replay(result)[1]
+            assert f"EQUAL up to step {last - 1}; what the last step said is not in the file (2)" in text
+            assert f"EQUAL as far as it goes ({ended})" in text
 
     def test_where_nothing_could_be_compared_nothing_is_equal(self, rewrite):
         inputs = ("emg/", "imu/", "vital/", "heartbeat/")
         result = replay(rewrite(lambda topic, frames: [] if topic.startswith(inputs) else [frames]), BUILDERS)
         assert [each.outputs for each in result.objects] == [0, 0, 0]
         assert not result.equal
+
+
+def without(*topics: str) -> Change:
+    return lambda topic, frames: [] if topic in topics else [frames]
+
+
+def without_the_first(name: str) -> Change:
+    """Without the first message on the topics that begin so."""
+    count = iter(range(10**9))
+    return lambda topic, frames: [] if topic.startswith(name) and next(count) == 0 else [frames]
+
+
+CONTROLLERS = ("start/controller", "step/controller", "request", "estimate")
+STIMULATORS = ("start/stimulator", "step/stimulator", "report")
+DIRECTORS = ("start/director", "step/director", "phase", "trial")
+ORDERLY = ("complete", "stopped")
+
+
+class TestMissing:
+    """Where nothing can have been lost, whatever is missing is a difference; elsewhere, what has not been compared."""
+
+    @pytest.mark.parametrize("outcome", ORDERLY)
+    def test_an_input_of_a_session_that_ended_in_order(self, rewrite, outcome):
+        result = replay(rewrite(without_the_first("emg/"), outcome=outcome), BUILDERS)
+        controller = of(result, "controller")
+        assert not result.equal
+        assert controller.first_difference == f"step {controller.not_replayable[0]}: an input is not in the recording"
+        assert controller.first_difference in say_replay(result)[1]
+
+    @pytest.mark.parametrize("outcome", ORDERLY)
+    def test_the_last_words_of_a_session_that_ended_in_order(self, rewrite, attempt, outcome):
+        last = messages(attempt, StimRequest)[-1].step
+
+        def change(topic, frames):
+            return [] if topic == "request" and wire.decode(frames)[1].message.step == last else [frames]
+
+        result = replay(rewrite(change, outcome=outcome), BUILDERS)
+        assert not result.equal
+        assert of(result, "controller").first_difference == f"step {last}: said now, not in the recording"
+
+    @pytest.mark.parametrize("kind", ["controller", "stimulator", "director"])
+    @pytest.mark.parametrize("outcome", ORDERLY)
+    def test_an_object_with_all_that_it_said(self, rewrite, kind, outcome):
+        """Nothing tells of it, but that no session is without one."""
+        topics = {"controller": CONTROLLERS, "stimulator": STIMULATORS, "director": DIRECTORS}[kind]
+        result = replay(rewrite(without(*topics), outcome=outcome), BUILDERS)
+        assert not result.equal
+        assert of(result, kind).first_difference == "it has no start record"
+        assert f"{kind} " in say_replay(result)[1]
+
+    @pytest.mark.parametrize("outcome", ["fault", None])
+    @pytest.mark.parametrize("left", ["step/controller", "request", "estimate"])
+    def test_an_objects_start_of_which_anything_else_is_left(self, rewrite, outcome, left):
+        topics = [topic for topic in CONTROLLERS if topic != left]
+        result = replay(rewrite(without(*topics), outcome=outcome), BUILDERS)
+        assert not result.equal
+        assert of(result, "controller").first_difference == "it has no start record"
+
+    @pytest.mark.parametrize("outcome", ["complete", "fault", None])
+    def test_all_that_an_object_was_given(self, rewrite, outcome):
+        """From the first step on nothing can be replayed: that is not equal, it is unknown."""
+        result = replay(rewrite(without_the_first("emg/"), outcome=outcome), BUILDERS)
+        controller = of(result, "controller")
+        assert (controller.steps, controller.outputs, controller.not_replayable[0]) == (0, 0, 1)
+        assert not result.equal
+        assert controller.first_difference == (
+            "step 1: an input is not in the recording"
+            if outcome == "complete"
+            else "nothing that it said could be compared"
+        )
+
+    @pytest.mark.parametrize("outcome", ["complete", "fault", None])
+    def test_all_that_an_object_said_and_its_steps(self, rewrite, outcome):
+        """In a file that breaks off it may not have come to a step."""
+        result = replay(rewrite(without("step/director", "phase", "trial"), outcome=outcome), BUILDERS)
+        director = of(result, "director")
+        assert director.first_difference == (
+            "nothing that it said could be compared" if outcome == "complete" else ""
+        )  # fmt: skip
+
+    @pytest.mark.parametrize("outcome", ["complete", "fault", None])
+    def test_a_step_out_of_the_middle(self, rewrite, outcome):
+        def change(topic, frames):
+            return [] if topic == "step/director" and wire.decode(frames)[1].message.number == 20 else [frames]
+
+        result = replay(rewrite(change, outcome=outcome), BUILDERS)
+        assert not result.equal
+        director = of(result, "director")
+        assert (director.first_difference, director.equal_up_to_step) == ("step 20: not in the recording", 19)
+
+    def test_what_is_there_is_equal_up_to_its_last_step(self, attempt):
+        result = replay(attempt, BUILDERS)
+        data, text = say_replay(result)
+        assert (data["outcome"], data["whole"]) == ("complete", True)
+        assert [row["equal_up_to_step"] for row in data["objects"]] == [row["steps"] for row in data["objects"]]
+        assert "EQUAL, compared" in text
 
 
 class TestElsewhere:
@@ -410,6 +518,31 @@ class TestCommandLine:
         assert "NOT EQUAL" in done.stdout
         assert "step 101: request.reason" in done.stdout
         assert self.run(str(forged)).exit_code == 0
+
+    def test_a_file_of_which_the_last_is_lost_is_equal_up_to_there(self, rewrite, attempt):
+        blocks = [each.received for each in Recording.open(attempt).messages({"emg/amplifier"})]
+        cut = TestLost().cut(blocks[-20].message.t_ns)
+        for outcome, code in (("complete", 1), ("fault", 0)):
+            folder = str(rewrite(cut, outcome=outcome))
+            assert self.run(folder, "--check").exit_code == code
+            said = json.loads(self.run(folder, "--check", "--json").stdout)
+            assert (said["equal"], said["outcome"], said["whole"]) == (code == 0, outcome, code == 1)
+
+    def test_a_controller_that_is_gone_is_not_equal(self, rewrite):
+        done = self.run(str(rewrite(without(*CONTROLLERS))), "--check")
+        assert done.exit_code == 1
+        assert "controller" in done.stdout
+
+    def test_a_recording_in_which_nothing_was_decided_is_one_line(self, rewrite):
+        decided = ("start/", "step/")
+        folder = rewrite(
+            lambda topic, frames: [] if topic.startswith(decided) or topic in (*CONTROLLERS, *STIMULATORS, *DIRECTORS)
+            else [frames]
+        )  # fmt: skip
+        done = self.run(str(folder), "--check")
+        assert done.exit_code == 2
+        assert "nothing was decided in it" in done.stderr
+        assert len(done.stderr.splitlines()) == 1
 
     def test_what_is_no_recording_is_one_line(self, tmp_path):
         done = self.run(str(tmp_path), "--check")

@@ -75,6 +75,7 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
         "floor -> round",
     ): "the loop after it comes down from either",
     ("limits.py", "exact = abs(per_ma * step_ma - 1.0) < 1e-9", "Lt -> LtE"): "the very edge of a rounding error",
+    ("dose.py", "newest_ns = 0.0", "0.0 -> 0.1"): "no clock tells a tenth of a nanosecond after 1970 from none",
     ("decoded.py", "if not abs(value - right) <= _SAME * right:", "LtE -> Lt"): "the very edge of a rounding error",
     (
         "decoded.py",

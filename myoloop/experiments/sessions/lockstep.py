@@ -7,8 +7,11 @@ through the same encoding, gets the same numbers and stands in the same file.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from collections.abc import Callable
+import signal
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import msgspec
@@ -194,9 +197,12 @@ class Lockstep:
             self.bus.publish(name, start_record(stepped, kind, settings, {"myoloop": __version__}))
         tick = 0
         try:
-            while not self._ended() and self.clock.now_ns() < LONGEST_NS:
-                self.tick(tick)
-                tick += 1
+            with _after_each_tick() as interrupted:
+                while not self._ended() and self.clock.now_ns() < LONGEST_NS:
+                    self.tick(tick)
+                    tick += 1
+                    if interrupted:
+                        raise KeyboardInterrupt
         except KeyboardInterrupt:
             return self._close("stopped", "interrupted (SIGINT)")
         except BaseException as error:
@@ -373,6 +379,20 @@ class Lockstep:
 
     def _ended(self) -> bool:
         return self._phase is not None and self._phase.state == "ended"
+
+
+@contextlib.contextmanager
+def _after_each_tick() -> Iterator[list[int]]:
+    """Let Ctrl-C wait for the end of a tick: a step that is written down has said what it had to say."""
+    interrupted: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield interrupted
+        return
+    before = signal.signal(signal.SIGINT, lambda number, _: interrupted.append(number))
+    try:
+        yield interrupted
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def check_lockstep(rig: Rig) -> None:

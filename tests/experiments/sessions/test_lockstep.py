@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -234,6 +235,19 @@ class TestEndings:
         assert (result.outcome, result.reason) == ("stopped", "interrupted (SIGINT)")
         assert verify(session.setup.folder).status == "good"
         assert Recording.open(session.setup.folder).outcome == "stopped"
+
+    def test_ctrl_c_breaks_into_no_step(self, make, tmp_path):
+        session = make(tmp_path)
+        before = signal.getsignal(signal.SIGINT)
+        steps = iter(range(10**9))
+        # As a step is written down, and before it has said anything.
+        session.bus.subscribe("step/controller", lambda _: next(steps) == 50 and signal.raise_signal(signal.SIGINT))
+        result = session.run()
+        assert (result.outcome, result.reason) == ("stopped", "interrupted (SIGINT)")
+        assert signal.getsignal(signal.SIGINT) is before
+        replayed = replay(session.setup.folder, BUILDERS)
+        assert replayed.equal
+        assert {each.name: each.steps for each in replayed.objects}["controller"] == 51
 
     def test_a_mistake_of_ours_is_a_fault_and_the_recording_is_whole(self, make, tmp_path):
         session = make(tmp_path, on_tick=after(2.0, ZeroDivisionError("by a muscle")))
