@@ -11,7 +11,8 @@ which the steps of this session's calibration show, else 2. The interval carries
 charges further apart than half or twice nothing is said.
 
 Voluntary effort moves the limb too. Where it is asked for, the response is that of person and stimulation together,
-and its scatter from trial to trial widens the interval.
+and its scatter from trial to trial widens the interval. How much of the movement goes with the charge is then what the
+calibration, in which nobody makes an effort, showed at that charge, beside the movement of the first trains.
 """
 
 from __future__ import annotations
@@ -40,8 +41,9 @@ EXPONENT = 2.0
 EXPONENT_SD = 0.8
 EXPONENT_SHOWN_SD = 0.5
 EXPONENT_RANGE = (1.0, 5.0)
-#: Share of the movement that goes with the charge where the person moves the limb too.
+#: Share of the movement that goes with the charge where the person moves the limb too and no calibration has shown it.
 STIMULATED_SHARE = 0.6
+STIMULATED_SHARE_MIN = 0.2
 _MOST_POINTS = 160
 _FIRST_POINTS = 20
 
@@ -62,8 +64,8 @@ class ResponseSettings:
     rest_s
         The posture at rest is the mean of so much.
     exponent
-        Power of the charge that the movement goes with; None: from the calibration, else 2. Where voluntary effort is
-        part of the movement, 0.6 of it.
+        Power of the charge that stimulated movement goes with; None: from the calibration, else 2. Where voluntary
+        effort is part of the movement, the movement goes with less, by the share that is stimulated.
     current_spread_max
         A hold in which the current varied by more than this share does not count.
     angle_min_rad
@@ -243,18 +245,25 @@ class MechanicalResponse(Restorable):
         self._last_ns = now_ns
         self._fields = None
 
-    def _power(self, muscle: int, usual: float) -> tuple[float, float]:
-        """Power of the charge that the movement goes with near the usual charge, and its standard deviation."""
-        share = STIMULATED_SHARE if self._asked[muscle] else 1.0
-        if self._settings.exponent is not None:
-            return self._settings.exponent, EXPONENT_SHOWN_SD
+    def _power(self, muscle: int, usual: float, angle: float) -> tuple[float, float]:
+        """Power of the charge that the movement goes with near the usual charge, and its standard deviation.
+
+        `usual` and `angle` are charge and movement of the first trains.
+        """
         near = [step for step in self._steps_shown[muscle] if 0.5 * usual <= step[0] <= 1.25 * usual]
-        charges = {round(step[0], 6) for step in near}
-        if len(charges) < 3:
-            return share * EXPONENT, share * EXPONENT_SD
-        table = np.log(np.array(near))
-        slope = theil_sen(table[:, 0], table[:, 1]).slope
-        return share * min(max(slope, EXPONENT_RANGE[0]), EXPONENT_RANGE[1]), share * EXPONENT_SHOWN_SD
+        shown = len({round(step[0], 6) for step in near}) >= 3
+        power, power_sd = EXPONENT, EXPONENT_SD
+        share = STIMULATED_SHARE if self._asked[muscle] else 1.0
+        if shown:
+            table = np.log(np.array(near))
+            line = theil_sen(table[:, 0], table[:, 1])
+            power, power_sd = min(max(line.slope, EXPONENT_RANGE[0]), EXPONENT_RANGE[1]), EXPONENT_SHOWN_SD
+            if self._asked[muscle]:
+                alone = float(np.exp(line.at(float(np.log(usual)))))
+                share = min(max(alone / angle, STIMULATED_SHARE_MIN), 1.0)
+        if self._settings.exponent is not None:
+            power, power_sd = self._settings.exponent, EXPONENT_SHOWN_SD
+        return share * power, share * power_sd
 
     def _angle(self) -> float:
         mean = self._sum / max(self._rows, 1)
@@ -285,7 +294,7 @@ class MechanicalResponse(Restorable):
         if away > np.log(2.0):
             unlike = Measure(reason="the charge is not comparable with that of the first trains")
             return unlike, unlike
-        power, power_sd = self._power(muscle, usual)
+        power, power_sd = self._power(muscle, usual, float(np.median(table[:3, 1])))
         per_charge = table[:, 1] * (usual / table[:, 2]) ** power
         moved = departure(
             (table[:, 0] - table[0, 0]) * 1e-9, per_charge / float(np.median(per_charge[:3])), np.ones(len(table)),

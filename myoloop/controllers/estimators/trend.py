@@ -35,6 +35,10 @@ class Trend:
         """The line's value."""
         return self.intercept + self.slope * t
 
+    def residuals(self, t: Floats, y: Floats) -> Floats:
+        """What the line leaves."""
+        return y - self.slope * t - self.intercept
+
 
 def theil_sen(t: Floats, y: Floats, weights: Floats | None = None) -> Trend:
     """Fit a line: slope is the median of the slopes of all pairs, intercept the median of what remains.
@@ -58,8 +62,7 @@ def theil_sen(t: Floats, y: Floats, weights: Floats | None = None) -> Trend:
     points = np.ones(n) if weights is None else weights
     slope = weighted_median(slopes, points[first] * points[second])
     intercept = weighted_median(y - slope * t, points)
-    residual = y - slope * t - intercept
-    scatter = 1.4826 * float(np.median(np.abs(residual)))
+    scatter = 1.4826 * float(np.median(np.abs(y - slope * t - intercept)))
     ordered = np.sort(slopes)
     half = 1.959964 * np.sqrt(n * (n - 1) * (2 * n + 5) / 18.0)
     # As scipy.stats.theilslopes rounds the ranks.
@@ -112,19 +115,22 @@ def departure(t: Floats, y: Floats, weights: Floats, *, early: int, late: int, s
     if n <= early and n <= late:
         line = theil_sen(t, y, weights)
         about = t - t.mean()
-        slope_sd = max(_scatter(line, n), scatter_min) / float(np.sqrt(np.sum(about * about)))
+        slope_sd = max(_scatter(line.residuals(t, y), n, 2), scatter_min) / float(np.sqrt(np.sum(about * about)))
         return Departure(line.at(first), line.at(last), slope_sd * (last - first))
     begin, now = slice(0, early), slice(-late, None)
     head, tail = theil_sen(t[begin], y[begin], weights[begin]), theil_sen(t[now], y[now], weights[now])
-    scatter = max(_scatter(head, len(t[begin])), _scatter(tail, len(t[now])), scatter_min)
+    residuals = np.concatenate((head.residuals(t[begin], y[begin]), tail.residuals(t[now], y[now])))
+    scatter = max(_scatter(residuals, min(n, len(residuals)), 4), scatter_min)
     variance = _end_variance(t[begin], first, scatter) + _end_variance(t[now], last, scatter)
     return Departure(head.at(first), tail.at(last), float(np.sqrt(variance)))
 
 
-def _scatter(line: Trend, points: int) -> float:
-    """Scatter about a line that was fitted to the same few points: two of them are used up, and the rest say little."""
-    free = max(points - 2, 1)
-    return line.scatter * float(np.sqrt(points / free) * stdtrit(free, 0.975) / 1.959964)
+def _scatter(residuals: Floats, points: int, fitted: int) -> float:
+    """Scatter about lines that were fitted to the same few points: the fit used some up, and the rest say little."""
+    free = max(points - fitted, 1)
+    # The mean, not the median, of so few: a point that is wrong widens the interval, and it should.
+    scatter = 1.2533 * float(np.mean(np.abs(residuals)))
+    return scatter * float(np.sqrt(points / free) * stdtrit(free, 0.975) / 1.959964)
 
 
 def _end_variance(t: Floats, at: float, scatter: float) -> float:
