@@ -35,15 +35,15 @@ class NoSuchNode(UserError):
     """A name that the rig does not have."""
 
 
-def write_rig_file(folder: Path, session: str, nodes: dict[str, str]) -> None:
-    """Leave for the nodes what they must know before they are configured."""
+def write_rig_file(folder: Path, session: str, nodes: dict[str, str], rig: str = "") -> None:
+    """Leave for the nodes what they must know before they are configured; `rig` is the rig's name."""
     part = folder / f"{RIG_FILE}.part"
-    part.write_text(json.dumps({"session": session, "nodes": nodes}), encoding="utf-8")
+    part.write_text(json.dumps({"session": session, "nodes": nodes, "rig": rig}), encoding="utf-8")
     part.replace(folder / RIG_FILE)
 
 
 def read_rig_file(folder: Path) -> dict[str, Any]:
-    """What :func:`write_rig_file` left: ``session`` and ``nodes`` (name -> role)."""
+    """What :func:`write_rig_file` left: ``session``, ``nodes`` (name -> role) and ``rig``."""
     found: dict[str, Any] = json.loads((folder / RIG_FILE).read_text(encoding="utf-8"))
     return found
 

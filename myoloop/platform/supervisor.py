@@ -57,7 +57,7 @@ class Supervisor:
     nodes
         Role of each node.
     rig_name
-        What ``myoloop node RIG NAME`` shows in the process list.
+        By which ``myoloop node RIG NAME`` finds it, and what the process list shows.
     log_folder
         Where each node's standard error goes.
     listen
@@ -94,7 +94,7 @@ class Supervisor:
             self.runtime = OwnedRuntimeFolder()
             undo.callback(self.runtime.remove)
             make_keys(self.runtime.path, {**self.nodes, "operator": "operator", "observer": "observer"})
-            write_rig_file(self.runtime.path, session, nodes)
+            write_rig_file(self.runtime.path, session, nodes, rig_name)
             self.bus = Bus(self.runtime, "supervisor", session=session, recorder=self.recorder)
             undo.callback(self.bus.close)
             self.operator = Bus(self.runtime, "operator", session=session, recorder=self.recorder)
@@ -322,13 +322,12 @@ class Supervisor:
                 answer = received.message
                 if isinstance(answer, Answer):
                     self._answers[answer.id] = received
+        self._timer.note(began_ns, self.clock.now_ns())
         self._beat(began_ns)
 
     def _beat(self, now_ns: int) -> None:
         if now_ns - self._beat_ns < HEARTBEAT_NS:
             return
-        if self._beat_ns:
-            self._timer.note(self._beat_ns, now_ns)
         self._beat_ns = now_ns
         cycle_ms, mean_ms, worst_ms = self._timer.figures_ms()
         beat = Heartbeat(
