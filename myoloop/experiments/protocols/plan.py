@@ -180,13 +180,39 @@ def timing_of(protocol: Protocol, block: BlockPhase) -> TrialTiming:
     )
 
 
+def ascent_of(calibration: CalibrationPhase) -> AscentPlan:
+    """Steps of a calibration."""
+    start_ma = calibration.start_ma if calibration.start_ma is not None else calibration.step_ma
+    return AscentPlan(calibration.order, start_ma, calibration.step_ma, calibration.stop_at_ma, calibration.repeats)
+
+
+def length_s(protocol: Protocol) -> tuple[float, float]:
+    """How long it takes if every effort comes at once and no step is needed, and if none comes and all are."""
+    least, most = 0.0, 0.0
+    for item in protocol.phases:
+        if item.rest is not None:
+            least, most = least + item.rest.duration_s, most + item.rest.duration_s
+        elif item.calibration is not None:
+            calibration = item.calibration
+            channels = len(calibration.channels or protocol.stimulation)
+            least += channels * calibration.interval_s
+            most += channels * calibration.repeats * ascent_of(calibration).steps * calibration.interval_s
+        elif item.block is not None:
+            block, timing = item.block, timing_of(protocol, item.block)
+            between_s = block.between_s * (block.repeat - 1)
+            trials = block.trials * block.repeat
+            last_s = block.at_most_s + timing.longest_s if block.at_most_s is not None else float("inf")
+            least += min(trials * timing.shortest_s + between_s, block.at_most_s or float("inf"))
+            most += min(trials * timing.longest_s + between_s, last_s)
+    return least, most
+
+
 def _phase(protocol: Protocol, phase: RestPhase | CalibrationPhase | BlockPhase) -> PhasePlan:
     if isinstance(phase, RestPhase):
         return PhasePlan(phase.name, "rest", phase.prompt, rest=RestPlan(phase.duration_s, phase.baseline))
     if isinstance(phase, CalibrationPhase):
-        start_ma = phase.start_ma if phase.start_ma is not None else phase.step_ma
         calibration = CalibrationPlan(
-            AscentPlan(phase.order, start_ma, phase.step_ma, phase.stop_at_ma, phase.repeats),
+            ascent_of(phase),
             phase.interval_s,
             phase.burst_s,
             _pulses(protocol, phase),

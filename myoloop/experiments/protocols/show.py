@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from myoloop.experiments.protocols.plan import timing_of
+from myoloop.experiments.protocols.plan import length_s
 from myoloop.experiments.protocols.rules.consistency import FREE_MARKS
 from myoloop.experiments.protocols.schema import (
     BlockPhase,
@@ -30,28 +30,6 @@ def as_data(protocol: Protocol) -> dict[str, Any]:
     data: dict[str, Any] = protocol.model_dump(mode="json", exclude_none=True)
     data["least_s"], data["most_s"] = length_s(protocol)
     return data
-
-
-def length_s(protocol: Protocol) -> tuple[float, float]:
-    """How long it takes if every effort comes at once and no step is needed, and if none comes and all are."""
-    least, most = 0.0, 0.0
-    for item in protocol.phases:
-        if item.rest is not None:
-            least, most = least + item.rest.duration_s, most + item.rest.duration_s
-        elif item.calibration is not None:
-            calibration = item.calibration
-            channels = len(calibration.channels or protocol.stimulation)
-            steps = int(calibration.stop_at_ma / calibration.step_ma + 1e-9) * calibration.repeats
-            least += channels * calibration.interval_s
-            most += channels * steps * calibration.interval_s
-        elif item.block is not None:
-            block, timing = item.block, timing_of(protocol, item.block)
-            between_s = block.between_s * (block.repeat - 1)
-            trials = block.trials * block.repeat
-            last_s = block.at_most_s + timing.longest_s if block.at_most_s is not None else float("inf")
-            least += min(trials * timing.shortest_s + between_s, block.at_most_s or float("inf"))
-            most += min(trials * timing.longest_s + between_s, last_s)
-    return least, most
 
 
 def duration_text(seconds: float) -> str:

@@ -10,6 +10,7 @@ import msgspec
 from myoloop.controllers.estimators import estimator
 from myoloop.controllers.policies import policy
 from myoloop.controllers.reflex import ReflexSettings
+from myoloop.experiments.protocols.plan import length_s
 from myoloop.experiments.protocols.schema import BlockPhase, CalibrationPhase, Protocol
 from myoloop.experiments.sessions.tuning import TuningError, tune
 from myoloop.platform.plugins import PluginError, find_plugin
@@ -117,6 +118,13 @@ def session_can_end(protocol: Protocol) -> Iterator[Finding]:
         yield ("stop_rules",), "no stop rule; at least one is needed, like - session_max: 20 min", "error"
     elif not any(rule.session_max_s for rule in protocol.stop_rules):
         yield ("stop_rules",), "no session_max: nothing ends a session that waits", "warning"
+    least_s, _ = length_s(protocol)
+    for index, rule in enumerate(protocol.stop_rules):
+        if rule.session_max_s is not None and rule.session_max_s < least_s:
+            text = (
+                f"found {rule.session_max_s:g} s, the shortest course takes {least_s:g} s: no session comes to its end"
+            )
+            yield ("stop_rules", index, "session_max"), text, "error"
 
 
 def controller_fits(protocol: Protocol) -> Iterator[Finding]:

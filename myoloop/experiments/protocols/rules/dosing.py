@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from math import floor, sqrt
+from math import sqrt
 from typing import Any
 
 from myoloop.experiments.protocols.envelope import DEFAULTS, TOLERANCE_SHARE
-from myoloop.experiments.protocols.plan import timing_of
+from myoloop.experiments.protocols.plan import ascent_of, timing_of
 from myoloop.experiments.protocols.schema import BlockPhase, CalibrationPhase, Protocol
 from myoloop.platform.yamlfile import KeyPath
 from myoloop.stimulators.gate.ceilings import (
@@ -286,9 +286,8 @@ def _channels(protocol: Protocol, phase: BlockPhase | CalibrationPhase) -> list[
 
 def _most_on_s(protocol: Protocol, calibration: CalibrationPhase) -> float:
     """How long a calibration is on if no step is the last one before the highest."""
-    start_ma = calibration.start_ma or calibration.step_ma
-    steps = floor((calibration.stop_at_ma - start_ma) / calibration.step_ma + 1e-9) + 1
-    return max(steps, 0) * calibration.burst_s * calibration.repeats * len(_channels(protocol, calibration))
+    steps = max(ascent_of(calibration).steps, 0) * calibration.repeats * len(_channels(protocol, calibration))
+    return steps * calibration.burst_s
 
 
 def _multiple(value: float, step: float) -> bool:

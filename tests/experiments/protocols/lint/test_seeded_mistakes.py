@@ -162,6 +162,7 @@ MISTAKES = [
     ("stop_rules:\n  - session_max: 20 min\n", "", "1: stop_rules: no stop rule; at least one is needed, like - session_max: "
      "20 min"),
     ("  - session_max: 20 min", "  - {session_max: 20 min, timeouts: 3}", "allowed is exactly one of pain_rise"),
+    ("session_max: 20 min", "session_max: 1 min", "43: stop_rules[0].session_max: found 60 s, the shortest course takes "),
     ("policy: emg_trigger", "policy: magic", "40: controller.policy: there is no polic"),
     ("sustain: 200 ms", "sustain: 200", "41: controller.settings.sustain: found 200: no unit; allowed is a time"),
     ("muscle: ext, sustain", "muscle: leg, sustain", "41: controller.settings.muscle: found 'leg', allowed is one of the EMG "
