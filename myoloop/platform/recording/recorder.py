@@ -60,6 +60,8 @@ class Recorder:
         not a message of ours (not kept).
     last_ns
         Per topic, when its last message came.
+    ended
+        Publishers that have said that there is no more to come of what they measure.
 
     Raises
     ------
@@ -82,6 +84,7 @@ class Recorder:
             self._dead_after_ns[topic] = dead_after_ms * 1_000_000
         self._silent: set[str] = set()
         self.last_ns: dict[str, int] = {}
+        self.ended: set[str] = set()
         self.messages = self.missing = self.repeated = self.refused = 0
 
     @property
@@ -134,6 +137,8 @@ class Recorder:
         self._writer.write(frames, now_ns, head.seq)
         self.messages += 1
         self.last_ns[topic] = now_ns
+        if isinstance(received.message, Event) and received.message.kind == "ended":
+            self.ended.add(head.publisher)
         if topic == "command":
             # Numbered by who gives it, recorded by who gets it: two receivers hand over in any order.
             return []
