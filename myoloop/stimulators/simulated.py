@@ -25,6 +25,7 @@ from myoloop.stimulators.driver import Capabilities, DecodedOutput, DriverError
 
 _SEQUENCE_AT = 4
 _RATE_CODES_PER_HZ = 10
+_OUTPUTS_MAX = 64
 _NOTHING_HEARD_S = 2.0
 #: Exchanges whose bounds on the clock offset are intersected: at 100 a second two crystals 100 ppm apart drift by
 #: 64 us over them, less than any exchange takes.
@@ -164,6 +165,13 @@ class SimulatedDriverSettings:
     def __post_init__(self) -> None:
         if not 0 < self.current_step_ma <= 1 or abs(1 / self.current_step_ma - self.codes_per_ma) > 1e-6:
             raise DriverError(f"current_step_ma {self.current_step_ma}: must be 1 mA divided by a whole number")
+        if not 1 <= self.outputs <= _OUTPUTS_MAX:
+            raise DriverError(f"outputs {self.outputs}: must be 1 to {_OUTPUTS_MAX}")
+        for name in ("current_max_ma", "phase_min_us", "rate_max_hz"):
+            if not getattr(self, name) > 0:
+                raise DriverError(f"{name} {getattr(self, name)}: must be greater than 0")
+        if not self.phase_min_us <= self.phase_max_us:
+            raise DriverError(f"phase_max_us {self.phase_max_us}: must be at least phase_min_us {self.phase_min_us}")
         for channel, output in self.channels.items():
             if not 0 <= output < self.outputs:
                 raise DriverError(f"channel {channel}: output {output}, the device has 0 to {self.outputs - 1}")

@@ -361,8 +361,14 @@ def test_what_a_full_port_did_not_take_goes_before_the_stop():
 @pytest.mark.parametrize(
     "wrong",
     [{"current_step_ma": 0.3}, {"current_step_ma": 0.0}, {"channels": {"a": 2}}, {"channels": {"a": 0, "b": 0}},
-     {"lease_ms": 0}],
+     {"lease_ms": 0}, {"outputs": 0}, {"outputs": -2}, {"outputs": 65}, {"current_max_ma": -1.0},
+     {"current_max_ma": float("nan")}, {"phase_min_us": 0}, {"phase_max_us": 5}, {"rate_max_hz": 0.0}],
 )  # fmt: skip
 def test_wrong_settings_are_refused(wrong):
     with pytest.raises(DriverError):
         SimulatedDriverSettings(**{"channels": CHANNELS, **wrong})
+
+
+def test_a_number_of_outputs_that_cannot_be_is_blamed_on_no_channel():
+    with pytest.raises(DriverError, match=r"^outputs -2: must be 1 to 64$"):
+        SimulatedDriverSettings(channels=CHANNELS, outputs=-2)
