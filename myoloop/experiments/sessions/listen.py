@@ -1,4 +1,7 @@
-"""View and record without a stimulator: sources and recorder of a rig, nothing that could stimulate."""
+"""View and record without a stimulator: sources and recorder of a rig, nothing that could stimulate.
+
+Sources that hear the rig's virtual subject get it too; its stimulator is then a device that nobody commands.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +11,17 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 import myoloop
 from myoloop.experiments.replay import processor
-from myoloop.platform.messages import SampleDescriptor, Samples, Vital
-from myoloop.platform.recording.folder import create_attempt, keep_copy, next_session
+from myoloop.experiments.sessions.survey import SIMULATED, needs_body, survey
+from myoloop.experiments.sessions.virtual_body import virtual_body
+from myoloop.experiments.subjects.parameters import draw
+from myoloop.platform.messages import Event, SampleDescriptor, Samples, Vital
+from myoloop.platform.recording.folder import create_attempt, keep_copy, next_session, no_attempt_if_refused
 from myoloop.platform.rig import Rig
 from myoloop.platform.steps import Received
 from myoloop.platform.supervisor import Supervisor, SupervisorError
@@ -28,6 +35,8 @@ class Heard:
     ----------
     level
         Per stream and channel, root mean square of the newest block about its mean, in the channel's unit.
+    ended
+        Sources that have no more samples, and why.
     """
 
     descriptors: dict[str, SampleDescriptor] = field(default_factory=dict)
@@ -36,6 +45,7 @@ class Heard:
     vital: dict[str, Vital] = field(default_factory=dict)
     bytes_written: float = 0.0
     missing: float = 0.0
+    ended: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,35 +66,56 @@ def listen(
     study: Path,
     seconds: float | None,
     on_turn: Callable[[Heard], str],
+    seed: int = 1,
 ) -> Listened:
-    """Record a rig's sources until told to end.
+    """Record a rig's sources until told to end, or until none of them has any more.
 
     Parameters
     ----------
     seconds
         How long; None until `on_turn` gives a reason or Ctrl-C.
+    seed
+        Draws the virtual subject of a rig that has one.
 
     Raises
     ------
+    FileError
+        With every mistake in the rig that can be seen before anything is started.
     SupervisorError
         If the rig does not come up.
     """
+    survey(rig, stimulator=False)
     folder = create_attempt(study, subject, next_session(study, subject))
+    with no_attempt_if_refused(folder):
+        return _listened(rig, rig_path, folder, subject, seconds, on_turn, seed)
+
+
+def _listened(
+    rig: Rig,
+    rig_path: Path,
+    folder: Path,
+    subject: str,
+    seconds: float | None,
+    on_turn: Callable[[Heard], str],
+    seed: int,
+) -> Listened:
     session = "/".join(folder.parts[-3:])
     log_folder = folder / "nodes"
     log_folder.mkdir()
     copies = dict([keep_copy(folder, "rig.yaml", rig_path.read_bytes())])
     roles = dict.fromkeys(rig.sources(), "acquisition") | {rig.node_of("recorder") or "recorder": "recorder"}
+    if needs_body(rig):
+        roles[rig.node_of("subject") or ""] = "subject"
     kinds = ("emg/{}", "imu/{}", "force/{}", "vital/{}", "vital/{}-imu", "vital/{}-force")
-    topics = [kind.format(name) for name in rig.sources() for kind in kinds]
+    topics = ["event", *(kind.format(name) for name in rig.sources() for kind in kinds)]
     supervisor = Supervisor(session, dict(roles), rig_name=rig.rig.id, log_folder=log_folder, listen=topics)
     heard = Heard()
     outcome, reason = "aborted", "the rig did not come up"
     with _interruptible() as interrupted:
         try:
             supervisor.start()
-            _bring_up(supervisor, rig, folder, subject, copies, heard)
-            outcome, reason = _listen(supervisor, seconds, on_turn, heard, interrupted)
+            _bring_up(supervisor, rig, folder, subject, copies, heard, seed)
+            outcome, reason = _listen(supervisor, rig, seconds, on_turn, heard, interrupted)
         finally:
             try:
                 clean = supervisor.end(outcome, reason)
@@ -96,11 +127,26 @@ def listen(
 
 
 def _bring_up(
-    supervisor: Supervisor, rig: Rig, folder: Path, subject: str, copies: dict[str, str], heard: Heard
+    supervisor: Supervisor, rig: Rig, folder: Path, subject: str, copies: dict[str, str], heard: Heard, seed: int
 ) -> None:
+    body = rig.node_of("subject") if needs_body(rig) else None
+    addresses = {what: f"unix:{supervisor.runtime.socket_path(f'{body}.{what}')}" for what in ("source", "device")}
+    if body is not None:
+        living = virtual_body(rig, draw(seed), seed)
+        settings: dict[str, Any] = {
+            "body": msgspec.to_builtins(living),
+            "source_address": addresses["source"],
+            "device_address": addresses["device"],
+        }
+        supervisor.configure(body, settings)
     for name in rig.sources():
         node = rig.nodes[name]
-        settings = {"source": node.source, "source_settings": dict(node.settings), "stimulated_person": False}
+        attached = {"address": addresses["source"]} if body is not None and node.source == SIMULATED else {}
+        settings = {
+            "source": node.source,
+            "source_settings": {**node.settings, **attached},
+            "stimulated_person": False,
+        }
         for each in supervisor.configure(name, settings)["descriptors"]:
             descriptor = msgspec.convert(each, SampleDescriptor)
             heard.descriptors[descriptor.topic] = descriptor
@@ -123,11 +169,12 @@ def _bring_up(
         "required_topics": list(heard.descriptors),
     }
     supervisor.configure(recorder, settings)
-    supervisor.begin([recorder, *rig.sources()])
+    supervisor.begin([recorder, *([body] if body is not None else []), *rig.sources()])
 
 
 def _listen(
     supervisor: Supervisor,
+    rig: Rig,
     seconds: float | None,
     on_turn: Callable[[Heard], str],
     heard: Heard,
@@ -146,6 +193,8 @@ def _listen(
             return "fault", lost[0]
         if until is not None and time.monotonic() >= until:
             return "complete", ""
+        if heard.ended.keys() >= set(rig.sources()):
+            return "complete", "; ".join(heard.ended.values())
         why = interrupted[0] if interrupted else on_turn(heard)
         if why:
             return "complete" if seconds is None else "stopped", why
@@ -155,6 +204,8 @@ def _hear(received: Received, heard: Heard) -> None:
     message = received.message
     if isinstance(message, Vital):
         heard.vital[message.topic] = message
+    elif isinstance(message, Event) and message.kind == "ended":
+        heard.ended[message.who] = message.why
     elif isinstance(message, Samples) and received.array is not None and len(received.array):
         descriptor = heard.descriptors[received.topic]
         heard.samples[received.topic] = heard.samples.get(received.topic, 0) + len(received.array)

@@ -26,10 +26,12 @@ from myoloop.experiments.sessions.setup import (
     summarise,
 )
 from myoloop.experiments.sessions.simulated_rig import simulated_rig
+from myoloop.experiments.sessions.survey import Survey, survey
+from myoloop.experiments.sessions.virtual_body import virtual_body
 from myoloop.experiments.subjects.parameters import SubjectParameters, draw, load_subject
 from myoloop.platform.messages import Phase
 from myoloop.platform.recording.compact import compact
-from myoloop.platform.recording.folder import create_attempt, keep_copy, next_session
+from myoloop.platform.recording.folder import create_attempt, keep_copy, next_session, no_attempt_if_refused
 from myoloop.platform.recording.layout import RecordingError
 from myoloop.platform.rig import Rig, load_rig
 from myoloop.platform.yamlfile import FileError
@@ -84,26 +86,42 @@ def prepare(
     """
     chosen = load_protocol(protocol)
     wired = load_rig(rig) if rig is not None else simulated_rig(chosen)
-    check(chosen, wired)
+    known = check(chosen, wired)
     name, parameters = _person(subject, seed)
+    if wired.node_of("subject") is not None:
+        virtual_body(wired, parameters, seed)
     ledger = Path(study) / f"sub-{name}" / LEDGER_FILE
     if is_held(ledger):
         raise SetupError(f"dose ledger {ledger}: {HELD}")
     number = next_session(study, name) if session is None else session
     folder = create_attempt(study, name, number)
-    identity = "/".join(folder.parts[-3:])
-    setup = make_setup(chosen, wired, subject=name, session=identity, folder=folder, parameters=parameters, seed=seed)
-    kept = {
-        "protocol.yaml": Path(chosen.path).read_bytes(),
-        "rig.yaml": Path(rig).read_bytes() if rig is not None else rig_json(wired).encode(),
-        "envelope.json": setup.plan.envelope.to_json().encode(),
-    }
-    copies = dict(keep_copy(folder, file, content) for file, content in kept.items())
+    with no_attempt_if_refused(folder):
+        setup = make_setup(
+            chosen,
+            wired,
+            subject=name,
+            session="/".join(folder.parts[-3:]),
+            folder=folder,
+            parameters=parameters,
+            seed=seed,
+            known=known,
+        )
+        kept = {
+            "protocol.yaml": Path(chosen.path).read_bytes(),
+            "rig.yaml": Path(rig).read_bytes() if rig is not None else rig_json(wired).encode(),
+            "envelope.json": setup.plan.envelope.to_json().encode(),
+        }
+        copies = dict(keep_copy(folder, file, content) for file, content in kept.items())
     return replace(setup, copies=copies)
 
 
-def check(protocol: Protocol, rig: Rig) -> None:
-    """Refuse a protocol that is wrong, or that the rig cannot serve.
+def check(protocol: Protocol, rig: Rig) -> Survey:
+    """Refuse a rig or a protocol that is wrong, or a rig that cannot serve the protocol.
+
+    Returns
+    -------
+    Survey
+        What is known of the rig now.
 
     Raises
     ------
@@ -112,18 +130,18 @@ def check(protocol: Protocol, rig: Rig) -> None:
     SetupError
         If a port that the rig names is taken, or its pedal is not there.
     """
-    found = errors(lint(protocol, summarise(rig)))
+    known = survey(rig)
+    found = errors(lint(protocol, summarise(rig, known)))
     if found:
         raise FileError([str(problem) for problem in found])
-    if rig.stop is None:
-        return
-    if rig.stop.port is not None:
-        _check_port(rig.stop.port)
-    if rig.stop.pedal is not None and not Path(rig.stop.pedal).exists():
-        raise SetupError(f"stop.pedal: found {rig.stop.pedal!r}, there is no such device")
+    if rig.stop is not None and rig.stop.port is not None:
+        _check_port(rig, rig.stop.port)
+    if rig.stop is not None and rig.stop.pedal is not None and not Path(rig.stop.pedal).exists():
+        raise SetupError(f"{rig.place(('stop', 'pedal'))}: found {rig.stop.pedal!r}, there is no such device")
+    return known
 
 
-def _check_port(port: int) -> None:
+def _check_port(rig: Rig, port: int) -> None:
     with socket.socket() as probe:
         if os.name == "posix":
             # As the stop node does: what a session before has left there is no listener.
@@ -131,9 +149,8 @@ def _check_port(port: int) -> None:
         try:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
-            raise SetupError(
-                f"stop.port: found {port}, which cannot be had: {(error.strerror or '').lower()}"
-            ) from None
+            place, why = rig.place(("stop", "port")), (error.strerror or str(error)).lower()
+            raise SetupError(f"{place}: found {port}, which cannot be had: {why}") from None
 
 
 def run_lockstep(setup: SessionSetup, on_tick: Callable[[Phase | None], None] | None = None) -> SessionEnd:
@@ -141,7 +158,8 @@ def run_lockstep(setup: SessionSetup, on_tick: Callable[[Phase | None], None] | 
     # What is loaded by now stays; the collector need not look at it again and again.
     gc.collect()
     gc.freeze()
-    result = Lockstep(setup, wall_start_ns=time.time_ns(), on_tick=on_tick).run()
+    with no_attempt_if_refused(setup.folder):
+        result = Lockstep(setup, wall_start_ns=time.time_ns(), on_tick=on_tick).run()
     return _ended(setup, result.outcome, result.reason, result.duration_s)
 
 
@@ -160,8 +178,8 @@ def run_live(
     SupervisorError, SetupError
         If the rig does not come up.
     """
-    session = LiveSession(setup, scripted_operator(setup), on_turn, faults)
-    result = session.run()
+    with no_attempt_if_refused(setup.folder):
+        result = LiveSession(setup, scripted_operator(setup), on_turn, faults).run()
     return _ended(setup, result.outcome, result.reason, result.duration_s)
 
 

@@ -29,6 +29,7 @@ from myoloop.experiments.protocols.schema import ControllerChoice, Protocol
 from myoloop.experiments.replay import processor
 from myoloop.experiments.sessions.director import DirectorSettings
 from myoloop.experiments.sessions.operator import OperatorSettings, ScriptedOperator
+from myoloop.experiments.sessions.survey import Survey, survey
 from myoloop.experiments.sessions.tuning import TuningError, tune
 from myoloop.experiments.sessions.virtual_body import virtual_body
 from myoloop.experiments.subjects.node import BodySettings
@@ -38,11 +39,6 @@ from myoloop.platform.messages import SampleDescriptor
 from myoloop.platform.plugins import find_plugin, plugin_sha256
 from myoloop.platform.rig import Rig
 from myoloop.stimulators.dose_ledger import LEDGER_FILE
-from myoloop.stimulators.driver import Capabilities, DriverError
-from myoloop.stimulators.registry import make_driver
-
-#: Sources whose EMG rate is known before they are opened.
-_SIMULATED_RATE_HZ = 2000.0
 
 
 class SetupError(UserError, ValueError):
@@ -65,6 +61,8 @@ class SessionSetup:
         Of the virtual subject; not used without one.
     copies
         Names and hashes of the files kept beside the recording.
+    known
+        What could be known of the rig beforehand.
     """
 
     protocol: Protocol
@@ -77,6 +75,7 @@ class SessionSetup:
     parameters: SubjectParameters
     seed: int
     copies: dict[str, str]
+    known: Survey
 
     @property
     def simulated(self) -> bool:
@@ -106,16 +105,25 @@ def make_setup(
     folder: Path,
     parameters: SubjectParameters,
     seed: int,
+    known: Survey | None = None,
 ) -> SessionSetup:
     """Decide a session.
 
+    Parameters
+    ----------
+    known
+        What a survey of the rig has found; None makes one.
+
     Raises
     ------
+    FileError
+        With every mistake in the rig that can be seen before anything is started.
     SetupError, VirtualBodyError
         If the rig cannot serve the protocol, or its virtual subject cannot be made.
     """
+    known = known or survey(rig)
     try:
-        plan = make_plan(protocol, summarise(rig), session, subject)
+        plan = make_plan(protocol, summarise(rig, known), session, subject)
     except ValueError as error:
         raise SetupError(str(error)) from None
     setup = SessionSetup(
@@ -129,6 +137,7 @@ def make_setup(
         parameters=parameters,
         seed=seed,
         copies={},
+        known=known,
     )
     if rig.node_of("subject") is not None:
         body_settings(setup)
@@ -146,44 +155,28 @@ def body_settings(setup: SessionSetup) -> BodySettings:
     return virtual_body(setup.rig, setup.parameters, setup.seed)
 
 
-def summarise(rig: Rig, descriptors: Sequence[SampleDescriptor] = ()) -> RigSummary:
-    """What a protocol needs to know of a rig; rates are known once sources are open.
+def summarise(rig: Rig, known: Survey | None = None) -> RigSummary:
+    """What a protocol needs to know of a rig.
+
+    Parameters
+    ----------
+    known
+        What a survey of it has found; None makes one.
 
     Raises
     ------
-    SetupError
-        If the rig's driver cannot be made.
+    FileError
+        With every mistake in the rig that can be seen before anything is started.
     """
-    rates = {each.topic: each.rate_hz for each in descriptors}
-    for name in rig.sources():
-        if rig.nodes[name].source == "simulated":
-            rates.setdefault(f"emg/{name}", _SIMULATED_RATE_HZ)
+    known = known or survey(rig)
+    rates = {each.topic: each.rate_hz for source in known.sources.values() for each in source.descriptors or ()}
     inputs = [
         InputChannel(muscle, "emg", rates.get(f"emg/{place.source}"), place.source) for muscle, place in rig.emg.items()
     ]
     if rig.imu is not None:
         inputs.append(InputChannel("imu", "imu", rates.get(f"imu/{rig.imu.source}"), rig.imu.source))
     outputs = [OutputChannel(name, place.output, place.pad_area_cm2) for name, place in rig.stimulation.items()]
-    return RigSummary(rig.rig.id, rig.rig.rig_class, tuple(inputs), tuple(outputs), capabilities(rig))
-
-
-def capabilities(rig: Rig) -> Capabilities | None:
-    """What the rig's stimulator can do; None where there is none.
-
-    Raises
-    ------
-    SetupError
-        If its driver cannot be made.
-    """
-    name = rig.node_of("stimulator")
-    if name is None:
-        return None
-    node = rig.nodes[name]
-    try:
-        channels = {channel: place.output for channel, place in rig.stimulation.items()}
-        return make_driver(node.driver or "", node.settings, channels).capabilities
-    except DriverError as error:
-        raise SetupError(f"nodes.{name}: {error}") from None
+    return RigSummary(rig.rig.id, rig.rig.rig_class, tuple(inputs), tuple(outputs), known.device)
 
 
 def controller_settings(setup: SessionSetup, descriptors: Sequence[SampleDescriptor]) -> ControllerSettings:
@@ -203,7 +196,8 @@ def controller_settings(setup: SessionSetup, descriptors: Sequence[SampleDescrip
         found = by_topic.get(topic)
         if found is None or place.channel not in found.channels:
             there = ", ".join(found.channels) if found is not None else "no EMG at all"
-            raise SetupError(f"emg.{muscle}.channel: found {place.channel!r}, source {place.source} has {there}")
+            where = rig.place(("emg", muscle, "channel"))
+            raise SetupError(f"{where}: found {place.channel!r}, source {place.source} has {there}")
         muscles.append(MuscleInput(muscle=muscle, topic=topic, column=found.channels.index(place.channel)))
     heard = [item.muscle for item in muscles]
     effort = tuple(name for name in heard if protocol.sites[name].emg == "agonist") if _asks_effort(protocol) else ()

@@ -8,9 +8,11 @@ from myoloop.experiments.subjects.node import BodySettings, make_body
 from myoloop.experiments.subjects.parameters import SubjectParameters
 from myoloop.experiments.subjects.subject import MuscleSite
 from myoloop.platform.errors import UserError
+from myoloop.platform.plugins import PluginError, plugin_settings
 from myoloop.platform.rig import Rig
+from myoloop.stimulators.driver import DriverError
 from myoloop.stimulators.emulators.simulated import DeviceSettings
-from myoloop.stimulators.simulated import SimulatedDriverSettings
+from myoloop.stimulators.simulated import SimulatedDriver
 
 
 class VirtualBodyError(UserError, ValueError):
@@ -26,12 +28,14 @@ def virtual_body(rig: Rig, parameters: SubjectParameters, seed: int) -> BodySett
         If its settings do not fit.
     """
     name = rig.node_of("subject") or ""
+    at = ("nodes", name, "settings")
     try:
         given = msgspec.convert(rig.nodes[name].settings, _Subject)
     except msgspec.ValidationError as error:
         problem, _, where = str(error).partition(" - at `$")
-        key = f".{where.strip('.`')}" if where else ""
-        raise VirtualBodyError(f"nodes.{name}.settings{key}: {problem[:1].lower()}{problem[1:]}") from None
+        key = where.strip(".`")
+        place = rig.place((*at, *key.split(".")), f"nodes.{name}.settings{f'.{key}' if key else ''}")
+        raise VirtualBodyError(f"{place}: {problem[:1].lower()}{problem[1:]}") from None
     # A body that only lends its stimulator (the EMG comes from elsewhere) has one muscle under each pair of pads.
     bare = {channel: _Site((channel,), {channel: output}) for channel, output in _outputs(rig).items()}
     muscles = tuple(
@@ -55,7 +59,7 @@ def virtual_body(rig: Rig, parameters: SubjectParameters, seed: int) -> BodySett
     try:
         make_body(settings, 0)
     except ValueError as error:
-        raise VirtualBodyError(f"nodes.{name}.settings: {error}") from None
+        raise VirtualBodyError(f"{rig.place(at)}: {error}") from None
     return settings
 
 
@@ -81,10 +85,16 @@ def _outputs(rig: Rig) -> dict[str, int]:
 
 def _device(rig: Rig) -> DeviceSettings:
     """The stimulator in the body's reach: as wide as its driver takes it to be."""
-    stimulator = rig.nodes.get(rig.node_of("stimulator") or "")
+    name = rig.node_of("stimulator") or ""
+    stimulator = rig.nodes.get(name)
     if stimulator is None or stimulator.driver != "simulated":
         return DeviceSettings()
-    driver = SimulatedDriverSettings(channels=_outputs(rig), **stimulator.settings)
+    try:
+        driver = plugin_settings(
+            "driver 'simulated'", SimulatedDriver, {**stimulator.settings, "channels": _outputs(rig)}
+        )
+    except (PluginError, DriverError) as error:
+        raise VirtualBodyError(f"{rig.place(('nodes', name, 'settings'))}: {error}") from None
     return DeviceSettings(
         outputs=driver.outputs,
         codes_per_ma=driver.codes_per_ma,

@@ -6,14 +6,18 @@ No path holds anything personal: a subject is a pseudonym of letters and digits.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
+import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
+from myoloop.platform.errors import UserError
 from myoloop.platform.recording.layout import SESSION_FILE, RecordingError
 
 _SUBJECT = re.compile(r"[A-Za-z0-9]{1,32}")
@@ -72,6 +76,23 @@ def create_attempt(study: Path | str, subject: str, session: int) -> Path:
         raise RecordingError(f"{_first_file(parent)}: is a file, a folder is needed") from None
     except OSError as error:
         raise RecordingError(f"{parent}: cannot be made: {error.strerror}") from None
+
+
+@contextlib.contextmanager
+def no_attempt_if_refused(folder: Path) -> Iterator[None]:
+    """Leave no attempt behind where a mistake of the user's kept it from beginning, so that no number is used up.
+
+    An attempt with a session file stays as it is, whatever the file holds, and so does one that failed by a fault.
+    """
+    try:
+        yield
+    except UserError as error:
+        if error.exit_code == UserError.exit_code and place_of(folder) and not (folder / SESSION_FILE).exists():
+            shutil.rmtree(folder)
+            for parent in (folder.parent, folder.parent.parent):
+                if not any(parent.iterdir()):
+                    parent.rmdir()
+        raise
 
 
 def next_session(study: Path | str, subject: str) -> int:

@@ -18,6 +18,7 @@ from myoloop.platform.recording.reader import Recording
 from myoloop.platform.recording.verify import verify
 from myoloop.platform.rig import load_rig
 from myoloop.platform.supervisor import SupervisorError
+from myoloop.platform.yamlfile import FileError
 
 
 @pytest.fixture
@@ -93,13 +94,60 @@ def test_the_operator_ends_it_when_he_likes(record):
 def test_a_rig_that_does_not_come_up_is_one_line_and_leaves_nothing(record, rig_file, short_folder):
     text = rig_file.read_text()
     assert "SYNTHETIC_BOARD" in text
-    rig_file.write_text(text.replace("board: SYNTHETIC_BOARD", "board: NO_SUCH_BOARD"))
+    rig_file.write_text(text.replace("board: SYNTHETIC_BOARD", "board: CYTON_BOARD\n      serial_port: /dev/nowhere"))
     with pytest.raises(SupervisorError) as caught:
         record(3.0)
-    assert "NO_SUCH_BOARD" in str(caught.value)
+    assert "/dev/nowhere" in str(caught.value)
     assert "\n" not in str(caught.value)
     assert caught.value.exit_code == 3
     assert list(short_folder.glob("myo-*")) == []
+
+
+def test_a_mistake_in_the_rig_is_told_before_anything_starts(record, rig_file, tmp_path):
+    text = rig_file.read_text()
+    line = 1 + text.splitlines().index("      board: SYNTHETIC_BOARD")
+    rig_file.write_text(text.replace("board: SYNTHETIC_BOARD", "board: NO_SUCH_BOARD"))
+    with pytest.raises(FileError) as caught:
+        record(3.0)
+    assert str(caught.value).startswith(f"{rig_file}:{line}: nodes.forearm.settings.board: ")
+    assert "NO_SUCH_BOARD" in str(caught.value)
+    assert not (tmp_path / "study").exists()
+
+
+@pytest.mark.processes
+@pytest.mark.timeout(120)
+def test_a_virtual_subject_is_heard_like_a_person(tmp_path, short_folder):
+    path = new_rig_file("simrig", tmp_path, protocol="crps_motor_reeducation")
+    listened = listen(
+        load_rig(path), path, subject="SIM1", study=tmp_path / "study", seconds=2.0, on_turn=lambda heard: ""
+    )
+    assert (listened.outcome, listened.reason) == ("complete", "")
+    check_whole(listened, 2.0)
+    recording = Recording.open(listened.folder)
+    assert recording.descriptors["emg/amplifier"].channels[:2] == ("ext", "flex")
+    assert np.ptp(recording.samples("emg/amplifier").counts[:, 0]) > 0
+
+
+@pytest.mark.processes
+@pytest.mark.timeout(120)
+def test_a_recording_is_listened_to_up_to_its_end(tmp_path, short_folder):
+    counts = np.random.default_rng(1).integers(-500, 500, (1500, 1))
+    np.savetxt(tmp_path / "emg.csv", counts, fmt="%d")
+    (tmp_path / "map.yaml").write_text("rate: 1000 Hz\nchannels: [{from: 1, name: ext, unit: uV}]\n")
+    path = tmp_path / "rig.yaml"
+    path.write_text(
+        "rig: {id: tape, class: HUMAN}\n"
+        "nodes: {amp: {role: acquisition, source: playback, settings: {file: emg.csv, mapping: map.yaml}}}\n"
+        "emg: {ext: {source: amp, channel: ext}}\n"
+    )
+    began = time.monotonic()
+    listened = listen(
+        load_rig(path), path, subject="P001", study=tmp_path / "study", seconds=None,
+        on_turn=lambda heard: "it does not end" if time.monotonic() - began > 60 else "",
+    )  # fmt: skip
+    assert listened.outcome == "complete"
+    assert listened.reason.endswith("emg.csv: at its end")
+    np.testing.assert_array_equal(Recording.open(listened.folder).samples("emg/amp").counts, counts)
 
 
 def test_a_view_shows_every_channel_with_its_level_and_health():

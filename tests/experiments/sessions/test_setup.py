@@ -16,7 +16,6 @@ from myoloop.experiments.sessions.run import check, prepare, run_lockstep
 from myoloop.experiments.sessions.setup import (
     SetupError,
     body_settings,
-    capabilities,
     controller_settings,
     director_settings,
     make_setup,
@@ -26,12 +25,12 @@ from myoloop.experiments.sessions.setup import (
     summarise,
 )
 from myoloop.experiments.sessions.simulated_rig import simulated_rig, simulated_rig_data
-from myoloop.experiments.sessions.virtual_body import VirtualBodyError
+from myoloop.experiments.sessions.survey import survey
 from myoloop.experiments.subjects.parameters import SubjectParameters
 from myoloop.platform.errors import UserError
 from myoloop.platform.messages import SampleDescriptor
 from myoloop.platform.recording.layout import RecordingError
-from myoloop.platform.rig import Rig, StopPaths
+from myoloop.platform.rig import Rig, StopPaths, load_rig
 from myoloop.platform.yamlfile import FileError
 from myoloop.stimulators.dose_ledger import Ledger
 from myoloop.stimulators.gate import DoseTotals
@@ -147,12 +146,12 @@ class TestController:
         assert controller_settings(setup(), [EMG]).imu is None
 
     @pytest.mark.parametrize(("descriptors", "there"), [([IMU], "no EMG at all"), ([EMG], "spare, ext")])
-    def test_a_channel_that_the_source_does_not_have(self, setup, descriptors, there):
+    def test_a_channel_that_the_source_does_not_have(self, setup, rig, descriptors, there):
         def elsewhere(data):
             data["emg"]["ext"]["channel"] = "CH9"
 
         with pytest.raises(SetupError) as caught:
-            controller_settings(setup(elsewhere), descriptors)
+            controller_settings(replace(setup(), rig=rig(elsewhere)), descriptors)
         assert one_line(caught.value) == f"emg.ext.channel: found 'CH9', source amplifier has {there}"
 
     def test_settings_come_with_units_and_the_trained_muscle_is_meant_unless_another_is_said(self, setup):
@@ -203,11 +202,12 @@ class TestOtherNodes:
         (muscle,) = body.muscles
         assert (muscle.name, muscle.emg_channels, muscle.outputs) == ("ext", ("ext",), ((0, "ext"),))
         assert (body.source, body.heard, body.seed) == ("amplifier", True, 3)
-        assert body.device.current_max_ma == capabilities(setup().rig).current_max_ma
+        assert body.device.current_max_ma == survey(setup().rig).device.current_max_ma
 
     def test_a_body_that_only_lends_its_stimulator_is_heard_by_nobody(self, setup):
         def bare(data):
             data["nodes"]["body"] = {"role": "subject"}
+            data["nodes"]["amplifier"] = {"role": "acquisition", "source": "lsl", "settings": {"name": "x"}}
 
         body = body_settings(setup(bare))
         assert not body.heard
@@ -228,7 +228,7 @@ class TestOtherNodes:
         def change(data):
             data["nodes"]["body"]["settings"] = settings
 
-        with pytest.raises(VirtualBodyError) as caught:
+        with pytest.raises(FileError) as caught:
             setup(change)
         assert one_line(caught.value).startswith("nodes.body.settings")
         assert says in str(caught.value)
@@ -239,24 +239,25 @@ class TestRigAndProtocol:
         summary = summarise(rig())
         assert summary.rig_class == "SIM"
         assert [(each.name, each.kind, each.rate_hz) for each in summary.inputs] == [
-            ("ext", "emg", 2000.0), ("imu", "imu", None)
+            ("ext", "emg", 2000.0), ("imu", "imu", 100.0)
         ]  # fmt: skip
         assert [(each.name, each.output) for each in summary.outputs] == [("ext", 0)]
 
     @pytest.mark.parametrize(
         ("stimulator", "says"),
         [
-            ({"driver": "simulatd"}, "nodes.stimulator: there is no driver 'simulatd' (did you mean simulated?)"),
+            ({"driver": "simulatd"}, "stimulator.driver: there is no driver 'simulatd' (did you mean simulated?)"),
             ({"driver": "simulated", "settings": {"outptus": 2}}, "settings.outptus: unknown key (did you mean"),
             ({"driver": "simulated", "settings": {"outputs": "two"}}, "settings.outputs: expected `int`"),
-            ({"driver": "simulated", "settings": {"current_step_ma": 0.3}}, "current_step_ma 0.3"),
+            ({"driver": "simulated", "settings": {"current_step_ma": 0.3}}, "settings.current_step_ma: current_"),
+            ({"driver": "simulated", "settings": {"outputs": -2}}, "settings.outputs: outputs -2: must be 1 to 64"),
         ],
     )  # fmt: skip
     def test_a_driver_that_cannot_be_made_is_one_line(self, rig, stimulator, says):
         def change(data):
             data["nodes"]["stimulator"] = {"role": "stimulator", **stimulator}
 
-        with pytest.raises(SetupError) as caught:
+        with pytest.raises(FileError) as caught:
             summarise(rig(change))
         assert says in one_line(caught.value)
 
@@ -264,7 +265,7 @@ class TestRigAndProtocol:
         def ears(data):
             del data["nodes"]["stimulator"]
 
-        assert capabilities(rig(ears)) is None
+        assert survey(rig(ears)).device is None
 
     def test_a_protocol_that_the_rig_cannot_serve_is_refused(self, protocol, rig):
         def other(data):
@@ -359,16 +360,20 @@ class TestPreparing:
         assert "pseudonym" in one_line(caught.value)
         assert list(tmp_path.iterdir()) == []
 
-    def test_the_command_line_goes_on_with_a_session(self, drill, tmp_path):
-        rig = tmp_path / "rig.yaml"
-        rig.write_text(TestLockstepRefuses.RIG.replace("source: simulated}", "source: brainflow, settings: {}}"))
+    def test_the_command_line_goes_on_with_a_session(self, drill, tmp_path, monkeypatch):
+        class Fault(UserError):
+            exit_code = 3
+
+        def fails(setup, on_tick):
+            raise Fault("the rig did not come up")
+
+        monkeypatch.setattr("myoloop.experiments.sessions.run.run_lockstep", fails)
         for session in (["--session", "1"], ["--session", "1"], []):
             done = CliRunner().invoke(
-                app, ["run", str(drill), "--subject", "P001", "--rig", str(rig), "--out", str(tmp_path), "--speed",
-                      "max", *session],
+                app, ["run", str(drill), "--subject", "P001", "--out", str(tmp_path), "--speed", "max", *session]
             )  # fmt: skip
-            # Made, and then refused, because it is not one for lockstep.
-            assert done.exit_code == 2, done.stderr
+            # Made, and then kept from running by no fault of the user's.
+            assert done.exit_code == 3, done.stderr
         attempts = [path.relative_to(tmp_path).as_posix() for path in sorted(tmp_path.glob("sub-P001/*/*"))]
         assert attempts == ["sub-P001/ses-01/att-1", "sub-P001/ses-01/att-2", "sub-P001/ses-02/att-1"]
 
@@ -378,16 +383,7 @@ class TestPreparing:
         assert not (tmp_path / "study").exists()
 
 
-class TestLockstepRefuses:
-    def refused(self, drill, tmp_path, text: str) -> str:
-        rig = tmp_path / "rig.yaml"
-        rig.write_text(text)
-        setup = prepare(str(drill), subject="P001", rig=str(rig), study=tmp_path / "study", seed=1)
-        with pytest.raises(SetupError) as caught:
-            run_lockstep(setup)
-        return one_line(caught.value)
-
-    RIG = """
+RIG = """\
 rig: {id: r, class: SIM}
 nodes:
   body: {role: subject, settings: {source: amp, muscles: {ext: {emg: [ext], outputs: {ext: 0}}}}}
@@ -396,19 +392,110 @@ nodes:
   stimulator: {role: stimulator, driver: simulated}
   director: {role: director}
   recorder: {role: recorder}
-emg: {ext: {source: amp, channel: ext}}
-stimulation: {ext: {output: 0, pad: 5x5 cm}}
+emg:
+  ext: {source: amp, channel: ext}
+stimulation:
+  ext: {output: 0, pad: 5x5 cm}
 """
 
-    def test_a_source_that_only_goes_at_real_time(self, drill, tmp_path):
-        text = self.RIG.replace("source: simulated", "source: brainflow, settings: {board: SYNTHETIC_BOARD}")
-        said = self.refused(drill, tmp_path, text)
-        assert said.startswith("nodes.amp.source: found 'brainflow'")
+
+class TestRefused:
+    """What is wrong with a rig is told before anything is made of it."""
+
+    @pytest.fixture
+    def refused(self, drill, tmp_path, monkeypatch):
+        """Prepare and run in lockstep with a rig that has changed; the text of what refuses it."""
+        monkeypatch.chdir(tmp_path)
+
+        def run(*changes: tuple[str, str]) -> str:
+            text = RIG
+            for old, new in changes:
+                assert old in text
+                text = text.replace(old, new, 1)
+            Path("rig.yaml").write_text(text)
+            with pytest.raises(UserError) as caught:
+                run_lockstep(prepare(str(drill), subject="P001", rig="rig.yaml", study=tmp_path / "study", seed=1))
+            # No attempt, and no number used up.
+            assert not list(tmp_path.glob("study/*"))
+            return one_line(caught.value)
+
+        return run
+
+    PLAYED = ("source: simulated}", "source: playback, settings: {file: emg.csv, mapping: map.yaml}}")
+
+    @pytest.fixture
+    def recording(self, tmp_path):
+        (tmp_path / "emg.csv").write_text("\n".join(f"{k},0" for k in range(3000)) + "\n")
+        mapping = tmp_path / "map.yaml"
+        mapping.write_text("rate: 1000 Hz\nchannels: [{from: 1, name: ext, unit: uV}]\n")
+        return mapping
+
+    def test_a_source_that_only_goes_at_real_time(self, refused, recording):
+        settings = "source: lsl, settings: {name: x}}"
+        said = refused(("source: simulated}", settings))
+        assert said.startswith("nodes.amp.source: found 'lsl'")
         assert "--speed real" in said
 
-    def test_a_rig_without_a_body(self, drill, tmp_path):
-        text = "\n".join(line for line in self.RIG.splitlines() if "body" not in line)
-        assert "role subject" in self.refused(drill, tmp_path, text)
+    def test_a_rig_without_a_body(self, refused, recording):
+        body = RIG.splitlines(keepends=True)[2]
+        elsewhere = ("driver: simulated", "driver: simulated, settings: {address: unix:/x}")
+        assert "role subject" in refused((body, ""), self.PLAYED, elsewhere)
+
+    @pytest.mark.parametrize(
+        ("changes", "says"),
+        [
+            ([("source: simulated", "source: nosuch")], "rig.yaml:4: nodes.amp.source: there is no source 'nosuch'"),
+            ([PLAYED, ("file:", "fille:")], "rig.yaml:4: nodes.amp.settings.fille: unknown key (did you mean file?)"),
+            ([PLAYED, ("{file: emg.csv, ", "{")], "rig.yaml:4: nodes.amp.settings: object missing required field"),
+            ([PLAYED, ("map.yaml", "3")], "rig.yaml:4: nodes.amp.settings.mapping: expected `str`, got `int`"),
+            ([PLAYED, ("map.yaml", "map.yaml, block_ms: 0")], "rig.yaml:4: nodes.amp.settings: block_ms: found 0.0"),
+            ([PLAYED, ("emg.csv", "none.csv")], "rig.yaml:4: nodes.amp.settings.file: {here}/none.csv: no such file"),
+            ([PLAYED, ("map.yaml", "no.yaml")], "rig.yaml:4: nodes.amp.settings.mapping: {here}/no.yaml: no such file"),
+            ([PLAYED, ("channel: ext", "channel: CH9")], "rig.yaml:10: emg.ext.channel: found 'CH9', source amp has e"),
+            ([("channel: ext", "channel: CH9")], "rig.yaml:10: emg.ext.channel: found 'CH9', source amp has ext, sy"),
+            ([("driver: simulated", "driver: nosuch")], "rig.yaml:6: nodes.stimulator.driver: there is no driver"),
+            ([("driver: simulated", "driver: simulated, settings: {outptus: 2}")], "rig.yaml:6: nodes.stimulator.sett"),
+            ([("source: amp, muscles", "sauce: amp, muscles")], "rig.yaml:3: nodes.body.settings: "),
+            ([("{emg: [ext]", "{emg: [1]")], "rig.yaml:3: nodes.body.settings.muscles[...].emg"),
+            ([("stimulation:", "stop: {pedal: /dev/nowhere}\nstimulation:")], "rig.yaml:11: stop.pedal: found "),
+            ([PLAYED, ("ext: {source: amp, channel: ext}", "ext: {source: amp, channel: ext}\nimu: {source: amp}")],
+             "rig.yaml:11: imu.source: found 'amp', a source without accelerometer and gyroscope"),
+        ],
+    )  # fmt: skip
+    def test_a_mistake_in_the_rig_file_names_line_and_key(self, refused, recording, tmp_path, changes, says):
+        assert says.format(here=tmp_path) in refused(*changes)
+
+    @pytest.mark.parametrize("what", ["amp.source", "stimulator.driver"])
+    def test_what_is_simulated_needs_a_body(self, drill, tmp_path, what):
+        path = tmp_path / "rig.yaml"
+        path.write_text("".join(line for line in RIG.splitlines(keepends=True) if "role: subject" not in line))
+        with pytest.raises(FileError) as caught:
+            summarise(load_rig(path))
+        line = 3 if what == "amp.source" else 5
+        says = f"{path}:{line}: nodes.{what}: found 'simulated', which needs a node of role subject on this rig"
+        assert any(problem.startswith(says) for problem in caught.value.problems)
+        # Or one that listens somewhere else.
+        path.write_text(path.read_text().replace("simulated}", "simulated, settings: {address: unix:/x}}"))
+        assert summarise(load_rig(path)).device is not None
+
+    def test_a_mistake_in_the_recording_names_its_line_and_cell(self, refused, recording, tmp_path):
+        (tmp_path / "emg.csv").write_text("1,2\n3,4\n5,six\n")
+        assert refused(self.PLAYED) == f"{tmp_path}/emg.csv:3: column 2: found 'six', a number is needed"
+
+    def test_a_mistake_in_the_mapping_names_its_line_and_key(self, refused, recording, tmp_path):
+        recording.write_text("rate: 1000\nchannels: [{from: 1, name: ext, unit: uV}]\n")
+        assert refused(self.PLAYED).startswith(f"{tmp_path}/map.yaml:1: rate: found 1000")
+
+    def test_a_recording_too_slow_for_the_protocol(self, refused, recording):
+        recording.write_text("rate: 500 Hz\nchannels: [{from: 1, name: ext, unit: uV}]\n")
+        assert "min_rate: found 1000 Hz, the rig r acquires ext at 500 Hz" in refused(self.PLAYED)
+
+    def test_every_mistake_is_told_at_once(self, drill, tmp_path):
+        path = tmp_path / "rig.yaml"
+        path.write_text(RIG.replace("source: simulated", "source: nosuch").replace("driver: simulated", "driver: none"))
+        with pytest.raises(FileError) as caught:
+            prepare(str(drill), subject="P001", rig=str(path), study=tmp_path / "study", seed=1)
+        assert len(caught.value.problems) == 2
 
 
 def test_a_simulated_rig_has_what_any_preset_needs(root):

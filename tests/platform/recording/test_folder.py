@@ -2,12 +2,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from myoloop.platform.errors import UserError
 from myoloop.platform.recording.folder import (
     append_log,
     create_attempt,
     find_recording,
     keep_copy,
     next_session,
+    no_attempt_if_refused,
     place_of,
 )
 from myoloop.platform.recording.layout import RecordingError
@@ -52,6 +54,51 @@ def test_the_next_session_follows_the_highest(tmp_path):
     create_attempt(tmp_path, "S1", 3)
     create_attempt(tmp_path, "S2", 7)
     assert next_session(tmp_path, "S1") == 4
+
+
+class Mistake(UserError):
+    pass
+
+
+class Fault(UserError):
+    exit_code = 3
+
+
+class TestRefused:
+    def refuse(self, folder, error):
+        (folder / "nodes").mkdir()
+        (folder / "nodes" / "a.log").write_text("what is wrong")
+        with pytest.raises(type(error)), no_attempt_if_refused(folder):
+            raise error
+
+    def test_a_users_mistake_uses_up_no_number(self, tmp_path):
+        self.refuse(create_attempt(tmp_path, "S1", 1), Mistake("no such file"))
+        assert list(tmp_path.iterdir()) == []
+        assert next_session(tmp_path, "S1") == 1
+
+    def test_what_others_have_left_stays(self, tmp_path):
+        kept = create_attempt(tmp_path, "S1", 1)
+        self.refuse(create_attempt(tmp_path, "S1", 1), Mistake("no such file"))
+        self.refuse(create_attempt(tmp_path, "S1", 2), Mistake("no such file"))
+        assert [each.name for each in (tmp_path / "sub-S1").iterdir()] == ["ses-01"]
+        assert [each.name for each in kept.parent.iterdir()] == ["att-1"]
+
+    def test_what_was_recorded_stays(self, tmp_path):
+        folder = create_attempt(tmp_path, "S1", 1)
+        (folder / "session.mcap").write_bytes(b"\x89MCAP0")
+        self.refuse(folder, Mistake("no such channel"))
+        assert (folder / "session.mcap").read_bytes() == b"\x89MCAP0"
+        assert (folder / "nodes" / "a.log").exists()
+
+    @pytest.mark.parametrize("error", [Fault("the board is gone"), OSError("disk")])
+    def test_a_fault_leaves_its_traces(self, tmp_path, error):
+        folder = create_attempt(tmp_path, "S1", 1)
+        self.refuse(folder, error)
+        assert (folder / "nodes" / "a.log").exists()
+
+    def test_no_other_folder_is_ever_removed(self, tmp_path):
+        self.refuse(tmp_path, Mistake("no such file"))
+        assert (tmp_path / "nodes" / "a.log").exists()
 
 
 def test_a_place_is_read_back_from_its_path(tmp_path):
