@@ -7,36 +7,63 @@ Exit codes: 0 good, 1 the check failed, 2 bad input, 3 fault or stop. Heavy impo
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from myoloop.answers import (
+    BAD_INPUT,
+    CHECK_FAILED,
+    EXIT_CODES,
+    FAULT,
+    GOOD,
+    Verbs,
+    clear_errors,
+    say,
+    seconds,
+    whole_number,
+)
+
 app = typer.Typer(
     name="myoloop",
-    help="Closed-loop, EMG-guided electrical stimulation for research. Research software, not a medical device.",
+    help="Closed-loop, EMG-guided electrical stimulation for research. Research software, not a medical device.\n\n"
+    "Example: myoloop demo --speed max --seed 1 --out study",
+    epilog=EXIT_CODES,
+    cls=Verbs,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
 new_app = typer.Typer(
-    help="Write a file to edit: a protocol, a rig, or a package with a controller.", no_args_is_help=True
+    help="Write a file to edit: a protocol, a rig, or a package with a controller.\n\n"
+    "Example: myoloop new protocol my_study",
+    epilog=EXIT_CODES,
+    no_args_is_help=True,
 )
 app.add_typer(new_app, name="new")
+verb = partial(app.command, epilog=EXIT_CODES)
+new_verb = partial(new_app.command, epilog=EXIT_CODES)
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, for machines.")]
 Out = Annotated[Path, typer.Option("--out", help="Study folder; made if it is not there.")]
-Seed = Annotated[int, typer.Option("--seed", min=0, help="Of everything random about the virtual subject.")]
+Seed = Annotated[
+    int,
+    typer.Option(
+        "--seed",
+        parser=partial(whole_number, least=0),
+        metavar="INTEGER",
+        help="Of everything random about the virtual subject.",
+    ),
+]
+NewName = Annotated[str, typer.Argument(help="Name of what is written, and of its file.")]
+NewOut = Annotated[Path, typer.Option("--out", help="Folder it is written to; made if it is not there.")]
 SessionPath = Annotated[str, typer.Argument(help="A session file, or the attempt's folder it is in.")]
 
-GOOD, CHECK_FAILED, BAD_INPUT, FAULT = 0, 1, 2, 3
 
-
-@app.command()
+@verb()
 def demo(
     out: Out = Path("study"),
     speed: Annotated[str, typer.Option(help="real (separate processes) or max (lockstep).")] = "real",
@@ -47,11 +74,11 @@ def demo(
 
     Example: myoloop demo --speed max --seed 1 --out study
     """
-    with _clear_errors():
+    with clear_errors():
         _session("demo", "SIM1", None, speed, seed, out, [], as_json)
 
 
-@app.command()
+@verb()
 def run(
     protocol: Annotated[str, typer.Argument(help="A protocol file, or a preset by name (see: myoloop protocols).")],
     subject: Annotated[str, typer.Option(help="Pseudonym, or the YAML file of a virtual subject.")],
@@ -59,7 +86,12 @@ def run(
     speed: Annotated[str, typer.Option(help="real (separate processes) or max (lockstep).")] = "real",
     seed: Seed = 1,
     session: Annotated[
-        int | None, typer.Option(min=1, help="Try this session of the subject again; else the next one is begun.")
+        int | None,
+        typer.Option(
+            parser=partial(whole_number, least=1),
+            metavar="INTEGER",
+            help="Try this session of the subject again; else the next one is begun.",
+        ),
     ] = None,
     out: Out = Path("study"),
     fault: Annotated[
@@ -71,15 +103,18 @@ def run(
 
     Example: myoloop run crps_motor_reeducation --subject SIM01 --speed max
     """
-    with _clear_errors():
+    with clear_errors():
         _session(protocol, subject, rig, speed, seed, out, fault or [], as_json, session)
 
 
-@app.command()
+@verb()
 def listen(
     rig: Annotated[str, typer.Argument(help="Rig file; its stimulator is not started.")],
     subject: Annotated[str, typer.Option(help="Pseudonym.")] = "listen",
-    seconds: Annotated[float | None, typer.Option("--for", min=0.1, help="How long, in s; else until Ctrl-C.")] = None,
+    length_s: Annotated[
+        float | None,
+        typer.Option("--for", parser=seconds, metavar="SECONDS", help="How long, in s; else until Ctrl-C."),
+    ] = None,
     out: Out = Path("study"),
     as_json: Json = False,
 ) -> None:
@@ -87,15 +122,15 @@ def listen(
 
     Example: myoloop listen rig.yaml --for 30
     """
-    with _clear_errors():
+    with clear_errors():
         from myoloop.experiments.sessions.listen import listen as listen_to
         from myoloop.experiments.sessions.listenview import ListenView
         from myoloop.platform.rig import load_rig
 
         wired = load_rig(rig)
         with ListenView(quiet=as_json).shown() as view:
-            heard = listen_to(wired, Path(rig), subject=subject, study=out, seconds=seconds, on_turn=view.turn)
-        _say(
+            heard = listen_to(wired, Path(rig), subject=subject, study=out, seconds=length_s, on_turn=view.turn)
+        say(
             {"session": str(heard.folder), "outcome": heard.outcome, "reason": heard.reason, "samples": heard.samples},
             as_json,
             f"{heard.folder}: {heard.outcome}, {sum(heard.samples.values())} samples",
@@ -103,21 +138,21 @@ def listen(
         raise typer.Exit(GOOD if heard.outcome == "complete" else FAULT)
 
 
-@app.command()
+@verb()
 def protocols(as_json: Json = False) -> None:
     """The protocols that ship.
 
     Example: myoloop protocols
     """
-    with _clear_errors():
+    with clear_errors():
         from myoloop.experiments.protocols.schema import load_protocol, presets
 
         rows = {name: load_protocol(path).protocol for name, path in presets().items()}
         text = "\n".join(f"{name:28} {row.title} (evidence: {row.evidence.grade})" for name, row in rows.items())
-        _say({name: {"title": row.title, "evidence": row.evidence.grade} for name, row in rows.items()}, as_json, text)
+        say({name: {"title": row.title, "evidence": row.evidence.grade} for name, row in rows.items()}, as_json, text)
 
 
-@app.command()
+@verb()
 def show(
     protocol: Annotated[str, typer.Argument(help="A protocol file, or a preset by name.")], as_json: Json = False
 ) -> None:
@@ -125,15 +160,15 @@ def show(
 
     Example: myoloop show low_back_spasm_relief
     """
-    with _clear_errors():
+    with clear_errors():
         from myoloop.experiments.protocols.schema import load_protocol
         from myoloop.experiments.protocols.show import as_data, describe
 
         chosen = load_protocol(protocol)
-        _say(as_data(chosen), as_json, describe(chosen).rstrip())
+        say(as_data(chosen), as_json, describe(chosen).rstrip())
 
 
-@app.command()
+@verb()
 def lint(
     file: Annotated[str, typer.Argument(help="A protocol file, or a preset by name.")],
     rig: Annotated[str | None, typer.Option(help="Also say what this rig cannot serve.")] = None,
@@ -143,7 +178,7 @@ def lint(
 
     Example: myoloop lint protocol.yaml --rig rig.yaml
     """
-    with _clear_errors():
+    with clear_errors():
         from myoloop.experiments.protocols.lint import errors, lint_file
         from myoloop.experiments.sessions.setup import summarise
         from myoloop.platform.rig import load_rig
@@ -152,88 +187,98 @@ def lint(
         wrong = errors(problems)
         rows = [{"place": each.place, "text": each.text, "severity": each.severity} for each in problems]
         text = "\n".join(map(str, problems)) or f"{file}: no mistake found"
-        _say({"good": not wrong, "problems": rows}, as_json, text)
+        say({"good": not wrong, "problems": rows}, as_json, text)
         raise typer.Exit(BAD_INPUT if wrong else GOOD)
 
 
-@new_app.command("protocol")
-def new_protocol(name: str, out: Annotated[Path, typer.Option(help="Folder it is written to.")] = Path()) -> None:
+@new_verb("protocol")
+def new_protocol(name: NewName, out: NewOut = Path(), as_json: Json = False) -> None:
     """A commented protocol that lints clean.
 
     Example: myoloop new protocol my_study
     """
-    with _clear_errors():
+    with clear_errors():
         from myoloop.experiments.protocols import templates
 
-        typer.echo(templates.new_protocol(name, out))
+        _wrote(templates.new_protocol(name, out), as_json)
 
 
-@new_app.command("controller")
-def new_controller(name: str, out: Annotated[Path, typer.Option(help="Folder it is written to.")] = Path()) -> None:
+@new_verb("controller")
+def new_controller(name: NewName, out: NewOut = Path(), as_json: Json = False) -> None:
     """A package with a policy of your own and a passing test.
 
     Example: myoloop new controller gentle
     """
-    with _clear_errors():
+    with clear_errors():
         from myoloop.experiments.protocols import templates
 
-        typer.echo(templates.new_controller(name, out))
+        _wrote(templates.new_controller(name, out), as_json)
 
 
-@new_app.command("rig")
+@new_verb("rig")
 def new_rig(
-    name: str,
+    name: NewName,
     board: Annotated[str | None, typer.Option(help="A BrainFlow board, such as CYTON_BOARD.")] = None,
     protocol: Annotated[
         str, typer.Option(help="Protocol whose muscles a simulated rig has.")
     ] = "crps_motor_reeducation",
-    out: Annotated[Path, typer.Option(help="Folder it is written to.")] = Path(),
+    out: NewOut = Path(),
+    as_json: Json = False,
 ) -> None:
     """A rig file: for a board, or with a virtual subject.
 
     Example: myoloop new rig bench --board CYTON_BOARD
     """
-    with _clear_errors():
+    with clear_errors():
         from myoloop.experiments.protocols.rigfile import new_rig_file
 
-        typer.echo(new_rig_file(name, out, board=board, protocol=protocol))
+        _wrote(new_rig_file(name, out, board=board, protocol=protocol), as_json)
 
 
-@app.command()
+@verb()
 def replay(
     session: SessionPath,
     check: Annotated[bool, typer.Option("--check", help="Every decision must come out again, bit for bit.")] = False,
     controller: Annotated[
         str | None, typer.Option(help="What would this controller have asked for? A YAML file.")
     ] = None,
+    speed: Annotated[
+        str, typer.Option(help="max, real, or how many times as fast as it was recorded, such as 4.")
+    ] = "max",
     as_json: Json = False,
 ) -> None:
     """Put a recording through the live code again.
 
     Example: myoloop replay study/sub-SIM1/ses-01/att-1 --check
     """
-    with _clear_errors():
+    with clear_errors():
         from myoloop.experiments.objects import BUILDERS, other_controller
+        from myoloop.experiments.pace import ReplayProgress, paced, parse_speed
         from myoloop.experiments.replay import replay as replay_recording
         from myoloop.experiments.replaying import compare_controllers, say_replay
 
+        factor = parse_speed(speed)
+        with ReplayProgress(session, quiet=as_json).shown() as progress:
+            if controller is not None:
+                builders = paced({"other": other_controller(controller)}, factor, progress.step)
+                compared = compare_controllers(session, builders["other"])
+            else:
+                replayed = replay_recording(session, paced(BUILDERS, factor, progress.step))
         if controller is not None:
-            result, text = compare_controllers(session, other_controller(controller))
-            _say(result, as_json, text)
+            say(compared[0], as_json, compared[1])
             raise typer.Exit(GOOD)
-        replayed = replay_recording(session, BUILDERS)
         result, text = say_replay(replayed)
-        _say(result, as_json, text)
+        say(result, as_json, text)
         raise typer.Exit(CHECK_FAILED if check and not replayed.equal else GOOD)
 
 
-@app.command()
+@verb()
 def verify(session: SessionPath, as_json: Json = False) -> None:
     """Is a recording whole and unchanged?
 
     Example: myoloop verify study/sub-SIM1/ses-01/att-1
     """
-    with _clear_errors():
+    with clear_errors():
         from dataclasses import asdict
 
         from myoloop.platform.recording.verify import verify as verify_recording
@@ -242,52 +287,55 @@ def verify(session: SessionPath, as_json: Json = False) -> None:
         lines = [f"{found.path}: {found.status.upper()}", f"head {found.head}", f"{found.records} records checked"]
         lines += [f"at byte {problem.offset}: {problem.what}" for problem in found.problems]
         lines += [f"unverified tail: {found.unverified_tail_bytes} bytes"] if found.status == "incomplete" else []
-        _say(asdict(found), as_json, "\n".join(lines))
+        say(asdict(found), as_json, "\n".join(lines))
         raise typer.Exit(GOOD if found.status == "good" else CHECK_FAILED)
 
 
-@app.command()
-def recover(session: SessionPath, as_json: Json = False) -> None:
+@verb()
+def recover(
+    session: SessionPath,
+    vouched_only: Annotated[
+        bool,
+        typer.Option("--vouched-only", help="Of a damaged one, keep what the chain vouches for before the damage."),
+    ] = False,
+    as_json: Json = False,
+) -> None:
     """Make a cut recording whole; the file as it was found is kept beside it.
 
     Example: myoloop recover study/sub-SIM1/ses-01/att-1
     """
-    with _clear_errors():
+    with clear_errors():
         from dataclasses import asdict
 
         from myoloop.platform.recording.recover import recover as recover_recording
 
-        done = recover_recording(session)
-        _say(
+        done = recover_recording(session, vouched_only=vouched_only)
+        say(
             asdict(done),
             as_json,
             f"{done.path}: {done.records} records kept, {done.lost_bytes} bytes lost; {done.kept}",
         )
 
 
-@app.command()
+@verb()
 def info(session: SessionPath, as_json: Json = False) -> None:
-    """What is in a recording.
+    """What is in a recording, and whether it is whole.
 
     Example: myoloop info study/sub-SIM1/ses-01/att-1
     """
-    with _clear_errors():
+    with clear_errors():
         from myoloop.platform.recording.info import info as recording_info
+        from myoloop.platform.recording.info import say_info
 
         found = recording_info(session)
-        lines = [f"{key}: {found[key]}" for key in ("path", "session", "subject", "outcome", "reason", "simulated")]
-        lines += [f"{found['duration_s']:.1f} s, {found['messages']} messages, {found['gaps']} missing"]
-        lines += [
-            f"  {topic:28} {stream['count']:8} {stream['rate_hz'] or 0:8.1f} Hz"
-            for topic, stream in found["streams"].items()
-        ]
-        _say(found, as_json, "\n".join(lines))
+        say(found, as_json, say_info(found))
+        raise typer.Exit(CHECK_FAILED if found["status"] == "damaged" else GOOD)
 
 
-@app.command()
+@verb()
 def export(
     session: SessionPath,
-    out: Annotated[Path, typer.Argument(help="File to write; it must not be there.")],
+    out: Annotated[Path, typer.Argument(help="A file name ending in _raw.fif, or a folder; nothing is overwritten.")],
     to: Annotated[str, typer.Option("--to", help="fif (MNE).")] = "fif",
     as_json: Json = False,
 ) -> None:
@@ -295,39 +343,40 @@ def export(
 
     Example: myoloop export study/sub-SIM1/ses-01/att-1 session_raw.fif --to fif
     """
-    with _clear_errors():
+    with clear_errors():
         if to != "fif":
             raise typer.BadParameter(f"found {to!r}, allowed is fif", param_hint="--to")
         from myoloop.experiments.analysis.export import export_fif
 
         written = [str(path) for path in export_fif(session, out)]
-        _say({"written": written}, as_json, "\n".join(written))
+        say({"written": written}, as_json, "\n".join(written))
 
 
-@app.command()
+@verb()
 def report(
     session: SessionPath,
     out: Annotated[Path | None, typer.Option(help="HTML file; by default in the attempt's folder.")] = None,
+    kind: Annotated[str, typer.Option(help="Which report: session, or one that is installed.")] = "session",
     as_json: Json = False,
 ) -> None:
     """The report of a session: one HTML file that needs no network.
 
     Example: myoloop report study/sub-SIM1/ses-01/att-1
     """
-    with _clear_errors():
-        from myoloop.experiments.reports.session import write_report
+    with clear_errors():
+        from myoloop.experiments.reports.registry import make_report
 
-        path = write_report(session, out)
-        _say({"report": str(path)}, as_json, str(path))
+        path = make_report(kind).write(session, out)
+        say({"report": str(path)}, as_json, str(path))
 
 
-@app.command()
+@verb()
 def doctor(out: Out = Path("study"), as_json: Json = False) -> None:
     """What this machine can do, and what to fix.
 
     Example: myoloop doctor
     """
-    with _clear_errors():
+    with clear_errors():
         from dataclasses import asdict
 
         from myoloop.experiments.doctor import examine
@@ -336,11 +385,11 @@ def doctor(out: Out = Path("study"), as_json: Json = False) -> None:
         lines = [
             f"{each.verdict:8} {each.name:16} {each.found}{f'  -> {each.fix}' if each.fix else ''}" for each in findings
         ]
-        _say({each.name: asdict(each) for each in findings}, as_json, "\n".join(lines))
+        say({each.name: asdict(each) for each in findings}, as_json, "\n".join(lines))
         raise typer.Exit(CHECK_FAILED if any(each.verdict == "broken" for each in findings) else GOOD)
 
 
-@app.command()
+@verb()
 def top(
     once: Annotated[bool, typer.Option("--once", help="One look, then end.")] = False, as_json: Json = False
 ) -> None:
@@ -348,7 +397,7 @@ def top(
 
     Example: myoloop top --once
     """
-    with _clear_errors():
+    with clear_errors():
         from myoloop.experiments.top import watch
         from myoloop.experiments.topview import snapshot_json, snapshot_table
 
@@ -363,37 +412,44 @@ def top(
                 break
 
 
-@app.command()
-def stop() -> None:
-    """Stop the stimulator of the running rig, now.
+@verb()
+def stop(as_json: Json = False) -> None:
+    """Stop the stimulators of all rigs that run on this host, now.
 
     Example: myoloop stop
     """
-    with _clear_errors():
+    with clear_errors():
         from myoloop.experiments.top import stop_running
 
-        typer.echo(f"stopped {stop_running()}")
+        stopped = stop_running()
+        say({"stopped": stopped}, as_json, f"stopped {stopped}")
 
 
-@app.command()
+@verb()
 def node(
-    rig: Annotated[str, typer.Argument(help="Rig file, or its name as the supervisor gives it.")],
+    rig: Annotated[str, typer.Argument(help="The running rig: its file, or its name.")],
     name: Annotated[str, typer.Argument(help="Which of its nodes.")],
-    runtime: Annotated[Path, typer.Option(help="Runtime folder of the rig's supervisor on this host.")],
+    runtime: Annotated[
+        Path | None, typer.Option(help="Runtime folder of the rig's supervisor; else that of the rig that runs here.")
+    ] = None,
+    as_json: Json = False,
 ) -> None:
-    """Be one node of a rig; the supervisor starts these.
+    """Be one node of a rig that runs on this host, until it ends or standard input does; the supervisor starts these.
 
-    Example: myoloop node rig.yaml controller --runtime DIR
+    Example: myoloop node rig.yaml controller
     """
-    with _clear_errors():
+    with clear_errors():
+        from myoloop.platform.attach import check_runtime, runtime_of
         from myoloop.platform.process import run_node
 
-        if not (runtime / "rig.json").is_file():
-            raise typer.BadParameter(f"found {str(runtime)!r}, which is no runtime folder", param_hint="--runtime")
-        raise typer.Exit(run_node(runtime, name))
+        folder = runtime or runtime_of(rig)
+        check_runtime(folder, rig)
+        code = run_node(folder, name)
+        say({"node": name, "runtime": str(folder), "exit": code}, as_json, f"{name}: ended")
+        raise typer.Exit(code)
 
 
-@app.command()
+@verb()
 def bench(
     name: Annotated[str, typer.Argument(help="loop")],
     full: Annotated[bool, typer.Option("--full", help="With peers and rounds: takes many minutes.")] = False,
@@ -403,7 +459,7 @@ def bench(
 
     Example: myoloop bench loop
     """
-    with _clear_errors():
+    with clear_errors():
         if name != "loop":
             raise typer.BadParameter(f"found {name!r}, allowed is loop", param_hint="NAME")
         from myoloop.experiments.benchmarks.loop import bench_loop
@@ -418,6 +474,10 @@ def main() -> int:
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else BAD_INPUT
     return GOOD
+
+
+def _wrote(path: Path, as_json: bool) -> None:
+    say({"written": str(path)}, as_json, str(path))
 
 
 def _session(
@@ -449,26 +509,6 @@ def _session(
         with LiveView(setup, quiet=as_json).shown() as view:
             end = run_live(setup, view.turn, planned)
     result = conclude(end)
-    _say(result, as_json, f"{end.outcome}{f': {end.reason}' if end.reason else ''}\nreport: {result['report']}")
+    reported = result["report"] or f"none, {result['not_reported']}"
+    say(result, as_json, f"{end.outcome}{f': {end.reason}' if end.reason else ''}\nreport: {reported}")
     raise typer.Exit(end.exit_code)
-
-
-def _say(result: Any, as_json: bool, text: str) -> None:
-    typer.echo(json.dumps(result, default=str) if as_json else text)
-
-
-@contextmanager
-def _clear_errors() -> Iterator[None]:
-    """A mistake of the user is one clear line each and exit code 2, a fault of a rig exit code 3; never a traceback."""
-    from myoloop.platform.errors import UserError
-
-    try:
-        yield
-    except UserError as error:
-        for line in getattr(error, "problems", None) or [str(error)]:
-            print(line, file=sys.stderr)  # noqa: T201
-        raise typer.Exit(error.exit_code) from None
-    except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        print(f"{where}{(error.strerror or str(error)).lower()}", file=sys.stderr)  # noqa: T201
-        raise typer.Exit(BAD_INPUT) from None

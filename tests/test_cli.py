@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from myoloop.cli import app
 
+ROOT = Path(__file__).resolve().parents[1]
 DATA = Path(__file__).parent / "data"
 
 
@@ -133,6 +135,10 @@ def test_a_protocol_the_rig_cannot_serve(tmp_path, protocol, rig):
         (["run", "nonsense", "--subject", "S1"], ["nonsense", "no such preset"]),
         (["new", "protocol", "Bad Name"], ["Bad Name"]),
         (["new", "rig", "r", "--board", "NO_SUCH_BOARD"], ["NO_SUCH_BOARD"]),
+        (["new", "controller", "class"], ["class", "keyword of Python"]),
+        (["run", "demo", "--subject", "S1", "--fault", "kill@3"], ["kill:NODE@20s, freeze:NODE@20s or stop@20s"]),
+        (["node", "bench", "controller"], ["no rig called 'bench' runs"]),
+        (["node", "bench", "controller", "--runtime", "nowhere"], ["nowhere", "no runtime folder"]),
         (["top"], ["no rig runs"]),
         (["stop"], ["no rig runs"]),
         (["lint", "nowhere.yaml"], ["nowhere.yaml"]),
@@ -147,13 +153,59 @@ def test_other_bad_input(tmp_path, monkeypatch, arguments, words):
     assert all(word in said for word in words), said
 
 
-def test_help_is_quick_and_every_verb_has_an_example(tmp_path):
-    top = myoloop("--help", cwd=tmp_path)
-    assert top.returncode == 0
-    verbs = ["demo", "doctor", "run", "listen", "lint", "show", "replay", "verify", "recover", "info", "export"]
-    for verb in [*verbs, "report", "top", "node", "bench", "protocols", "stop"]:
-        said = myoloop(verb, "--help", cwd=tmp_path).stdout
-        assert f"Example: myoloop {verb}" in " ".join(said.split()), said
+def every_verb() -> list[tuple[str, ...]]:
+    """Each verb as it is typed."""
+    commands = typer.main.get_command(app).commands
+    verbs = [(name,) for name, command in commands.items() if not hasattr(command, "commands")]
+    return [*verbs, *(("new", name) for name in commands["new"].commands)]
+
+
+@pytest.mark.parametrize("verb", [(), ("new",), *every_verb()], ids=" ".join)
+def test_every_help_has_an_example_and_the_exit_codes(tmp_path, verb):
+    done = myoloop(*verb, "--help", cwd=tmp_path)
+    assert done.returncode == 0
+    said = " ".join(done.stdout.split())
+    example = " ".join(("Example: myoloop", *verb))
+    assert f"{example} " in said
+    assert "Exit codes: 0 good, 1 the check failed, 2 bad input, 3 fault or stop." in said
+
+
+@pytest.mark.parametrize("verb", every_verb(), ids=" ".join)
+def test_every_verb_answers_machines(tmp_path, verb):
+    assert "--json" in myoloop(*verb, "--help", cwd=tmp_path).stdout
+
+
+def test_the_page_of_commands_names_every_verb_and_option():
+    page = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
+    for verb in every_verb():
+        named = "bench loop" if verb == ("bench",) else " ".join(verb)
+        assert f"`{named}" in page, verb
+        command = typer.main.get_command(app)
+        for name in verb:
+            command = command.commands[name]
+        for option in {option for each in command.params for option in each.opts if option.startswith("--")}:
+            assert option in page, (verb, option)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["demo", "--seed", "-1"], "myoloop demo: --seed: found '-1', allowed is a whole number, at least 0"),
+        (["demo", "--seed", "one"], "myoloop demo: --seed: found 'one', allowed is a whole number, at least 0"),
+        (["demo", "--speed", "fast"], "myoloop demo: --speed: found 'fast', allowed are real and max"),
+        (["listen", "r", "--for", "nan"], "myoloop listen: --for: found 'nan', allowed is a number of seconds"),
+        (["replay", "s", "--speed", "0"], "--speed: found '0', allowed are max, real or how many times as fast"),
+        (["verify", "a", "b"], "myoloop verify: Got unexpected extra argument"),
+        (["report", "a", "--jsn"], "myoloop report: No such option: --jsn"),
+        (["run", "demo"], "myoloop run: Missing option '--subject'"),
+        (["nonsense"], "myoloop: No such command 'nonsense'"),
+    ],
+)
+def test_a_wrong_call_is_one_line_that_names_what_was_found(tmp_path, arguments, line):
+    done = myoloop(*arguments, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert len(done.stderr.splitlines()) == 1
+    assert done.stderr.startswith(line)
 
 
 def test_the_command_line_imports_nothing_heavy():
@@ -178,10 +230,44 @@ def test_a_session_end_to_end(tmp_path, protocol):
     instead = myoloop("replay", folder, "--controller", "other.yaml", "--json", cwd=tmp_path)
     assert instead.returncode == 0, instead.stderr
     assert json.loads(instead.stdout)["differing"] > 0
+    paced = myoloop("replay", folder, "--check", "--speed", "100", "--json", cwd=tmp_path)
+    assert (paced.returncode, json.loads(paced.stdout)["equal"]) == (0, True)
     exported = myoloop("export", folder, "session_raw.fif", "--to", "fif", cwd=tmp_path)
     assert exported.returncode == 0, exported.stderr
     refused(myoloop("export", folder, "session_raw.fif", cwd=tmp_path), "session_raw.fif")
-    flipped = bytearray((tmp_path / folder / "session.mcap").read_bytes())
+    refused(myoloop("export", folder, "session.txt", cwd=tmp_path), "session.txt", "_raw.fif")
+    assert not Path(tmp_path, "session.txt").exists()
+    refused(myoloop("report", folder, "--kind", "cohort", cwd=tmp_path), "cohort", "session")
+    assert myoloop("report", folder, "--kind", "session", cwd=tmp_path).returncode == 0
+    file = tmp_path / folder / "session.mcap"
+    whole = file.read_bytes()
+    said = myoloop("info", folder, cwd=tmp_path).stdout
+    assert f"{folder}/session.mcap: good\n" in said
+    file.write_bytes(whole[: len(whole) * 2 // 3])
+    cut = myoloop("info", folder, cwd=tmp_path)
+    assert cut.returncode == 0
+    assert "session.mcap: INCOMPLETE\n" in cut.stdout
+    flipped = bytearray(whole)
     flipped[len(flipped) // 2] ^= 1
-    (tmp_path / folder / "session.mcap").write_bytes(flipped)
+    file.write_bytes(flipped)
     assert myoloop("verify", folder, cwd=tmp_path).returncode == 1
+    damaged = myoloop("info", folder, "--json", cwd=tmp_path)
+    assert (damaged.returncode, json.loads(damaged.stdout)["status"]) == (1, "damaged")
+    refused(myoloop("recover", folder, cwd=tmp_path), "is damaged, not merely cut", "--vouched-only keeps the")
+    assert myoloop("recover", folder, "--vouched-only", cwd=tmp_path).returncode == 0
+    assert myoloop("verify", folder, cwd=tmp_path).returncode == 0
+
+
+@pytest.mark.parametrize("verb", ["info", "report", "replay", "export"])
+def test_an_empty_file_is_no_recording(tmp_path, verb):
+    (tmp_path / "empty.yaml").touch()
+    more = ["out"] if verb == "export" else []
+    refused(myoloop(verb, "empty.yaml", *more, cwd=tmp_path), "empty.yaml", "is empty")
+    assert [path.name for path in tmp_path.iterdir()] == ["empty.yaml"]
+
+
+def test_what_is_written_new_is_told_to_machines(tmp_path):
+    for kind, written in (("protocol", "mine.yaml"), ("rig", "bench.yaml"), ("controller", "gentle")):
+        made = myoloop("new", kind, written.removesuffix(".yaml"), "--json", cwd=tmp_path)
+        assert json.loads(made.stdout) == {"written": written}
+        assert (tmp_path / written).exists()

@@ -6,14 +6,24 @@ Objects are replayed one after another, each at that pace. What they decide does
 from __future__ import annotations
 
 import math
+import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
+
+from rich.console import Console
+from rich.progress import Progress as RichProgress
+from rich.progress import TaskID
 
 from myoloop.experiments.replay import Builder
 from myoloop.platform.errors import UserError
 from myoloop.platform.messages import Start
+from myoloop.platform.recording.reader import Recording
 from myoloop.platform.steps import Outgoing, StepInput, Stepped
+
+FRAME_S = 0.1
 
 #: Told of each step: the object, and the recorded time since its first step, in s.
 OnStep = Callable[[str, float], None]
@@ -67,6 +77,47 @@ def paced(
         return build
 
     return {kind: wrapped(builder) for kind, builder in builders.items()}
+
+
+class ReplayProgress:
+    """How far a replay has come, drawn where somebody looks.
+
+    Parameters
+    ----------
+    session
+        The recording.
+    quiet
+        Draw nothing.
+    """
+
+    def __init__(self, session: Path | str, *, quiet: bool = False) -> None:
+        self._session = session
+        self._quiet = quiet or not sys.stderr.isatty()
+        self._bar: RichProgress | None = None
+        self._tasks: dict[str, TaskID] = {}
+        self._length_s = 0.0
+        self._drawn_s = 0.0
+
+    @contextmanager
+    def shown(self) -> Iterator[ReplayProgress]:
+        """Draw while it lasts."""
+        if self._quiet:
+            yield self
+            return
+        recording = Recording.open(self._session)
+        self._length_s = ((recording.last_ns or 0) - (recording.first_ns or 0)) * 1e-9
+        with RichProgress(console=Console(stderr=True), transient=True) as self._bar:
+            yield self
+
+    def step(self, name: str, passed_s: float) -> None:
+        """Take note of a step, and draw if it is time."""
+        now_s = time.monotonic()
+        if self._bar is None or now_s - self._drawn_s < FRAME_S:
+            return
+        self._drawn_s = now_s
+        if name not in self._tasks:
+            self._tasks[name] = self._bar.add_task(name, total=self._length_s)
+        self._bar.update(self._tasks[name], completed=passed_s)
 
 
 class _Paced:

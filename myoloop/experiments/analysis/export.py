@@ -153,8 +153,9 @@ def _names(session: Session, groups: Sequence[Sequence[SampleTrack]], out: Path)
             raise RecordingError(f"{out}: the name of a FIF file must end in {SUFFIX}")
         stem = out.name.removesuffix(SUFFIX)
         return [out, *(out.with_name(f"{stem}_{stream}{SUFFIX}") for stream in streams[1:])]
-    if out.is_file():
-        raise RecordingError(f"{out}: is a file; a folder or a name ending in {SUFFIX} is needed")
+    if out.is_file() or (out.suffix and not out.is_dir()):
+        what = "is a file" if out.is_file() else f"ends in {out.suffix}"
+        raise RecordingError(f"{out}: {what}; a folder or a name ending in {SUFFIX} is needed")
     place = place_of(session.path)
     stem = (
         f"sub-{place.subject}_ses-{place.session:02d}_att-{place.attempt}"

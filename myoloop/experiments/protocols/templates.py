@@ -76,7 +76,9 @@ def new_controller(name: str, folder: Path | str = ".") -> Path:
 
 
 def _check(name: str, *, taken: tuple[str, ...], what: str) -> None:
-    if not _NAME.fullmatch(name) or keyword.iskeyword(name) or name.endswith("_"):
+    if keyword.iskeyword(name):
+        raise NewFileError(f"found {name!r}, a keyword of Python, which no package can be called")
+    if not _NAME.fullmatch(name) or name.endswith("_"):
         raise NewFileError(f"found {name!r}, allowed is a name of 2 to 30 of a-z, 0-9 and _, like wrist_assist")
     if name in taken:
         raise NewFileError(f"{name} is {what}; taken are {', '.join(sorted(taken))}")

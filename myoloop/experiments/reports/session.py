@@ -70,9 +70,9 @@ class SessionReport:
 
         # Looked at first: nobody should wait for a page that has no place.
         page = _page_path(find_recording(path), out)
+        session = loaded or load(path)
         try:
             page.parent.mkdir(parents=True, exist_ok=True)
-            session = loaded or load(path)
             verification = verify(session.path)
             figures = draw_all(session, stamp_of(session))
             replace_file(page, render(session, verification, figures).encode())

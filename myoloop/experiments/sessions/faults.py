@@ -48,7 +48,7 @@ def parse_fault(text: str) -> Fault:
     match = _SPEC.fullmatch(text)
     if match is None:
         raise FaultError(
-            f"--fault: found {text!r}, allowed is kill:NODE@SECONDSs, freeze:NODE@SECONDSs or stop@SECONDSs"
+            f"--fault: found {text!r}, allowed is kill:NODE@20s, freeze:NODE@20s or stop@20s, after how long you like"
         )
     return Fault(match[1] or match[3], match[2] or "", float(match[4]))
 

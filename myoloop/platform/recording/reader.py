@@ -112,10 +112,8 @@ class Recording:
             raise DamagedRecording(damage.offset, f"{damage.what} (in {file})") from None
         except OSError as error:
             raise RecordingError(f"{file}: cannot be read: {error.strerror}") from None
-        if not recording.size:
-            raise RecordingError(f"{file}: is empty, no recording")
         if not recording.session:
-            raise RecordingError(f"{file}: no recording, it stops before it says which session it is")
+            raise no_recording(file, recording.size)
         return recording
 
     @property
@@ -192,4 +190,11 @@ class Recording:
         return join.record()
 
 
-__all__ = ["Recorded", "RecordedFrames", "Recording"]
+def no_recording(file: Path, size: int, why: str = "") -> RecordingError:
+    """What is to be said of a file that does not say which session it is."""
+    if not size:
+        return RecordingError(f"{file}: is empty, no recording")
+    return RecordingError(f"{file}: no recording, {why or 'it stops before it says which session it is'}")
+
+
+__all__ = ["Recorded", "RecordedFrames", "Recording", "no_recording"]

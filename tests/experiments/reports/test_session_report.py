@@ -9,11 +9,13 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from mcap.opcode import Opcode
 
 from myoloop.experiments.reports.registry import make_report, report_names
 from myoloop.experiments.reports.session import write_report
 from myoloop.platform.plugins import PluginError
 from myoloop.platform.recording.layout import RecordingError
+from myoloop.platform.recording.scan import Scan
 from myoloop.platform.recording.verify import verify
 
 #: Elements that have no end tag.
@@ -167,12 +169,24 @@ def test_a_cut_session_is_reported_on_as_incomplete(known, tmp_path):
     assert "Cut at byte" in text
 
 
-def test_a_session_cut_at_once_is_reported_on_without_figures(known, tmp_path):
+def test_a_session_cut_before_its_first_stream_is_reported_on_without_figures(known, tmp_path):
     file = known.write(tmp_path / "att-1", end=False) / "session.mcap"
-    file.write_bytes(file.read_bytes()[:40])
+    with file.open("rb") as stream:
+        records = Scan(stream, file.stat().st_size).records()
+        first = next(record.offset for record in records if record.opcode == Opcode.CHANNEL)
+    file.write_bytes(file.read_bytes()[:first])
     text = write_report(file).read_text(encoding="utf-8")
-    assert "SIMULATED OR NOT: UNKNOWN" in text
+    assert "INCOMPLETE" in text
     assert "<svg" not in text
+
+
+@pytest.mark.parametrize("size", [0, 40])
+def test_what_is_no_session_gets_no_report(known, tmp_path, size):
+    file = known.write(tmp_path / "att-1", end=False) / "session.mcap"
+    file.write_bytes(file.read_bytes()[:size])
+    with pytest.raises(RecordingError, match=r"session\.mcap: (is empty, no|no) recording"):
+        write_report(file)
+    assert not (tmp_path / "att-1" / "report").exists()
 
 
 def test_the_same_recording_gives_the_same_bytes(written):

@@ -69,6 +69,18 @@ def test_a_damaged_recording_says_so_and_tells_what_can_be_read(recorded, exampl
     assert (told["session"], told["streams"]["emg/sim"]["count"]) == ("s1", 30)
 
 
+def test_of_a_compacted_recording_with_damage_in_a_chunk_the_chunks_before_are_told(tmp_path, example):
+    example.write(tmp_path, 9000)
+    compact(tmp_path)
+    path = tmp_path / "session.mcap"
+    data = bytearray(path.read_bytes())
+    data[len(data) * 8 // 10 : len(data) * 8 // 10 + 4000] = bytes(4000)
+    path.write_bytes(data)
+    told = info(tmp_path)
+    assert (told["status"], told["session"], told["complete"]) == ("damaged", "s1", False)
+    assert 0 < told["streams"]["emg/sim"]["count"] < 9000
+
+
 def test_what_nobody_can_read_is_refused(recorded, example):
     example.flip(recorded / "session.mcap", 3, 1)
     with pytest.raises(RecordingError, match="not an MCAP file"):
