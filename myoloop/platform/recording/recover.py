@@ -80,9 +80,9 @@ def recover(
             return Recovery(found.path, found.path, found.records, 0, found.outcome, found.head)
         raise RecordingError(f"{file}: is whole, there is nothing to recover")
     if found.status == "damaged" and not vouched_only:
-        kept = f"; --vouched-only keeps the {found.records} records before the damage that the chain vouches for"
+        left = f"; --vouched-only keeps the {found.records} records before the damage that the chain vouches for"
         raise RecordingError(
-            f"{file}: is damaged, not merely cut ({found.problems[0].what}){kept if found.records else ''}"
+            f"{file}: is damaged, not merely cut ({found.problems[0].what}){left if found.records else ''}"
         )
     limit = found.records if check.status == "damaged" else None
     if "session" not in check.session or limit == 0:

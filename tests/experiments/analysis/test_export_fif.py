@@ -113,6 +113,9 @@ def test_bad_places_are_refused(known_attempt, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(RecordingError, match="is a file"):
         export_fif(known_attempt, tmp_path / "file")
+    with pytest.raises(RecordingError, match=r"ends in \.txt; a folder or a name ending in _raw\.fif is needed"):
+        export_fif(known_attempt, tmp_path / "samples.txt")
+    assert not (tmp_path / "samples.txt").exists()
 
 
 def test_an_absurd_jump_of_a_counter_fills_no_more_than_the_clock_has_room_for(known_attempt):

@@ -144,7 +144,7 @@ def test_a_damaged_file_is_left_alone_unless_told_to_keep_what_is_vouched_for(re
     vouched = [r for r in records if r.offset < target.offset and b"\xa6sha256\xd9" in r.data][-1]
     example.flip(path, target.offset + len(target.data) - 1, 1)
     before = path.read_bytes()
-    with pytest.raises(RecordingError, match="is damaged, not merely cut"):
+    with pytest.raises(RecordingError, match=r"is damaged, not merely cut .*; --vouched-only keeps the \d+ records"):
         recover(recorded)
     assert path.read_bytes() == before
     result = recover(recorded, vouched_only=True)
@@ -154,6 +154,14 @@ def test_a_damaged_file_is_left_alone_unless_told_to_keep_what_is_vouched_for(re
     kept = messages(recorded)
     assert kept == example.frames(30)[: len(kept)]
     assert verify(recorded).status == "good"
+
+
+def test_where_the_chain_vouches_for_nothing_nothing_is_offered(recorded, example):
+    example.flip(recorded / "session.mcap", example.raw_records(recorded / "session.mcap")[1].offset + 20, 1)
+    with pytest.raises(RecordingError, match=r"is damaged, not merely cut \([^;]*\)$"):
+        recover(recorded)
+    with pytest.raises(RecordingError, match="nothing can be kept"):
+        recover(recorded, vouched_only=True)
 
 
 def test_a_file_that_is_being_written_is_not_touched(tmp_path, example):
