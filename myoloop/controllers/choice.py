@@ -7,7 +7,10 @@ from typing import Any
 
 import msgspec
 
-from myoloop.platform.plugins import find_plugin, plugin_settings
+from myoloop.controllers.parts import said
+from myoloop.platform.plugins import PluginError, find_plugin, plugin_settings
+
+_ONE_OF = {"myoloop.policies": "policy", "myoloop.estimators": "estimator"}
 
 
 class Choice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -23,8 +26,15 @@ def make(group: str, built_in: Mapping[str, str], choice: Choice, *arguments: An
     Raises
     ------
     PluginError
-        If there is no such name, the class cannot be loaded, or its settings do not fit.
+        If there is no such name, the class cannot be loaded, its settings do not fit, or it cannot be made.
     """
     part = find_plugin(group, built_in, choice.name)
-    what = f"{group.removeprefix('myoloop.').removesuffix('s')} {choice.name!r}"
-    return part(plugin_settings(what, part, choice.settings), *arguments)
+    what = f"{_ONE_OF[group]} {choice.name!r}"
+    settings = plugin_settings(what, part, choice.settings)
+    try:
+        return part(settings, *arguments)
+    except ValueError:
+        # Made to be read: a part refuses what it is given.
+        raise
+    except Exception as error:
+        raise PluginError(f"{what} cannot be made: {said(error)}") from error

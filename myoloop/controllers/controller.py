@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -16,7 +17,9 @@ import numpy.typing as npt
 
 from myoloop.controllers.estimators.estimator import ImuInput, Setup, Situation
 from myoloop.controllers.muscles import MuscleGroup
-from myoloop.controllers.policies.policy import PHASE_STALE_NS, Decision, PolicyInput, make_policy, why_zero
+from myoloop.controllers.parts import Faults
+from myoloop.controllers.policies.guarded import GuardedPolicy
+from myoloop.controllers.policies.policy import PHASE_STALE_NS, PolicyInput, make_policy, why_zero
 from myoloop.controllers.reflex import Reflex, Wish
 from myoloop.controllers.settings import ControllerSettings, EmgSource
 from myoloop.controllers.signals.conditioning import Conditioner
@@ -24,6 +27,7 @@ from myoloop.controllers.signals.snapshot import StateError
 from myoloop.platform.messages import (
     ChannelSetting,
     Estimate,
+    Event,
     MuscleEstimate,
     Phase,
     Pulses,
@@ -36,7 +40,9 @@ from myoloop.platform.steps import Outgoing, Received, StepInput
 
 __all__ = ["Controller", "ControllerSettings"]
 
-STATE_VERSION = 1
+STATE_VERSION = 2
+#: States of the gate in which a request may have been accepted.
+_LIVE = frozenset({"CALIBRATING", "ARMED", "STIMULATING"})
 _PROMPTED = frozenset({"await_effort", "ramp_up", "hold", "ramp_down"})
 
 
@@ -60,13 +66,21 @@ class Controller:
     def __init__(self, settings: ControllerSettings, state: Mapping[str, Any] | None = None) -> None:
         self._settings = settings
         self._imu = settings.imu
-        self._groups = {source.descriptor.topic: _group(settings, source) for source in settings.emg}
-        self._epochs: dict[str, int] = {}
+        self._faults = Faults()
+        self._groups = {source.descriptor.topic: _group(settings, source, self._faults) for source in settings.emg}
         self._widths = {source.descriptor.topic: len(source.descriptor.channels) for source in settings.emg}
         self._order = {item.muscle: place for place, item in enumerate(settings.muscles)}
         self._outputs = {output.channel: output for output in settings.stim}
-        self._policy = make_policy(settings.policy, tuple(self._outputs))
+        channels = tuple(self._outputs)
+        policy = make_policy(settings.policy, channels)
+        self._policy = GuardedPolicy(policy, settings.policy.name, channels, self._faults)
         self._reflex = Reflex(settings.reflex, {output.channel: output.muscle for output in settings.stim})
+        spasm = settings.reflex.spasm
+        self._guarding = [
+            group
+            for group in self._groups.values()
+            if spasm.enabled and (not spasm.muscles or {*spasm.muscles} & {*group.muscles})
+        ]
         artifact = settings.conditioning.artifact
         self._quiet_after_ns = round(artifact.quiet_after_ms * 1e6)
         self._silent_ns = round(settings.reflex.signal.silent_ms * 1e6)
@@ -77,6 +91,7 @@ class Controller:
         self._phase: Phase | None = None
         self._report: StimReport | None = None
         self._arm_id = ""
+        self._accepted = False
         self._stimulating_until_ns = 0
         self._policy_fresh = True
         self._prompted_ns: int | None = None
@@ -103,7 +118,7 @@ class Controller:
         return self._settings
 
     def step(self, given: StepInput) -> list[Outgoing]:
-        """Take one step: one ``estimate`` and one ``request``, in this order."""
+        """Take one step: one ``estimate`` and one ``request``, in this order; then what a part did wrong, if news."""
         now_ns = given.now_ns
         imu: list[tuple[int, npt.NDArray[np.float64]]] = []
         blocks = self._sort(given, imu)
@@ -126,6 +141,10 @@ class Controller:
                 Estimate(step=given.number, t_ns=now_ns, muscles=tuple(muscles), trigger=trigger, reflex=reflex),
             ),
             Outgoing("request", self._request(given, current_ma, reason)),
+            *(
+                Outgoing("event", Event(t_ns=now_ns, kind="fault", who=self.name, why=why))
+                for why in self._faults.take()
+            ),
         ]
 
     def state(self) -> dict[str, Any]:
@@ -138,9 +157,12 @@ class Controller:
             "phase": msgspec.to_builtins(self._phase),
             "report": msgspec.to_builtins(self._report),
             "arm_id": self._arm_id,
+            "accepted": self._accepted,
             "stimulating_until_ns": self._stimulating_until_ns,
             "policy_fresh": self._policy_fresh,
             "prompted_ns": self._prompted_ns,
+            # Last: a part that cannot save its state is told of here.
+            "faults": self._faults.state(),
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -163,9 +185,11 @@ class Controller:
             self._phase = msgspec.convert(state["phase"], Phase | None)
             self._report = msgspec.convert(state["report"], StimReport | None)
             self._arm_id = state["arm_id"]
+            self._accepted = state["accepted"]
             self._stimulating_until_ns = state["stimulating_until_ns"]
             self._policy_fresh = state["policy_fresh"]
             self._prompted_ns = state["prompted_ns"]
+            self._faults.restore(state["faults"])
         except (KeyError, TypeError, msgspec.ValidationError) as error:
             raise StateError(f"not the state of such a controller: {error}") from None
 
@@ -185,6 +209,7 @@ class Controller:
                 self._phase = message
             elif isinstance(message, StimReport):
                 self._report = message
+                self._hear_verdict(message)
                 if any(item.current_ma > 0 for item in (*message.acknowledged, *message.allowed)):
                     self._may_flow(given.now_ns)
             elif isinstance(message, Pulses):
@@ -193,6 +218,13 @@ class Controller:
                 for group in self._groups.values():
                     group.hear_pulses(message)
         return blocks
+
+    def _hear_verdict(self, report: StimReport) -> None:
+        """Notice that the gate has taken a request of this arming, or still waits for the first."""
+        if report.rule == "first request":
+            self._accepted = False
+        elif report.request is not None and not report.rule and report.state in _LIVE:
+            self._accepted = True
 
     def _may_flow(self, now_ns: int) -> None:
         self._stimulating_until_ns = max(self._stimulating_until_ns, now_ns + self._quiet_after_ns)
@@ -223,13 +255,13 @@ class Controller:
             self._groups[received.topic].add(message, array, received.epoch, situation)
 
     def _decide(
-        self, given: StepInput, estimates: Mapping[str, MuscleEstimate], wait_ns: int
+        self, given: StepInput, estimates: dict[str, MuscleEstimate], wait_ns: int
     ) -> tuple[dict[str, float], str, bool, str]:
         """Current by channel, reason of the request, trigger, and what the reflexes did."""
         now_ns, phase = given.now_ns, self._phase
         nothing = dict.fromkeys(self._outputs, 0.0)
         bad = self._bad_signal(given, wait_ns)
-        why = why_zero(phase, now_ns)
+        why = why_zero(phase, now_ns) or self._blind()
         trigger = False
         wanted, reason = nothing, why
         adapt = True
@@ -249,30 +281,30 @@ class Controller:
             trigger = False
         arm_id = "" if phase is None else phase.arm_id
         if arm_id != self._arm_id:
-            self._arm_id = arm_id
-            if arm_id:
-                left, reason = nothing, "first request after arming"
+            self._arm_id, self._accepted = arm_id, False
+        if arm_id and not self._accepted:
+            # The gate takes nothing else before it has taken a zero; one message may be lost or come late.
+            left, reason = nothing, "zero until the gate has accepted a request of this arming"
         return left, "; ".join(part for part in (reason, reflex) if part), trigger, reflex
 
     def _reset_policy(self) -> None:
         if not self._policy_fresh:
-            self._policy.reset()
-            self._policy_fresh = True
+            self._policy_fresh = self._policy.reset()
+
+    def _blind(self) -> str:
+        """Why no spasm can be seen though it should take the current away; empty where that is not so."""
+        why = next((why for group in self._guarding if (why := group.lost("spasm"))), "")
+        return f"{why}: no spasm would be seen" if why else ""
 
     def _ask(
-        self, phase: Phase, now_ns: int, estimates: Mapping[str, MuscleEstimate]
+        self, phase: Phase, now_ns: int, estimates: dict[str, MuscleEstimate]
     ) -> tuple[dict[str, float], str, bool]:
-        nothing = dict.fromkeys(self._outputs, 0.0)
         self._policy_fresh = False
         activity = {name: item for group in self._groups.values() for name, item in group.activity().items()}
-        try:
-            decision = self._policy.decide(PolicyInput(now_ns, phase, estimates, activity, self._report))
-            wrong = _what_is_wrong(decision, self._outputs)
-        except Exception as error:  # noqa: BLE001 - a policy is anybody's code; whatever it does ends in zero
-            return nothing, f"policy failed: {type(error).__name__}: {str(error)[:120]}", False
-        if wrong:
-            return nothing, f"policy refused: {wrong}", False
-        return {**nothing, **decision.current_ma}, decision.reason, bool(decision.trigger)
+        # The reflexes judge by the same estimates: a policy may read them, not change them.
+        given = PolicyInput(now_ns, phase, MappingProxyType(estimates), activity, self._report)
+        decision = self._policy.decide(given)
+        return dict(decision.current_ma), decision.reason, decision.trigger
 
     def _calibrate(self, phase: Phase) -> dict[str, float]:
         wanted = dict.fromkeys(self._outputs, 0.0)
@@ -320,7 +352,7 @@ class Controller:
         )
 
 
-def _group(settings: ControllerSettings, source: EmgSource) -> MuscleGroup:
+def _group(settings: ControllerSettings, source: EmgSource, faults: Faults) -> MuscleGroup:
     topic = source.descriptor.topic
     heard = [item for item in settings.muscles if item.topic == topic]
     if not heard:
@@ -342,7 +374,7 @@ def _group(settings: ControllerSettings, source: EmgSource) -> MuscleGroup:
         ),
         imu=imu,
     )
-    return MuscleGroup(conditioner, setup, settings.baseline, settings.estimators)
+    return MuscleGroup(conditioner, setup, settings.baseline, settings.estimators, faults)
 
 
 def _physical(
@@ -361,12 +393,3 @@ def _physical(
         packed = np.frombuffer(message.invalid, dtype=np.uint8)
         rows = rows[~np.unpackbits(packed, count=array.size).reshape(array.shape).astype(bool).any(axis=1)]
     return rows
-
-
-def _what_is_wrong(decision: Decision, outputs: Mapping[str, Any]) -> str:
-    for channel, current in decision.current_ma.items():
-        if channel not in outputs:
-            return f"no channel is called {channel!r}"
-        if not isinstance(current, int | float) or not math.isfinite(current) or current < 0:
-            return f"{channel} at {current!r} mA"
-    return ""

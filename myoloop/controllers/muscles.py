@@ -10,8 +10,10 @@ import numpy.typing as npt
 
 from myoloop.controllers.choice import Choice
 from myoloop.controllers.estimators.baseline import BaselineSettings, RestBaseline
-from myoloop.controllers.estimators.estimator import Heard, Setup, Situation, make_estimator
+from myoloop.controllers.estimators.estimator import BUILT_IN, Heard, Setup, Situation, make_estimator
 from myoloop.controllers.estimators.fatigue import fuse
+from myoloop.controllers.estimators.guarded import GuardedEstimator
+from myoloop.controllers.parts import Faults
 from myoloop.controllers.policies.policy import Activity
 from myoloop.controllers.signals.conditioning import Conditioner, Hop
 from myoloop.controllers.signals.windows import HopPower, RecentSamples
@@ -42,10 +44,17 @@ class MuscleGroup:
         How rest is learned.
     estimators
         Which, in order.
+    faults
+        Where what an estimator does wrong is told.
     """
 
     def __init__(
-        self, conditioner: Conditioner, setup: Setup, baseline: BaselineSettings, estimators: Sequence[Choice]
+        self,
+        conditioner: Conditioner,
+        setup: Setup,
+        baseline: BaselineSettings,
+        estimators: Sequence[Choice],
+        faults: Faults,
     ) -> None:
         self._setup = setup
         self._conditioner = conditioner
@@ -59,7 +68,10 @@ class MuscleGroup:
         self._invalid = HopPower(self._level_hops, muscles, setup.hop_samples)
         self._recent = RecentSamples(recent, muscles)
         self._rest = RestBaseline(baseline, muscles, setup.hop_s)
-        self._estimators = [make_estimator(choice, setup) for choice in estimators]
+        self._estimators = [
+            GuardedEstimator(make_estimator(choice, setup), choice.name, muscles, faults, ours=choice.name in BUILT_IN)
+            for choice in estimators
+        ]
         self._nobody = np.zeros(muscles, dtype=np.bool_)
         self._level: list[float | None] = [None] * muscles
         self._short: tuple[list[float], list[bool]] = ([0.0] * muscles, [False] * muscles)
@@ -108,12 +120,16 @@ class MuscleGroup:
             known["fatigue"] = self._fuse(known, count)
         for name in ("spasm", "effort", "response"):
             if name not in known:
-                known[name] = [_UNKNOWN] * count
+                known[name] = [self._missing(name)] * count
         names = tuple(known)
         return [
             MuscleEstimate(muscle=muscle, **dict(zip(names, values, strict=True)))
             for muscle, *values in zip(self._setup.muscles, *known.values(), strict=True)
         ]
+
+    def lost(self, field: str) -> str:
+        """Why a field is missing that would be there if an estimator did no wrong; empty where that is not so."""
+        return next((each.problem for each in self._estimators if each.may_lack(field)), "")
 
     def activity(self) -> dict[str, Activity]:
         """How active each muscle is, over the last 50 ms; empty before the first sample."""
@@ -202,11 +218,16 @@ class MuscleGroup:
         bad = self._invalid.mean_square(self._level_hops)[1]
         self._invalid_share = float(bad.max())
 
+    def _missing(self, field: str) -> Measure:
+        why = self.lost(field)
+        return Measure(reason=why) if why else _UNKNOWN
+
     def _fuse(self, known: Mapping[str, Sequence[Any]], count: int) -> list[Measure]:
         emg = known.get("fatigue_emg")
         mechanical = known.get("fatigue_mechanical")
         if self._fused is None or self._fused[0] is not emg or self._fused[1] is not mechanical:
-            missing = [_UNKNOWN] * count
-            fused = [fuse(a, b) for a, b in zip(emg or missing, mechanical or missing, strict=True)]
+            emg_known = emg or [self._missing("fatigue_emg")] * count
+            mechanical_known = mechanical or [self._missing("fatigue_mechanical")] * count
+            fused = [fuse(a, b) for a, b in zip(emg_known, mechanical_known, strict=True)]
             self._fused = (emg, mechanical, fused)
         return self._fused[2]

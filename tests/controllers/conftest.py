@@ -108,8 +108,18 @@ def report_of(request: StimRequest, now_ns: int, factor: float = 1.0) -> StimRep
         for c in request.channels
     )
     return StimReport(
-        step=request.step, t_ns=now_ns, state="STIMULATING", request=None, requested=request.channels,
+        step=request.step, t_ns=now_ns, state="STIMULATING", request=("controller", 1, request.step),
+        requested=request.channels,
         allowed=allowed, acknowledged=allowed, rule="", reasons=(), dose=Dose(),
+    )  # fmt: skip
+
+
+def verdict_of(request: StimRequest | None, now_ns: int, *, rule: str = "", state: str = "ARMED") -> StimReport:
+    """What the gate says of a request for nothing; of none where none came."""
+    reference = None if request is None else ("controller", 1, request.step)
+    return StimReport(
+        step=1, t_ns=now_ns, state=state, request=reference, requested=(), allowed=(), acknowledged=(), rule=rule,
+        reasons=(), dose=Dose(),
     )  # fmt: skip
 
 
@@ -282,7 +292,8 @@ def kit() -> SimpleNamespace:
     """Builders of messages and settings."""
     return SimpleNamespace(
         descriptor=emg_descriptor, settings=controller_settings, phase=phase, target=target, received=received,
-        report_of=report_of, report_settings=ChannelSetting, imu=IMU, start_ns=START_NS, tick_ns=TICK_NS,
+        report_of=report_of, verdict_of=verdict_of, report_settings=ChannelSetting, imu=IMU, start_ns=START_NS,
+        tick_ns=TICK_NS,
     )  # fmt: skip
 
 

@@ -19,9 +19,10 @@ from hypothesis import strategies as st
 from myoloop.controllers.choice import Choice
 from myoloop.controllers.controller import Controller
 from myoloop.controllers.policies.policy import Decision, PolicyInput
+from myoloop.controllers.reflex import ReflexSettings, SpasmReflex
 from myoloop.controllers.settings import ControllerSettings, EmgSource, MuscleInput, StimOutput
 from myoloop.controllers.signals.snapshot import StateError
-from myoloop.platform.messages import Estimate, Samples, StimRequest
+from myoloop.platform.messages import Estimate, Event, Samples, StimRequest
 from myoloop.platform.plugins import PluginError
 from myoloop.platform.steps import Outgoing, StepInput, Stepped
 from myoloop.platform.streams import stream_of
@@ -35,6 +36,10 @@ class Loop:
         self.kit = kit
         self.controller = Controller(kit.settings(policy))
         self.n, self.row = 0, 0
+        # The gate answers each request in the step after it, unless a test says otherwise.
+        self.answering = True
+        self.asked: StimRequest | None = None
+        self.events: list[Event] = []
         self.rng = np.random.default_rng(1)
 
     @property
@@ -57,16 +62,23 @@ class Loop:
     ) -> tuple[Estimate, StimRequest]:
         self.n += 1
         inbox = [self.block() for _ in range(blocks)]
+        if self.answering and self.asked is not None:
+            verdict = self.kit.verdict_of(self.asked, self.now_ns, state="ARMED" if self.asked.arm_id else "READY")
+            inbox.append(self.kit.received("report", verdict, self.n))
         if phase is not None:
             told = {"t_state_ns": self.kit.start_ns, **of_phase}
             inbox.insert(0, self.kit.received("phase", self.kit.phase(self.now_ns, phase, **told), self.n))
         out = self.controller.step(StepInput(self.n, self.now_ns, [*inbox, *more], not_alive or {}))
-        assert [o.topic for o in out] == ["estimate", "request"]
+        assert [o.topic for o in out[:2]] == ["estimate", "request"]
         said, asked = out[0].message, out[1].message
+        for more_ in out[2:]:
+            assert isinstance(more_.message, Event)
+            self.events.append(more_.message)
         assert isinstance(said, Estimate)
         assert isinstance(asked, StimRequest)
         assert said.step == asked.step == self.n
         assert said.t_ns == asked.t_ns == self.now_ns
+        self.asked = asked
         return said, asked
 
     def live(self, seconds: float, **more: Any) -> tuple[Estimate, StimRequest]:
@@ -112,9 +124,79 @@ def test_the_first_request_after_arming_is_zero(kit: SimpleNamespace) -> None:
     loop = Loop(kit)
     loop.live(1.0, arm_id="")
     _, first = loop.step(arm_id="new")
-    assert (_ma(first), first.arm_id, first.reason) == (0.0, "new", "first request after arming")
+    waiting = "zero until the gate has accepted a request of this arming"
+    assert (_ma(first), first.arm_id, first.reason) == (0.0, "new", waiting)
     assert _ma(loop.step(arm_id="new")[1]) == 20.0
     assert _ma(loop.step(arm_id="other")[1]) == 0.0
+
+
+def test_zero_is_asked_for_until_the_gate_has_accepted_one(kit: SimpleNamespace) -> None:
+    loop = Loop(kit)
+    loop.live(1.0, arm_id="")
+    loop.answering = False
+    # The first is lost; then the gate says why it takes none, or speaks of no request, or has not armed yet.
+    told = [
+        None,
+        kit.verdict_of(None, loop.now_ns),
+        kit.verdict_of(loop.asked, loop.now_ns, rule="request age"),
+        kit.verdict_of(loop.asked, loop.now_ns, rule="arm id"),
+        kit.verdict_of(loop.asked, loop.now_ns, rule="first request"),
+        kit.verdict_of(loop.asked, loop.now_ns, state="READY"),
+        kit.verdict_of(loop.asked, loop.now_ns, state="STOPPED"),
+    ]
+    for verdict in told:
+        more = [] if verdict is None else [kit.received("report", verdict, loop.n)]
+        assert _ma(loop.step(*more, arm_id="new")[1]) == 0.0
+    accepted = kit.received("report", kit.verdict_of(loop.asked, loop.now_ns), loop.n)
+    assert _ma(loop.step(accepted, arm_id="new")[1]) == 20.0
+    assert _ma(loop.step(arm_id="new")[1]) == 20.0
+    limited = kit.received("report", kit.verdict_of(loop.asked, loop.now_ns, rule="rise"), loop.n)
+    assert _ma(loop.step(limited, arm_id="new")[1]) == 20.0
+
+
+def test_a_gate_that_still_waits_for_the_first_request_gets_it(kit: SimpleNamespace) -> None:
+    # A late word of the arming before was taken for this one's.
+    loop = Loop(kit)
+    assert _ma(loop.live(1.0)[1]) == 20.0
+    loop.answering = False
+    refused = kit.received("report", kit.verdict_of(loop.asked, loop.now_ns, rule="first request"), loop.n)
+    assert _ma(loop.step(refused)[1]) == 0.0
+    accepted = kit.received("report", kit.verdict_of(loop.asked, loop.now_ns), loop.n)
+    assert _ma(loop.step(accepted)[1]) == 20.0
+
+
+def test_what_the_gate_accepted_before_this_arming_is_not_of_this_arming(kit: SimpleNamespace) -> None:
+    loop = Loop(kit)
+    loop.live(1.0, arm_id="old")
+    loop.answering = False
+    late = kit.received("report", kit.verdict_of(loop.asked, loop.now_ns), loop.n)
+    assert _ma(loop.step(late, arm_id="new")[1]) == 0.0
+    assert _ma(loop.step(arm_id="new")[1]) == 0.0
+
+
+@settings(deadline=None, max_examples=20)
+@given(lost=st.lists(st.booleans(), max_size=30), late=st.lists(st.integers(0, 7), min_size=40, max_size=40))
+def test_whatever_is_lost_or_late_after_arming_current_is_let_through_in_the_end(
+    kit: SimpleNamespace, lost: list[bool], late: list[int]
+) -> None:
+    loop = Loop(kit)
+    loop.live(0.2, arm_id="")
+    loop.answering = False
+    zero_seen = False
+    reports: list[tuple[int, Any]] = []
+    for n in range(200):
+        due = [report for at, report in reports if at <= n]
+        reports = [(at, report) for at, report in reports if at > n]
+        asked = loop.step(*due, arm_id="new")[1]
+        if n < len(lost) and lost[n]:
+            continue
+        # As the gate decides: nothing but zero before it has seen a zero.
+        rule = "first request" if _ma(asked) > 0 and not zero_seen else ""
+        zero_seen = zero_seen or not rule
+        report = kit.received("report", kit.verdict_of(asked, loop.now_ns, rule=rule), loop.n)
+        reports.append((n + 1 + late[n % len(late)], report))
+    assert _ma(asked) == 20.0
+    assert zero_seen
 
 
 @pytest.mark.parametrize(
@@ -272,15 +354,130 @@ def test_a_policy_that_fails_is_zero_with_a_reason_and_the_controller_lives(
     bad = _Bad()
     bad.answer = answer
     loop.live(1.0)
-    monkeypatch.setattr(loop.controller, "_policy", bad)
-    said, asked = loop.step()
-    assert (_ma(asked), said.trigger) == (0.0, False)
-    assert why in asked.reason
+    monkeypatch.setattr(loop.controller._policy, "_policy", bad)
+    for _ in range(3):
+        said, asked = loop.step()
+        assert (_ma(asked), said.trigger) == (0.0, False)
+        assert why in asked.reason
+    # Told once, not at every step; who did it is named.
+    (event,) = loop.events
+    assert (event.kind, event.who, event.t_ns) == ("fault", "controller", loop.now_ns - 2 * kit.tick_ns)
+    assert why.replace("policy", "policy 'open_loop'") in event.why
     bad.answer = Decision({"ch1": 12.0}, "fine")
     assert _ma(loop.step()[1]) == 12.0
     loop.step(state="paused")
     loop.step(state="paused")
     assert bad.resets == 1
+    assert len(loop.events) == 1
+
+
+class _Careless(_Bad):
+    """Changes what it was only shown."""
+
+    def decide(self, given: PolicyInput) -> Decision:
+        given.estimates.clear()  # type: ignore[attr-defined]
+        return Decision({"ch1": 12.0})
+
+
+def test_a_policy_cannot_hide_a_spasm_from_the_reflex(kit: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
+    loop = Loop(kit)
+    loop.live(1.0)
+    monkeypatch.setattr(loop.controller._policy, "_policy", _Careless())
+    said, asked = loop.step()
+    assert len(said.muscles) == 2
+    assert (_ma(asked), "policy failed: AttributeError" in asked.reason) == (0.0, True)
+
+
+def test_what_a_policy_did_wrong_is_told_again_by_a_restored_controller_only_if_it_was_not_told(
+    kit: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Unsaved(_Bad):
+        answer = Decision({"ch1": math.nan})
+
+        def state(self) -> dict[str, Any]:
+            return {"weights": {1, 2}}
+
+    def again(state: dict[str, Any]) -> Loop:
+        restored = Loop(kit)
+        restored.controller = Controller(kit.settings(), json.loads(json.dumps(state, allow_nan=False)))
+        monkeypatch.setattr(restored.controller._policy, "_policy", Unsaved())
+        restored.n, restored.row, restored.asked = loop.n, loop.row, loop.asked
+        restored.step()
+        return restored
+
+    loop = Loop(kit)
+    loop.live(1.0)
+    monkeypatch.setattr(loop.controller._policy, "_policy", Unsaved())
+    before = again(loop.controller.state())
+    assert [event.why.partition(":")[0] for event in before.events] == [
+        "policy 'open_loop' failed",
+        "policy 'open_loop' refused",
+    ]
+    loop.step()
+    assert [event.why for event in loop.events] == [event.why for event in before.events]
+    assert again(loop.controller.state()).events == []
+
+
+# estimators that misbehave
+
+
+def _break(loop: Loop, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Let one of the estimators raise at every hop from now on."""
+
+    def hear(heard: Any, situation: Any) -> None:
+        raise ZeroDivisionError("by nought")
+
+    (group,) = loop.controller._groups.values()
+    (guard,) = [each for each in group._estimators if each._name == name]
+    monkeypatch.setattr(guard._estimator, "hear", hear)
+
+
+def test_without_an_estimate_of_spasms_nothing_is_asked_for_if_the_reflex_needs_it(
+    kit: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop = Loop(kit)
+    assert _ma(loop.live(1.0)[1]) == 20.0
+    _break(loop, monkeypatch, "adaptive_burst")
+    said, asked = loop.live(0.5)
+    why = "estimator 'adaptive_burst' failed: hear: ZeroDivisionError: by nought"
+    assert [(muscle.spasm.valid, muscle.spasm.reason) for muscle in said.muscles] == [(False, why)] * 2
+    assert (_ma(asked), asked.reason) == (0.0, f"{why}: no spasm would be seen")
+    assert [event.why for event in loop.events] == [why]
+    # In a calibration too: there as well a spasm takes the current away.
+    assert _ma(loop.step(kind="calibration", targets=(kit.target(7.3),))[1]) == 0.0
+
+
+@pytest.mark.parametrize(
+    "spasm", [SpasmReflex(enabled=False), SpasmReflex(muscles=("somebody",))], ids=["disabled", "elsewhere"]
+)
+def test_without_an_estimate_of_spasms_that_no_reflex_needs_the_controller_goes_on(
+    kit: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, spasm: SpasmReflex
+) -> None:
+    loop = Loop(kit)
+    loop.controller = Controller(kit.settings(reflex=ReflexSettings(spasm=spasm)))
+    loop.live(1.0)
+    _break(loop, monkeypatch, "adaptive_burst")
+    said, asked = loop.live(0.5)
+    assert not said.muscles[0].spasm.valid
+    assert _ma(asked) == 20.0
+    assert len(loop.events) == 1
+
+
+def test_without_any_other_estimate_the_controller_goes_on(
+    kit: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop = Loop(kit)
+    loop.live(1.0)
+    for name in ("effort", "contraction_spectrum", "mechanical_response"):
+        _break(loop, monkeypatch, name)
+    said, asked = loop.live(0.5)
+    assert _ma(asked) == 20.0
+    muscle = said.muscles[0]
+    assert [muscle.effort.valid, muscle.fatigue.valid, muscle.response.valid] == [False] * 3
+    assert muscle.effort.reason == "estimator 'effort' failed: hear: ZeroDivisionError: by nought"
+    assert muscle.response.reason.startswith("estimator 'mechanical_response' failed")
+    assert "failed" in muscle.fatigue.reason
+    assert len(loop.events) == 3
 
 
 THEIRS = """

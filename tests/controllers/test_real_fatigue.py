@@ -53,6 +53,8 @@ def _play(kit: SimpleNamespace, raw: np.ndarray, reflex: bool) -> list[tuple[str
         told = kit.phase(now_ns, state, trial=trial, t_state_ns=since_ns)
         block = Samples(first_sample=10 * (n - 1), t_ns=now_ns)
         inbox = [kit.received("phase", told, n), kit.received("emg/plux", block, n, raw[10 * n - 10 : 10 * n])]
+        if n == 2:
+            inbox.append(kit.received("report", kit.verdict_of(steps[0][3], now_ns), n))
         said, asked = (out.message for out in controller.step(StepInput(n, now_ns, inbox)))
         steps.append((state, trial, said, asked))
         length_s, after = LENGTHS_S.get(state, (0.0, "await_effort"))

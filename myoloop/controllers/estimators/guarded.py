@@ -105,6 +105,7 @@ class GuardedEstimator:
 
     def state(self) -> dict[str, Any]:
         """What a restored object needs to go on: JSON-ready. One that cannot say it begins anew when restored."""
+        inner: dict[str, Any] | None = None
         try:
             inner = self._estimator.state()
             wrong = savable(inner)
@@ -178,9 +179,9 @@ def _number(name: str, given: Any) -> float | int | None:
         return None
     if kind is Real:
         return _real(name, given)
-    if not isinstance(given, Integral) or isinstance(given, bool) or not -_INT_MAX <= given < _INT_MAX:
+    if not isinstance(given, Integral) or isinstance(given, bool) or not -_INT_MAX <= int(given) < _INT_MAX:
         raise _Wrong(f"{name} is {given!r}, not a whole number")
-    return given if type(given) is int else int(given)
+    return int(given)
 
 
 def _real(name: str, given: Any) -> float | None:

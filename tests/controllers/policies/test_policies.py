@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import dataclass
 from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any
@@ -286,3 +287,19 @@ def test_a_policy_that_does_not_exist_or_does_not_take_a_setting_is_refused_by_n
     with pytest.raises(PluginError, match="tracking_s is 0"):
         make_policy(Choice(name="pi", settings={**SETTINGS["pi"], "tracking_s": 0.0}), ("ch1",))
     assert math.isfinite(towards(0.0, 1.0, 0.01, 0.0, 0.0))
+
+
+def test_a_policy_that_cannot_be_made_is_one_line_that_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    @dataclass(frozen=True)
+    class Nothing:
+        pass
+
+    class Lab:
+        Settings = Nothing
+
+        def __init__(self, settings: Nothing, channels: tuple[str, ...]) -> None:
+            raise KeyError("weights")
+
+    monkeypatch.setattr("myoloop.controllers.choice.find_plugin", lambda *_: Lab)
+    with pytest.raises(PluginError, match="policy 'lab' cannot be made: KeyError: 'weights'"):
+        make_policy(Choice(name="lab"), ("ch1",))
