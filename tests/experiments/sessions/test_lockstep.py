@@ -195,6 +195,31 @@ class TestSession:
             seen[key] = received.seq
 
 
+def test_an_arming_whose_first_requests_are_lost_stimulates_all_the_same(make, tmp_path):
+    session = make(tmp_path)
+    gate = next(stepping for stepping in session._steppings.values() if stepping.stepped.name == "stimulator")
+    takers = session.bus._subscribers["request"]
+    lost = []
+
+    def lossy(received):
+        if received.message.arm_id and len(lost) < 3:
+            lost.append(received.message.channels[0].current_ma)
+        else:
+            gate.receive(received)
+
+    takers[takers.index(gate.receive)] = lossy
+    assert session.run().outcome == "complete"
+    assert lost == [0.0] * 3
+    reports = messages(Recording.open(session.setup.folder), StimReport)
+    assert {report.rule for report in reports if report.requested} <= {
+        "",
+        "rise on known ground",
+        "rise onto new ground",
+    }
+    assert max(setting.current_ma for report in reports for setting in report.acknowledged) == pytest.approx(12.0)
+    assert replay(session.setup.folder, BUILDERS).equal
+
+
 class TestEndings:
     def test_a_stop_stops_and_is_told(self, make, tmp_path):
         session = make(tmp_path)
@@ -264,6 +289,98 @@ class TestEndings:
         session.run()
         assert list(session.setup.folder.iterdir()) == []
         assert not session.setup.ledger.exists()
+
+
+#: A policy and an estimator of a laboratory's own, wrong in every way but one; they do it with time.
+LAB = """
+from dataclasses import dataclass
+import numpy
+from myoloop.controllers.policies.policy import Decision
+from myoloop.platform.messages import Measure
+
+@dataclass(frozen=True)
+class Nothing:
+    pass
+
+class Part:
+    Settings = Nothing
+
+    def __init__(self, settings, given):
+        self.steps = 0
+
+    def state(self):
+        return {"steps": self.steps, "array": numpy.zeros(2)}
+
+    def restore(self, state):
+        raise RuntimeError("is never asked to")
+
+class Policy(Part):
+    def decide(self, given):
+        self.steps += 1
+        answers = [
+            Decision({"ext": numpy.float64(8.0)}, "as numpy has it"), Decision({"ext": True}),
+            Decision({"ext": object()}), Decision({"ext": numpy.float32(8.0)}, "x" * 2_000_000),
+            Decision({"ext": 8}, 3),
+        ]
+        if self.steps % 6 == 5:
+            raise ZeroDivisionError("by nought")
+        return answers[self.steps % 6 % 5]
+
+    def reset(self):
+        if self.steps > 5:
+            raise RuntimeError("stuck")
+
+class Estimator(Part):
+    def hear(self, heard, situation):
+        if self.steps == 250:
+            raise KeyError("lost")
+
+    def step(self, situation):
+        self.steps += 1
+
+    def fields(self, now_ns):
+        value = numpy.float64("nan" if self.steps % 10 == 0 else 0.5)
+        return {"response": [Measure(value=value, valid=True, reason="")]}
+"""
+
+
+@pytest.fixture
+def laboratory(tmp_path, monkeypatch):
+    """A package of that laboratory, as if it were installed."""
+    path = tmp_path / "site"
+    info = path / "wrong_lab-1.0.dist-info"
+    info.mkdir(parents=True)
+    (path / "wrong_lab.py").write_text(LAB)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: wrong-lab\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(
+        "[myoloop.policies]\nwrong = wrong_lab:Policy\n[myoloop.estimators]\nwrong_too = wrong_lab:Estimator\n"
+    )
+    monkeypatch.syspath_prepend(str(path))
+    return path
+
+
+def test_parts_that_are_wrong_in_every_way_end_no_session_and_replay_equal(laboratory, make, tmp_path):
+    path = tmp_path / "wrong.yaml"
+    chosen = "controller: {policy: wrong, estimators: {wrong_too: {}}}"
+    path.write_text(TEXT.replace("controller: {policy: open_loop}", chosen))
+    session = make(tmp_path / "study", protocol=load_protocol(path))
+    assert session.run().outcome == "complete"
+    recording = Recording.open(session.setup.folder)
+    asked = [m.channels[0].current_ma for m in messages(recording, StimRequest)]
+    assert set(asked) == {0.0, 8.0}
+    told = [m for m in messages(recording, Event) if m.who == "controller"]
+    assert {m.kind for m in told} == {"fault"}
+    whys = [m.why for m in told]
+    assert sorted(why[: len("policy 'wrong' refused")] for why in whys if why.startswith("policy")) == [
+        "policy 'wrong' failed:", "policy 'wrong' failed:", "policy 'wrong' failed:", "policy 'wrong' refused"
+    ]  # fmt: skip
+    assert [why for why in whys if "fields" in why] == [
+        "estimator 'wrong_too' failed: fields: response holds np.float64(nan), not a finite number"
+    ]
+    assert [why for why in whys if "hear" in why] == ["estimator 'wrong_too' failed: hear: KeyError: 'lost'"]
+    result = replay(session.setup.folder, BUILDERS)
+    assert result.equal
+    assert result.exact
 
 
 class TestBus:
