@@ -152,7 +152,9 @@ def describe_board(name: str) -> dict[str, Any]:
 
 
 def board_rig(name: str, rig_id: str = "my_rig") -> str:
-    """A rig file for a board, to be edited: a BENCH rig with the simulated stimulator.
+    """A rig file for a board, to be edited: a BENCH rig, and a virtual subject that lends its simulated stimulator.
+
+    It runs as it is: EMG comes from the board, nobody is stimulated.
 
     Raises
     ------
@@ -171,6 +173,7 @@ def board_rig(name: str, rig_id: str = "my_rig") -> str:
     sensors = [
         f"{board[what]} {what} channels" for what in ("emg", "exg", *_CHANNELS) if board[what]
     ]  # exg and emg are often the same electrodes
+    muscles = ["ext", "flex"][:count]
     imu = ["imu: {source: forearm}"] if board["accelerometer"] or board["gyroscope"] else []
     return "\n".join(
         [
@@ -184,14 +187,18 @@ def board_rig(name: str, rig_id: str = "my_rig") -> str:
             *settings,
             "      mains_hz: 50",
             "  controller: {role: controller}",
+            "  # A simulated stimulator, on the body of a virtual subject: no current flows anywhere. With a stimulator",
+            "  # of your own take its driver, and leave out body, and stimulated_person below.",
             "  stimulator: {role: stimulator, driver: simulated, settings: {}}",
+            "  body: {role: subject}",
             "  director: {role: director}",
             "  recorder: {role: recorder}",
             f"emg:                                  # the protocol's muscle -> channel, emg1 to emg{count}",
-            "  wrist_extensors: {source: forearm, channel: emg1}",
+            *(f"  {muscle}: {{source: forearm, channel: emg{number}}}" for number, muscle in enumerate(muscles, 1)),
             *imu,
             "stimulation:                          # the protocol's channel -> output and pad",
-            "  wrist_extensors: {output: 0, pad: 5x5 cm}",
+            *(f"  {muscle}: {{output: {number}, pad: 5x5 cm}}" for number, muscle in enumerate(muscles)),
+            "stimulated_person: false              # whose EMG it is gets no current: no artifact in it",
             "",
         ]
     )

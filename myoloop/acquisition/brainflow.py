@@ -340,7 +340,8 @@ class BrainFlowSource:
         block_s = self._settings.block_ms / 1e3
         pauses: list[float] = []
         for poll in self._polls:
-            due = max(1, math.ceil(poll.preset.rate_hz * block_s - 1e-9))
+            # Rather shorter blocks than longer ones: a stream whose blocks come too rarely counts as slow.
+            due = max(1, math.floor(poll.preset.rate_hz * block_s + 1e-9))
             if self._rows_left is not None and poll is self._polls[0]:
                 due = min(due, max(1, self._rows_left))
             count = int(self._shim.get_board_data_count(poll.preset.number))

@@ -274,7 +274,7 @@ class LslSource:
             if settings.kind == "imu":
                 raise self._error("imu_channels: found beside kind imu; name all of them in channels")
             self._streams.append(stream("imu", settings.imu_channels, settings.imu_unit, "imu_unit", rails=False))
-        self._block_samples = min(_CHUNK_SAMPLES, max(1, round(rate_hz * settings.block_ms / 1e3)))
+        self._block_samples = min(_CHUNK_SAMPLES, max(1, int(rate_hz * settings.block_ms / 1e3 + 1e-9)))
         self._buffer = np.zeros((_CHUNK_SAMPLES, len(labels)), native)
         self._stamps, self._filled = np.zeros(_CHUNK_SAMPLES), 0
         return tuple(stream.descriptor for stream in self._streams)

@@ -78,7 +78,8 @@ def test_blocks_have_the_hosts_stamp_and_the_boards_beside_it(synthetic):
     stamps = [block.device_t for block in mine]
     assert stamps == sorted(stamps)
     assert abs(stamps[-1] - time.time()) < 60
-    assert np.median([len(block.array) for block in mine]) == 3, "10 ms at 250 Hz"
+    # Two samples are 8 ms, three would be 12: whoever expects a block every 10 ms would call that slow.
+    assert np.median([len(block.array) for block in mine]) == 2
 
 
 def test_the_intake_takes_its_blocks_and_the_board_is_at_rate(synthetic):
@@ -170,7 +171,7 @@ def test_a_reader_that_does_not_wait_gets_whole_blocks():
         time.sleep(0.001)
     source.close()
     sizes = [len(block.array) for block in of(blocks, "emg/a")]
-    assert min(sizes) >= 3
+    assert min(sizes) >= 2
     assert sum(sizes) == pytest.approx(125, rel=0.1)
 
 

@@ -90,6 +90,16 @@ def test_no_sample_is_lost_or_repeated():
     assert all(abs(b.device_t - b.t_ns / 1e9) < 5 for b in blocks), "LSL's clock is the monotonic one on one machine"
 
 
+def test_blocks_are_rather_shorter_than_longer_than_asked_for():
+    import pylsl
+
+    for rate_hz, samples in ((150.0, 1), (250.0, 2), (350.0, 3), (2000.0, 20), (50.0, 1)):
+        info = pylsl.StreamInfo("Toy", "EMG", 1, rate_hz, pylsl.cf_float32, "toy")
+        source = LslSource(LslSettings(name="Toy", unit="uV"), name="a")
+        source.describe(info)
+        assert source._block_samples == samples
+
+
 def test_samples_that_piled_up_all_come():
     with outlet() as (given, _):
         source = source_of(given)

@@ -8,10 +8,16 @@ import sys
 import tomllib
 
 import pytest
+from typer.testing import CliRunner
 
+from myoloop.cli import app
 from myoloop.experiments.protocols.lint import lint_file
+from myoloop.experiments.protocols.rigfile import new_rig_file
 from myoloop.experiments.protocols.schema import load_protocol
 from myoloop.experiments.protocols.templates import NewFileError, new_controller, new_protocol
+from myoloop.experiments.sessions.setup import summarise
+from myoloop.experiments.sessions.simulated_rig import simulated_rig
+from myoloop.platform.rig import load_rig
 
 
 def test_a_new_protocol_lints_clean(tmp_path):
@@ -23,12 +29,28 @@ def test_a_new_protocol_lints_clean(tmp_path):
 
 
 def test_a_new_protocol_is_served_by_a_simulated_rig(tmp_path):
-    from myoloop.experiments.sessions.setup import summarise
-    from myoloop.experiments.sessions.simulated_rig import simulated_rig
-
     path = new_protocol("my_wrist", tmp_path)
     rig = summarise(simulated_rig(load_protocol(path)))
     assert [str(problem) for problem in lint_file(path, rig)] == []
+
+
+def test_a_new_protocol_and_a_new_rig_fit_one_another(tmp_path):
+    protocol = new_protocol("mine", tmp_path)
+    # As the command line has it, where nothing else is said.
+    done = CliRunner().invoke(app, ["new", "rig", "simrig", "--out", str(tmp_path)])
+    assert done.exit_code == 0, done.stderr
+    done = CliRunner().invoke(app, ["lint", str(protocol), "--rig", str(tmp_path / "simrig.yaml")])
+    assert (done.exit_code, done.stdout) == (0, f"{protocol}: no mistake found\n")
+
+
+@pytest.mark.parametrize("board", ["CYTON_BOARD", "SYNTHETIC_BOARD", "FREEEEG32_BOARD", "UNICORN_BOARD"])
+def test_a_new_boards_rig_has_the_muscles_of_a_new_protocol(tmp_path, board):
+    protocol = new_protocol("mine", tmp_path)
+    # Boards are slower than the protocol asks for, and that is all that keeps them from serving it.
+    protocol.write_text(protocol.read_text().replace("min_rate: 1000 Hz", "min_rate: 100 Hz"))
+    rig = new_rig_file("bench", tmp_path, board=board, protocol="demo")
+    found = lint_file(protocol, summarise(load_rig(rig)))
+    assert [str(problem) for problem in found if problem.severity == "error"] == []
 
 
 def test_a_new_controller_is_a_package_with_an_entry_point(tmp_path):
