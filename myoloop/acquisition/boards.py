@@ -187,7 +187,7 @@ def board_rig(name: str, rig_id: str = "my_rig") -> str:
             *settings,
             "      mains_hz: 50",
             "  controller: {role: controller}",
-            "  # A simulated stimulator, on the body of a virtual subject: no current flows anywhere. With a stimulator",
+            "  # A simulated stimulator, on the body of a virtual subject: no current flows anywhere. With a device",
             "  # of your own take its driver, and leave out body, and stimulated_person below.",
             "  stimulator: {role: stimulator, driver: simulated, settings: {}}",
             "  body: {role: subject}",
