@@ -100,11 +100,11 @@ class Drawn:
 
     @property
     def inline(self) -> str:
-        """The SVG as a page takes it: without the XML head, with ids that no other figure has."""
+        """The SVG as a page takes it: without the XML head, its ids no other figure's, described by its caption."""
         svg = self.svg[self.svg.index("<svg") :]
         svg = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{self.name}-", svg)
         label = self.title.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")
-        return svg.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1)
+        return svg.replace("<svg ", f'<svg role="img" aria-label="{label}" aria-describedby="caption-{self.name}" ', 1)
 
 
 def style() -> Any:

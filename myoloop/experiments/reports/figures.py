@@ -307,10 +307,11 @@ def _currents(session: Session, stamp: str) -> Drawn | None:
     axes[-1].set_xlim(min(0.0, _first_s(session)), max(session.end_s, 1e-3))
     axes[-1].set_xlabel("time since the first phase message (s)")
     labels = dict(zip(*reversed(axes[0].get_legend_handles_labels()), strict=True))
-    axes[0].legend(
-        labels.values(), labels.keys(), loc="lower right", bbox_to_anchor=(0.9, 1.0), ncols=len(labels),
-        borderaxespad=0.0, handlelength=1.8, columnspacing=1.2,
-    )  # fmt: skip
+    if labels:
+        axes[0].legend(
+            labels.values(), labels.keys(), loc="lower right", bbox_to_anchor=(0.9, 1.0), ncols=len(labels),
+            borderaxespad=0.0, handlelength=1.8, columnspacing=1.2,
+        )  # fmt: skip
     return Drawn("current", "Stimulation current", _current_caption(session, names), to_svg(figure), source.csv())
 
 
@@ -350,7 +351,10 @@ def _timing(session: Session, stamp: str) -> Drawn | None:
         axis.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
         axis.xaxis.set_minor_formatter(lambda value, _: "")
         axis.yaxis.set_major_formatter(lambda value, _: f"{100 * value:g} %")
-        axis.legend(loc="lower left", fontsize=7)
+        if axis.get_legend_handles_labels()[0]:
+            axis.legend(loc="lower left", fontsize=7)
+        else:
+            axis.text(0.5, 0.5, "none in this session", transform=axis.transAxes, ha="center", va="center", color=INK)
     put_stamp(figure, stamp)
     beats = sum(len(beat.t_s) for beat in session.beats.values())
     counts = ", ".join(f"{label}: n = {len(values)}" for label, values in legs.items())

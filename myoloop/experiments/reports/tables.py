@@ -12,6 +12,7 @@ from myoloop.experiments.analysis.bursts import SpasmScore
 from myoloop.experiments.analysis.latency import percentiles
 from myoloop.experiments.analysis.session import Session
 from myoloop.experiments.analysis.tracks import EventRow, Floats
+from myoloop.experiments.reports.eventwords import event_words
 from myoloop.experiments.reports.figures import LEGS
 from myoloop.platform.messages import Trial
 
@@ -211,7 +212,7 @@ def events(session: Session) -> Table | None:
     rows = tuple(
         (
             f"{first.t_s:.2f}" + (f" … {last.t_s:.2f}, {times} times" if times > 1 else ""), first.kind, first.who,
-            first.why, _values(first.values),
+            first.why, event_words(first.kind, first.values),
         )
         for first, last, times in folded[:MOST_ROWS]
     )  # fmt: skip
@@ -272,7 +273,3 @@ def _limit(envelope: Any, name: str, unit: str) -> str:
 
 def _number(value: object, digits: int) -> str:
     return f"{value:.{digits}f}" if isinstance(value, int | float) else "–"
-
-
-def _values(values: Any) -> str:
-    return ", ".join(f"{key} {f'{value:g}' if isinstance(value, float) else value}" for key, value in values.items())

@@ -84,6 +84,15 @@ def test_it_is_one_page_that_fetches_nothing_and_runs_nothing(text):
     assert not re.search(r"url\((?!#)|@import", text)
 
 
+def test_who_cannot_see_it_is_told_what_heads_what_and_what_a_figure_shows(text):
+    assert "<th>" not in text
+    assert 'scope="col"' in text
+    assert 'scope="row"' in text
+    figures = re.findall(r'<svg role="img" aria-label="[^"]+" aria-describedby="(caption-[a-z]+)"', text)
+    assert len(figures) == len(re.findall("<svg ", text)) > 0
+    assert set(figures) <= set(Page(text).ids)
+
+
 def test_it_says_what_the_session_was(text):
     for said in ("P017", "tiny 1.2.3", "ab" * 32, "very low", "SIM", "0.1.0", "open_loop", "bench amplifier",
                  "2023-11-14 22:13:20 UTC", "stopped: stop (operator)"):  # fmt: skip
