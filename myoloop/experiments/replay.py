@@ -155,7 +155,7 @@ def asked_instead(
 def processor() -> str:
     """Processor family and the versions that floating point depends on."""
     versions = " ".join(f"{name} {version(name)}" for name in ("numpy", "scipy"))
-    return f"{platform.machine()} {versions} python {platform.python_version_tuple()[1]}"
+    return f"{platform.machine()} {versions} python {platform.python_version()}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from typing import Any
 import myoloop
 from myoloop.experiments.analysis.session import Session, load
 from myoloop.experiments.analysis.summary import spasm_score, summarise
+from myoloop.experiments.origins import EVERYTHING
 from myoloop.experiments.reports import tables
 from myoloop.experiments.reports.drawing import Drawn
 from myoloop.experiments.sessions.trials import write_trials_csv
@@ -74,7 +75,7 @@ class SessionReport:
         try:
             page.parent.mkdir(parents=True, exist_ok=True)
             verification = verify(session.path)
-            figures = draw_all(session, stamp_of(session))
+            figures = draw_all(session, stamp_of(session, in_full=True))
             replace_file(page, render(session, verification, figures).encode())
             replace_file(page.parent / "trials.csv", _trials_csv(session))
             if self.settings.figure_files:
@@ -89,9 +90,24 @@ def write_report(path: Path | str, out: Path | None = None, loaded: Session | No
     return SessionReport().write(path, out, loaded)
 
 
-def stamp_of(session: Session) -> str:
-    """What must be said of everything the session shows; empty for a person's."""
+def stamp_of(session: Session, *, in_full: bool = False) -> str:
+    """What must be said of everything the session shows; empty where nothing of it was simulated.
+
+    Parameters
+    ----------
+    in_full
+        With which parts were, for what may be shown alone.
+    """
+    if session.simulated is not None and session.origins is not None:
+        return session.origins.stamp_in_full() if in_full else session.origins.stamp()
     return {True: SIMULATED, False: "", None: UNKNOWN}[session.simulated]
+
+
+def _said(session: Session) -> str:
+    """What was simulated, in a sentence."""
+    if session.origins is not None:
+        return session.origins.in_words()
+    return EVERYTHING if session.simulated else ""
 
 
 def render(session: Session, verification: Verification, figures: list[Drawn]) -> str:
@@ -112,6 +128,7 @@ def render(session: Session, verification: Verification, figures: list[Drawn]) -
     return environment.get_template("session.html.jinja").render(
         css=Markup((here / "session.css").read_text(encoding="utf-8")),  # noqa: S704 - our own
         stamp=stamp_of(session),
+        said=_said(session),
         header=_header(session),
         outcome=session.outcome or "incomplete",
         reason=session.reason,
@@ -159,11 +176,8 @@ def _header(session: Session) -> list[tuple[str, str]]:
         ("Devices", ", ".join(dict.fromkeys(t.record.descriptor.device for t in session.samples.values()))),
         ("Processor", said.get("processor", "")),
     ]
-    rows += [
-        (f"Version of {key.removeprefix('version.')}", value)
-        for key, value in sorted(said.items())
-        if key.startswith("version.")
-    ]
+    versions = [f"{key.removeprefix('version.')} {value}" for key, value in said.items() if key.startswith("version.")]
+    rows.append(("Versions", ", ".join(versions)))
     return [(label, value) for label, value in rows if value]
 
 
