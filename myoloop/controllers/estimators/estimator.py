@@ -3,7 +3,8 @@
 An estimator is one file: a class that meets :class:`Estimator`, with a frozen ``Settings`` (a msgspec struct or a
 dataclass), named by an entry point of the group ``myoloop.estimators``. It is given every hop of EMG (10 ms) once,
 then every step once, and tells the fields of :class:`~myoloop.platform.messages.MuscleEstimate` that it knows.
-It reads no clock and keeps all it remembers in `state()`.
+It reads no clock and keeps all it remembers in `state()`. One that raises, or gives something else than its fields,
+is not believed (:class:`~myoloop.controllers.estimators.guarded.GuardedEstimator`).
 """
 
 from __future__ import annotations

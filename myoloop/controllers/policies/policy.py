@@ -4,7 +4,8 @@ A policy is one file: a class that meets :class:`Policy`, with a frozen ``Settin
 dataclass), named by an entry point of the group ``myoloop.policies``. It is asked once a step while a block of the
 protocol is running and armed; at all other times the controller asks for zero, and it resets the policy whenever
 the protocol does not run. Calibration never asks a policy. What a policy asks for passes the reflexes, then the
-gate.
+gate. Whatever else than a plain decision comes of it is zero current in that step
+(:class:`~myoloop.controllers.policies.guarded.GuardedPolicy`).
 """
 
 from __future__ import annotations
