@@ -218,6 +218,8 @@ def _description(session: Session, group: Sequence[SampleTrack]) -> str:
         False: "",
         None: "SIMULATED OR NOT: UNKNOWN, the recording was cut before it said so.",
     }[session.simulated]
+    if session.origins is not None and not session.origins.everything:
+        said = f"{session.origins.stamp_in_full()}." if session.simulated else session.origins.in_words()
     units = "; ".join(
         f"{name} in {unit}"
         for track in group

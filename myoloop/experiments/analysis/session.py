@@ -30,6 +30,7 @@ from myoloop.experiments.analysis.tracks import (
     TrialSpan,
     Truths,
 )
+from myoloop.experiments.origins import Origins, origins_in
 from myoloop.platform.messages import Dose, Trial
 from myoloop.platform.recording.folder import place_of
 from myoloop.platform.recording.layout import RecordingError
@@ -52,7 +53,7 @@ class Session:
         What the session says of itself; settings of each kind of object (``controller``, ``director``,
         ``stimulator``) from its start record.
     simulated
-        Whether no person was on the electrodes; None where a cut file does not say.
+        Whether any part of it was; None where a cut file does not say.
     complete, recovered
         Whether the file has its end; whether it was once cut and made whole.
     outcome, reason
@@ -144,6 +145,11 @@ class Session:
     def lockstep(self) -> bool:
         """Whether it ran under a virtual clock: nodes beat, and no cycle took any time."""
         return bool(self.beats) and not any(beat.worst_ms.any() or beat.cycle_ms.any() for beat in self.beats.values())
+
+    @property
+    def origins(self) -> Origins | None:
+        """Which parts were simulated; None where the record does not say so part by part."""
+        return origins_in(self.metadata)
 
     def emg(self) -> list[SampleTrack]:
         """The EMG streams."""

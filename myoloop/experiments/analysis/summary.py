@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from myoloop.experiments.analysis import bursts
@@ -31,8 +32,9 @@ def summarise(session: Session) -> dict[str, Any]:
         ``fatigue_true_end``, ``fatigue_estimated_end`` (``fatigue_muscle``; the estimate is the last valid one; None
         where there is none); ``gate_limited``: reports in which a rule of the gate allowed less than was asked;
         ``gate_rounded``: those in which only the device's step did; ``stops``: times the gate latched; ``outcome``,
-        ``reason``, ``complete``, ``simulated``, ``duration_s``, ``trials``, ``trials_done`` (those with current whose
-        end nothing brought forward), ``latency_ms`` (by leg: ``n``, ``p50_ms``, ``p99_ms``, ``p999_ms``,
+        ``reason``, ``complete``, ``simulated`` (whether any part was), ``origins`` (of ``emg``, ``stimulation`` and
+        ``body``; None where the record does not say), ``duration_s``, ``trials``, ``trials_done`` (those with current
+        whose end nothing brought forward), ``latency_ms`` (by leg: ``n``, ``p50_ms``, ``p99_ms``, ``p999_ms``,
         ``worst_ms``), ``cycle_ms`` (the same by node), ``subject``, ``session_id``.
     """
     found = spasm_score(session)
@@ -45,6 +47,7 @@ def summarise(session: Session) -> dict[str, Any]:
         "session_id": session.session_id,
         "subject": session.subject,
         "simulated": session.simulated,
+        "origins": asdict(session.origins) if session.origins is not None else None,
         "outcome": session.outcome,
         "reason": session.reason,
         "complete": session.complete,

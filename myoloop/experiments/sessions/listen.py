@@ -15,13 +15,14 @@ from typing import Any
 
 import msgspec
 
-import myoloop
+from myoloop.experiments.origins import SIMULATED, Origins
 from myoloop.experiments.replay import processor
-from myoloop.experiments.sessions.survey import SIMULATED, needs_body, survey
+from myoloop.experiments.sessions.survey import needs_body, origins_of, survey
 from myoloop.experiments.sessions.virtual_body import virtual_body
 from myoloop.experiments.subjects.parameters import draw
 from myoloop.platform.messages import Event, SampleDescriptor, Samples, Vital
 from myoloop.platform.recording.folder import create_attempt, keep_copy, next_session, no_attempt_if_refused
+from myoloop.platform.recording.versions import version_metadata
 from myoloop.platform.rig import Rig
 from myoloop.platform.steps import Received
 from myoloop.platform.supervisor import Supervisor, SupervisorError
@@ -84,15 +85,16 @@ def listen(
     SupervisorError
         If the rig does not come up.
     """
-    survey(rig, stimulator=False)
+    origins = origins_of(rig, survey(rig, stimulator=False), stimulates=False)
     folder = create_attempt(study, subject, next_session(study, subject))
     with no_attempt_if_refused(folder):
-        return _listened(rig, rig_path, folder, subject, seconds, on_turn, seed)
+        return _listened(rig, rig_path, origins, folder, subject, seconds, on_turn, seed)
 
 
 def _listened(
     rig: Rig,
     rig_path: Path,
+    origins: Origins,
     folder: Path,
     subject: str,
     seconds: float | None,
@@ -114,7 +116,7 @@ def _listened(
     with _interruptible() as interrupted:
         try:
             supervisor.start()
-            _bring_up(supervisor, rig, folder, subject, copies, heard, seed)
+            _bring_up(supervisor, rig, origins, folder, subject, copies, heard, seed)
             outcome, reason = _listen(supervisor, rig, seconds, on_turn, heard, interrupted)
         finally:
             try:
@@ -127,7 +129,14 @@ def _listened(
 
 
 def _bring_up(
-    supervisor: Supervisor, rig: Rig, folder: Path, subject: str, copies: dict[str, str], heard: Heard, seed: int
+    supervisor: Supervisor,
+    rig: Rig,
+    origins: Origins,
+    folder: Path,
+    subject: str,
+    copies: dict[str, str],
+    heard: Heard,
+    seed: int,
 ) -> None:
     body = rig.node_of("subject") if needs_body(rig) else None
     addresses = {what: f"unix:{supervisor.runtime.socket_path(f'{body}.{what}')}" for what in ("source", "device")}
@@ -151,14 +160,14 @@ def _bring_up(
             descriptor = msgspec.convert(each, SampleDescriptor)
             heard.descriptors[descriptor.topic] = descriptor
     metadata = {
-        "simulated": "true" if rig.rig.rig_class == "SIM" else "false",
+        **origins.metadata(),
         "subject": subject,
         "protocol": "listen",
         "rig": rig.rig.id,
         "rig_class": rig.rig.rig_class,
         "wall_start_ns": str(time.time_ns()),
         "processor": processor(),
-        "version.myoloop": myoloop.__version__,
+        **version_metadata(),
         **copies,
     }
     recorder = supervisor.recorder or "recorder"

@@ -10,7 +10,6 @@ from typing import Any
 
 import msgspec
 
-import myoloop
 from myoloop.controllers.choice import Choice
 from myoloop.controllers.estimators import estimator
 from myoloop.controllers.policies import policy
@@ -23,13 +22,14 @@ from myoloop.controllers.settings import (
     MuscleInput,
     StimOutput,
 )
+from myoloop.experiments.origins import Origins
 from myoloop.experiments.protocols.plan import Plan, make_plan
 from myoloop.experiments.protocols.rigsummary import InputChannel, OutputChannel, RigSummary
 from myoloop.experiments.protocols.schema import ControllerChoice, Protocol
 from myoloop.experiments.replay import processor
 from myoloop.experiments.sessions.director import DirectorSettings
 from myoloop.experiments.sessions.operator import OperatorSettings, ScriptedOperator
-from myoloop.experiments.sessions.survey import Survey, survey
+from myoloop.experiments.sessions.survey import Survey, origins_of, survey
 from myoloop.experiments.sessions.tuning import TuningError, tune
 from myoloop.experiments.sessions.virtual_body import virtual_body
 from myoloop.experiments.subjects.node import BodySettings
@@ -37,6 +37,7 @@ from myoloop.experiments.subjects.parameters import SubjectParameters
 from myoloop.platform.errors import UserError
 from myoloop.platform.messages import SampleDescriptor
 from myoloop.platform.plugins import find_plugin, plugin_sha256
+from myoloop.platform.recording.versions import version_metadata
 from myoloop.platform.rig import Rig
 from myoloop.stimulators.dose_ledger import LEDGER_FILE
 
@@ -79,8 +80,13 @@ class SessionSetup:
 
     @property
     def simulated(self) -> bool:
-        """Whether no person is on the electrodes."""
-        return self.rig.rig.rig_class == "SIM"
+        """Whether any part of it is."""
+        return self.origins.simulated
+
+    @property
+    def origins(self) -> Origins:
+        """Which parts of it are simulated."""
+        return origins_of(self.rig, self.known)
 
     @property
     def dose_session(self) -> str:
@@ -325,17 +331,17 @@ def recording_metadata(setup: SessionSetup, wall_start_ns: int) -> dict[str, str
     header = setup.protocol.protocol
     found = find_plugin(policy.GROUP, policy.BUILT_IN, setup.protocol.controller.policy)
     return {
-        "simulated": "true" if setup.simulated else "false",
+        **setup.origins.metadata(),
         "subject": setup.subject,
         "protocol": header.id,
         "protocol_version": header.version,
         "evidence": header.evidence.grade,
         "rig": setup.rig.rig.id,
         "rig_class": setup.rig.rig.rig_class,
-        "seed": str(setup.seed) if setup.simulated else "",
+        "seed": str(setup.seed) if setup.rig.node_of("subject") is not None else "",
         "wall_start_ns": str(wall_start_ns),
         "processor": processor(),
-        "version.myoloop": myoloop.__version__,
+        **version_metadata(),
         "policy": setup.protocol.controller.policy,
         "policy_sha256": plugin_sha256(found),
         **setup.copies,

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from myoloop.acquisition.registry import foresee_source
 from myoloop.acquisition.source import Foreseen, SourceError, SourceMistake
+from myoloop.experiments.origins import SIMULATED, Origins
 from myoloop.experiments.sessions.virtual_body import VirtualBodyError, virtual_body
 from myoloop.experiments.subjects.node import make_body
 from myoloop.experiments.subjects.parameters import SubjectParameters
@@ -21,9 +22,6 @@ from myoloop.platform.rig import Rig
 from myoloop.platform.yamlfile import FileError, KeyPath
 from myoloop.stimulators import registry as drivers
 from myoloop.stimulators.driver import Capabilities, DriverError
-
-#: The source and the driver that are attached to a virtual subject, or to one that listens somewhere else.
-SIMULATED = "simulated"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +67,24 @@ def survey(rig: Rig, *, stimulator: bool = True) -> Survey:
 def needs_body(rig: Rig) -> bool:
     """Whether a source hears the rig's own virtual subject."""
     return rig.node_of("subject") is not None and any(rig.nodes[name].source == SIMULATED for name in rig.sources())
+
+
+def origins_of(rig: Rig, known: Survey, *, stimulates: bool = True) -> Origins:
+    """Which parts of a session on a rig are simulated.
+
+    Parameters
+    ----------
+    stimulates
+        False where the rig is only listened to.
+    """
+    stimulator = rig.node_of("stimulator") if stimulates else None
+    has_body = rig.node_of("subject") is not None if stimulates else needs_body(rig)
+    driver = rig.nodes[stimulator].driver if stimulator is not None else None
+    return Origins(
+        emg="+".join(sorted({source.origin for source in known.sources.values()})),
+        stimulation="none" if driver is None else SIMULATED if driver == SIMULATED else "device",
+        body=SIMULATED if has_body else "person" if rig.rig.rig_class == "HUMAN" else "none",
+    )
 
 
 def _device(rig: Rig, problems: list[str]) -> Capabilities | None:

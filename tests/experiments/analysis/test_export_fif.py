@@ -12,6 +12,7 @@ import pytest
 
 from myoloop.experiments.analysis.export import export_fif, lay_out
 from myoloop.experiments.analysis.session import load
+from myoloop.experiments.origins import Origins
 from myoloop.platform.recording.layout import RecordingError
 from myoloop.platform.recording.reader import Recording
 
@@ -87,6 +88,23 @@ def test_it_says_what_was_simulated(exported):
         assert raw.info["description"].startswith("SIMULATED: no person was on the electrodes.")
         assert raw.info["subject_info"]["his_id"] == "P017"
     assert "acc_x in m/s^2" in exported[1][1].info["description"]
+
+
+def test_it_says_which_part_was_simulated(known, tmp_path):
+    import mne
+
+    for origins, said in (
+        (
+            Origins("recorded", "simulated", "simulated"),
+            "PARTLY SIMULATED: stimulation simulated, EMG recorded from",
+        ),
+        (Origins("recorded", "none", "none"), "No stimulation, EMG recorded from a file. myoloop session"),
+        (Origins("live", "device", "person"), "myoloop session"),
+    ):
+        metadata = {**known.METADATA, **origins.metadata()}
+        attempt = known.write(tmp_path / origins.stimulation / "att-1", metadata=metadata)
+        (file, _) = export_fif(attempt, tmp_path / origins.stimulation / "out")
+        assert mne.io.read_raw_fif(file, verbose="error").info["description"].startswith(said)
 
 
 def test_the_measurement_date_is_the_first_samples_wall_time(exported, known, tmp_path):

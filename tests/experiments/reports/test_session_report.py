@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 import pytest
 from mcap.opcode import Opcode
 
+from myoloop.experiments.origins import Origins
 from myoloop.experiments.reports.registry import make_report, report_names
 from myoloop.experiments.reports.session import write_report
 from myoloop.platform.plugins import PluginError
@@ -115,6 +116,18 @@ def test_what_was_simulated_is_stamped_on_every_section_figure_and_printed_page(
         assert "SIMULATED" in figure.read_text(encoding="utf-8")
     with (written.parent / "figures" / "current.csv").open(encoding="utf-8", newline="") as file:
         assert {row["simulated"] for row in csv.DictReader(file)} == {"true"}
+
+
+def test_of_a_played_recording_it_is_not_said_that_everything_was_simulated(known, tmp_path):
+    metadata = {**known.METADATA, **Origins("recorded", "simulated", "simulated").metadata()}
+    written = write_report(known.write(tmp_path / "att-1", metadata=metadata))
+    text = written.read_text(encoding="utf-8")
+    assert "everything here was simulated" not in text
+    assert "<b>Stimulation simulated, EMG recorded from a file.</b>" in text
+    assert '<div class="watermark" aria-hidden="true">PARTLY SIMULATED</div>' in text
+    for figure in (written.parent / "figures").glob("*.svg"):
+        drawn = figure.read_text(encoding="utf-8")
+        assert "PARTLY SIMULATED: stimulation simulated, EMG recorded from a file" in drawn
 
 
 def test_a_persons_session_is_not_stamped(known, tmp_path):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from myoloop.experiments.origins import Origins, origins_in
 from myoloop.experiments.protocols.rigfile import new_rig_file
 from myoloop.experiments.sessions.listen import Heard, Listened, listen
 from myoloop.experiments.sessions.listenview import ListenView
@@ -64,6 +65,9 @@ def test_a_board_is_recorded_without_losing_a_sample(record, rig_file):
     check_whole(listened, 3.0)
     recording = Recording.open(listened.folder)
     assert (recording.metadata["rig"], recording.metadata["protocol"]) == ("bench", "listen")
+    # The board makes its samples up, and of the body and the stimulator nothing is heard.
+    assert origins_in(recording.metadata) == Origins("simulated", "none", "none")
+    assert recording.simulated
     assert (listened.folder / "rig.yaml").read_bytes() == rig_file.read_bytes()
     # What a person sees meanwhile: levels and health of every stream.
     heard = seen[-1]
@@ -147,7 +151,10 @@ def test_a_recording_is_listened_to_up_to_its_end(tmp_path, short_folder):
     )  # fmt: skip
     assert listened.outcome == "complete"
     assert listened.reason.endswith("emg.csv: at its end")
-    np.testing.assert_array_equal(Recording.open(listened.folder).samples("emg/amp").counts, counts)
+    recording = Recording.open(listened.folder)
+    np.testing.assert_array_equal(recording.samples("emg/amp").counts, counts)
+    assert origins_in(recording.metadata) == Origins("recorded", "none", "person")
+    assert not recording.simulated
 
 
 def test_a_view_shows_every_channel_with_its_level_and_health():

@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from myoloop.cli import app
+from myoloop.experiments.origins import Origins
 from myoloop.experiments.protocols.schema import load_protocol
 from myoloop.experiments.sessions.run import check, prepare, run_lockstep
 from myoloop.experiments.sessions.setup import (
@@ -25,7 +26,7 @@ from myoloop.experiments.sessions.setup import (
     summarise,
 )
 from myoloop.experiments.sessions.simulated_rig import simulated_rig, simulated_rig_data
-from myoloop.experiments.sessions.survey import survey
+from myoloop.experiments.sessions.survey import origins_of, survey
 from myoloop.experiments.subjects.parameters import SubjectParameters
 from myoloop.platform.errors import UserError
 from myoloop.platform.messages import SampleDescriptor
@@ -116,11 +117,44 @@ class TestSession:
         assert len(metadata["policy_sha256"]) == 64
         assert all(isinstance(value, str) for value in metadata.values())
 
+    @pytest.mark.parametrize("rig_class", ["SIM", "BENCH"])
+    def test_what_was_simulated_is_told_by_the_parts_and_not_by_the_class(self, setup, rig, rig_class):
+        def of_class(data):
+            data["rig"]["class"] = rig_class
+
+        metadata = recording_metadata(replace(setup(), rig=rig(of_class)), 12)
+        assert (metadata["simulated"], metadata["seed"]) == ("true", "3")
+        assert [metadata[f"origin.{part}"] for part in ("emg", "stimulation", "body")] == ["simulated"] * 3
+
+    def test_real_emg_from_a_file_is_not_said_to_be_simulated(self, setup, tmp_path):
+        (tmp_path / "emg.csv").write_text("\n".join(f"{k},0" for k in range(3000)) + "\n")
+        (tmp_path / "map.yaml").write_text("rate: 1000 Hz\nchannels: [{from: 1, name: ext, unit: uV}]\n")
+
+        def played(data):
+            settings = {"file": str(tmp_path / "emg.csv"), "mapping": str(tmp_path / "map.yaml")}
+            data["nodes"]["amplifier"] = {"role": "acquisition", "source": "playback", "settings": settings}
+            data["nodes"]["body"] = {"role": "subject"}
+            del data["imu"]
+
+        made = setup(played)
+        assert made.simulated
+        assert made.origins == Origins("recorded", "simulated", "simulated")
+
     def test_what_was_not_simulated_is_not_said_to_be(self, setup, rig):
-        made = setup()
-        bench = made.rig.model_copy(update={"rig": made.rig.rig.model_copy(update={"rig_class": "BENCH"})})
-        metadata = recording_metadata(replace(made, rig=bench), 12)
-        assert (metadata["simulated"], metadata["seed"]) == ("false", "")
+        def live(data):
+            data["rig"]["class"] = "HUMAN"
+            data["nodes"]["amplifier"] = {"role": "acquisition", "source": "lsl", "settings": {"name": "x"}}
+            data["nodes"]["stimulator"]["settings"]["address"] = "unix:/nowhere"
+            del data["nodes"]["body"]
+
+        known = survey(rig(live))
+        metadata = recording_metadata(replace(setup(), rig=rig(live), known=known), 12)
+        # The stimulator alone is: nobody gets its current.
+        assert (metadata["simulated"], metadata["seed"]) == ("true", "")
+        assert [metadata[f"origin.{part}"] for part in ("emg", "stimulation", "body")] == [
+            "live", "simulated", "person"
+        ]  # fmt: skip
+        assert origins_of(rig(live), known, stimulates=False) == Origins("live", "none", "person")
 
     def test_a_script_acts_on_no_person(self, setup):
         made = setup()
