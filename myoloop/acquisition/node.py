@@ -8,10 +8,10 @@ import msgspec
 
 from myoloop.acquisition.intake import Intake, vital_topics
 from myoloop.acquisition.registry import make_source
-from myoloop.acquisition.source import Block, Ended, Source, SourceError
+from myoloop.acquisition.source import Block, Ended, Source, SourceError, SourceMistake
 from myoloop.platform.bus import Bus
 from myoloop.platform.messages import Event, Pulses
-from myoloop.platform.node import Configuration, Heard, NodeFault
+from myoloop.platform.node import Configuration, Heard, NodeFault, Refusal
 from myoloop.platform.plugins import PluginError
 from myoloop.platform.steps import Outgoing
 
@@ -33,6 +33,8 @@ class AcquisitionBody:
 
         Raises
         ------
+        Refusal
+            If it cannot be what it was told to be.
         NodeFault
             If it cannot be opened.
         """
@@ -40,7 +42,9 @@ class AcquisitionBody:
         try:
             self._source = make_source(given.settings["source"], given.settings["source_settings"], name=bus.node)
             descriptors = self._source.open()
-        except (SourceError, PluginError) as error:
+        except (SourceMistake, PluginError) as error:
+            raise Refusal(str(error)) from None
+        except SourceError as error:
             raise NodeFault(str(error)) from None
         topics = vital_topics(descriptors)
         self._intakes = {d.topic: Intake(d, topics[d.topic]) for d in descriptors}

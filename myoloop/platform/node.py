@@ -42,6 +42,10 @@ class NodeFault(UserError):
     """A body cannot go on; the text is for the operator."""
 
 
+class Refusal(NodeFault):
+    """A body cannot be what it was told to be: not the rig is at fault, but what the user has written."""
+
+
 @dataclass(frozen=True, slots=True)
 class Heard:
     """What has come since the last turn."""
@@ -280,7 +284,7 @@ class Node:
                 values = self._configure(command.arguments)
                 ok = True
             except NodeFault as error:
-                reason = str(error)
+                reason, values = str(error), {"mistake": isinstance(error, Refusal)}
         elif command.kind == "begin" and self._state == "ready":
             self._begin(now_ns)
             ok = True

@@ -10,7 +10,7 @@ from typing import Any
 from myoloop import __version__
 from myoloop.platform.bus import Bus
 from myoloop.platform.messages import Answer, Command, Start, Step
-from myoloop.platform.node import Configuration, Heard, NodeFault
+from myoloop.platform.node import Configuration, Heard, Refusal
 from myoloop.platform.steps import Outgoing, Received, StepInput, Stepped
 
 
@@ -157,11 +157,17 @@ class SteppedBody:
         self._wakes_of = wakes
 
     def configure(self, given: Configuration, bus: Bus) -> tuple[tuple[str, ...], dict[str, Any]]:
-        """Build the object."""
+        """Build the object.
+
+        Raises
+        ------
+        Refusal
+            If its settings do not fit.
+        """
         try:
             self._stepped, self._settings = self._build(given.settings)
         except ValueError as error:
-            raise NodeFault(str(error)) from None
+            raise Refusal(str(error)) from None
         self._bus = bus
         self._stepping = BusStepping(self._stepped, bus, self._obeys)
         self.wakes = frozenset(self._wakes_of(self._stepped))

@@ -41,6 +41,12 @@ class SupervisorError(UserError):
     exit_code = 3
 
 
+class RefusedError(SupervisorError):
+    """A node cannot be what the user has written that it is."""
+
+    exit_code = 2
+
+
 @dataclass(slots=True)
 class _Child:
     process: subprocess.Popen[bytes]
@@ -151,12 +157,15 @@ class Supervisor:
 
         Raises
         ------
+        RefusedError
+            If it cannot be what it is told.
         SupervisorError
-            If it refuses or does not answer.
+            If it cannot be configured, or does not answer.
         """
         answer = self.ask(name, "configure", {"nodes": self.nodes, "settings": settings})
         if not answer.ok:
-            raise SupervisorError(f"{name}: {answer.reason}")
+            refused = RefusedError if answer.values.get("mistake") else SupervisorError
+            raise refused(f"{name}: {answer.reason}")
         return answer.values
 
     def begin(self, order: Iterable[str]) -> None:

@@ -15,7 +15,7 @@ from myoloop.platform import wire
 from myoloop.platform.bus import Bus, send_stop
 from myoloop.platform.keyring import Keyring, make_keys
 from myoloop.platform.messages import Answer, Command, Event, Heartbeat, Phase
-from myoloop.platform.node import CycleTimer, Node, NodeFault
+from myoloop.platform.node import CycleTimer, Node, NodeFault, Refusal
 from myoloop.platform.runtime import RuntimeFolder
 from myoloop.platform.steps import Outgoing, Received
 
@@ -261,7 +261,19 @@ class TestOrderOfLife:
         here.body.on_configure = refuse
         answer = here.configure()
         assert (answer.ok, answer.reason) == (False, "no such device: /dev/nowhere")
+        assert not answer.values["mistake"]
         assert here.configure().ok
+
+    def test_what_the_user_has_to_mend_is_told_from_what_the_device_cannot(self, world):
+        here = world()
+
+        def refuse(bus):
+            raise Refusal("there is no source 'nosuch'")
+
+        here.body.on_configure = refuse
+        answer = here.configure()
+        assert (answer.ok, answer.reason) == (False, "there is no source 'nosuch'")
+        assert answer.values["mistake"]
 
     def test_every_other_command_is_the_bodys(self, world):
         here = world().to_running()

@@ -128,6 +128,11 @@ class TestBringingUp:
         with pytest.raises(SupervisorError) as caught:
             made.configure("amp", {**amplifier, "source": "playbak"})
         assert str(caught.value).startswith("amp: there is no source 'playbak' (did you mean playback?)")
+        assert caught.value.exit_code == 2
+        board = {"board": "CYTON_BOARD", "serial_port": "/dev/nowhere"}
+        with pytest.raises(SupervisorError, match="/dev/nowhere") as caught:
+            made.configure("amp", {**amplifier, "source": "brainflow", "source_settings": board})
+        assert caught.value.exit_code == 3
         assert made.end("aborted", "the rig did not come up")
         made.close()
         assert all(is_gone(pid) for pid in pids.values())
