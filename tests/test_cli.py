@@ -258,12 +258,47 @@ def test_a_session_end_to_end(tmp_path, protocol):
     assert myoloop("verify", folder, cwd=tmp_path).returncode == 0
 
 
+def test_lint_tells_mistakes_as_its_answer_and_what_cannot_be_read_as_an_error(tmp_path, protocol):
+    done = myoloop("lint", "nowhere.yaml", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("nowhere.yaml: no such file")
+    done = myoloop("lint", protocol("    rest: 13 s", "    rset: 13 s"), cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (2, "")
+    assert "unknown key" in done.stdout
+
+
 @pytest.mark.parametrize("verb", ["info", "report", "replay", "export"])
 def test_an_empty_file_is_no_recording(tmp_path, verb):
     (tmp_path / "empty.yaml").touch()
     more = ["out"] if verb == "export" else []
     refused(myoloop(verb, "empty.yaml", *more, cwd=tmp_path), "empty.yaml", "is empty")
     assert [path.name for path in tmp_path.iterdir()] == ["empty.yaml"]
+
+
+def test_a_report_that_a_package_announces_is_made_by_its_name(tmp_path, monkeypatch):
+    (tmp_path / "lab_report.py").write_text(
+        "from dataclasses import dataclass\n"
+        "from pathlib import Path\n"
+        "@dataclass(frozen=True)\n"
+        "class Nothing:\n"
+        "    pass\n"
+        "class Trigger:\n"
+        "    Settings = Nothing\n"
+        "    def __init__(self, settings): pass\n"
+        "    def write(self, path, out=None):\n"
+        "        (out or Path('trigger.html')).write_text(f'on {path}')\n"
+        "        return out or Path('trigger.html')\n",
+        encoding="utf-8",
+    )
+    info = tmp_path / "lab_report-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: lab_report\nVersion: 1.0\n", encoding="utf-8")
+    (info / "entry_points.txt").write_text("[myoloop.reports]\ntrigger = lab_report:Trigger\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    done = myoloop("report", "att-1", "--kind", "trigger", "--json", cwd=tmp_path)
+    assert json.loads(done.stdout) == {"report": "trigger.html"}
+    assert (tmp_path / "trigger.html").read_text(encoding="utf-8") == "on att-1"
+    refused(myoloop("report", "att-1", "--kind", "nothing", cwd=tmp_path), "nothing", "session", "trigger")
 
 
 def test_what_is_written_new_is_told_to_machines(tmp_path):

@@ -201,6 +201,8 @@ def load_rig(path: Path | str) -> Rig:
         With every mistake in it, one line each.
     """
     data, lines = load_yaml(path)
+    if isinstance(data, dict) and "rig" not in data and {"protocol", "phases"} <= data.keys():
+        raise FileError([f"{path}:{lines[('protocol',)]}: is a protocol file, a rig file is needed"])
     try:
         rig = _with_paths_from(Rig.model_validate(data), Path(path).parent)
     except ValidationError as error:

@@ -45,6 +45,10 @@ class FileError(UserError, ValueError):
         self.problems = tuple(problems)
 
 
+class UnreadableFile(FileError):
+    """A file that is not there, or whose text cannot be had."""
+
+
 def load_model(path: Path | str, model: type[ModelT]) -> ModelT:
     """Read a file into a model.
 
@@ -72,23 +76,25 @@ def load_yaml(path: Path | str) -> tuple[Any, Lines]:
 
     Raises
     ------
+    UnreadableFile
+        If there is no such file, or it is no text.
     FileError
-        If there is no such file, it is no text, or not the YAML that is read here.
+        If it is not the YAML that is read here.
     """
     try:
         with Path(path).open("rb") as file:
             raw = file.read(MAX_BYTES + 1)
     except IsADirectoryError:
-        raise FileError([f"{path}: is a folder, a file is needed"]) from None
+        raise UnreadableFile([f"{path}: is a folder, a file is needed"]) from None
     except OSError as error:
-        raise FileError([f"{path}: {(error.strerror or str(error)).lower()}"]) from None
+        raise UnreadableFile([f"{path}: {(error.strerror or str(error)).lower()}"]) from None
     if len(raw) > MAX_BYTES:
-        raise FileError([f"{path}: found more than {MAX_BYTES} bytes, allowed at most that"])
+        raise UnreadableFile([f"{path}: found more than {MAX_BYTES} bytes, allowed at most that"])
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
-        raise FileError([f"{path}:{line}: found bytes that are not UTF-8 text"]) from None
+        raise UnreadableFile([f"{path}:{line}: found bytes that are not UTF-8 text"]) from None
     return parse_yaml(text, path)
 
 
@@ -218,8 +224,7 @@ def _problem(
     context = details.get("ctx", {})
     if kind in {"value_error", "assertion_error"}:
         return line, f"{where}: found {_shown(details['input'])}: {context.get('error', details['msg'])}"
-    expected = context.get("expected") or context.get("expected_tags") or _lowered(details["msg"])
-    return line, f"{where}: found {_shown(details['input'])}, allowed: {expected}"
+    return line, f"{where}: found {_shown(details['input'])}, allowed: {_allowed(details)}"
 
 
 def _existing(data: Any, location: Sequence[str | int]) -> KeyPath:
@@ -245,6 +250,53 @@ def _shown(value: Any) -> str:
         return f"a {'map' if isinstance(value, dict) else 'list'} of {len(value)}"
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _allowed(details: ErrorDetails) -> str:
+    """What is allowed, in the words of whoever writes the file, not of whoever wrote the program."""
+    context = details.get("ctx", {})
+    expected = context.get("expected") or context.get("expected_tags")
+    if expected:
+        return str(expected)
+    kind = details["type"]
+    if kind in ("too_short", "too_long"):
+        bound = context.get("min_length") if kind == "too_short" else context.get("max_length")
+        return f"{'at least' if kind == 'too_short' else 'at most'} {bound} {'item' if bound == 1 else 'items'}"
+    if kind == "string_too_short":
+        least = context.get("min_length")
+        return "text that is not empty" if least == 1 else f"text of at least {least} letters"
+    if kind == "string_too_long":
+        return f"text of at most {context.get('max_length')} letters"
+    if kind == "string_pattern_mismatch":
+        pattern = str(context.get("pattern"))
+        return _PATTERNS.get(pattern, f"text that matches {pattern}")
+    if kind in _BOUNDS:
+        words, bound = _BOUNDS[kind]
+        limit = context.get(bound)
+        return f"{words} {f'{limit:g}' if isinstance(limit, float) else limit}"
+    return _KINDS.get(kind) or _lowered(details["msg"])
+
+
+#: What the names that people give must be, by the pattern that checks them.
+_PATTERNS = {
+    r"^[a-z0-9][a-z0-9_-]{0,30}$": "a name of 1 to 31 of a-z, 0-9, _ and -",
+    r"^\d+\.\d+\.\d+$": "three numbers such as 1.0.0",
+}
+_BOUNDS = {
+    "greater_than": ("more than", "gt"),
+    "greater_than_equal": ("at least", "ge"),
+    "less_than": ("less than", "lt"),
+    "less_than_equal": ("at most", "le"),
+}
+_KINDS = {
+    **dict.fromkeys(("model_type", "model_attributes_type", "dict_type", "mapping_type"), "a map (key: value)"),
+    **dict.fromkeys(("list_type", "tuple_type", "set_type"), "a list"),
+    **dict.fromkeys(("string_type", "string_sub_type"), "text"),
+    **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "a whole number"),
+    **dict.fromkeys(("float_type", "float_parsing"), "a number"),
+    **dict.fromkeys(("bool_type", "bool_parsing"), "true or false"),
+    "finite_number": "a finite number",
+}
 
 
 def _lowered(text: str) -> str:

@@ -149,3 +149,11 @@ def test_what_is_no_rig_at_all_is_said_so(tmp_path, text):
 def test_a_file_that_is_not_there(tmp_path):
     with pytest.raises(FileError, match=r"nowhere\.yaml.*no such file"):
         load_rig(tmp_path / "nowhere.yaml")
+
+
+def test_a_protocol_given_as_a_rig_is_told_once(tmp_path):
+    path = tmp_path / "p.yaml"
+    path.write_text("protocol: {id: p}\nphases: []\ncontroller: {}\n", encoding="utf-8")
+    with pytest.raises(FileError) as caught:
+        load_rig(path)
+    assert caught.value.problems == (f"{path}:1: is a protocol file, a rig file is needed",)

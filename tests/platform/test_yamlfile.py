@@ -96,9 +96,9 @@ phases:
   - kind: sleep
 """
     assert problems(tmp_path, text) == [
-        "1: name: found 5, allowed: input should be a valid string",
+        "1: name: found 5, allowed: text",
         "2: level: found 'middle', allowed: 'low' or 'high'",
-        "5: phases[0].seconds: found -1, allowed: input should be greater than 0",
+        "5: phases[0].seconds: found -1, allowed: more than 0",
         "6: phases[0].secnods: unknown key (did you mean seconds?), allowed: kind, seconds",
         "7: phases[1].muscle: missing, but needed",
         "7: phases[1].pulses: found 3: an odd number of pulses is not balanced",
@@ -191,3 +191,45 @@ def test_what_a_yaml_writer_wrote_is_read_back(value):
 def test_any_text_is_either_read_or_refused_as_such(text):
     with contextlib.suppress(FileError):
         parse_yaml(text)
+
+
+class Bounded(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,30}$")] = "a"
+    shape: Annotated[str, Field(pattern="^x+$")] = "x"
+    title: Annotated[str, Field(min_length=1, max_length=5)] = "t"
+    word: Annotated[str, Field(min_length=3)] = "abc"
+    count: Annotated[int, Field(ge=1, le=9)] = 1
+    share: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    level: Annotated[float, Field(allow_inf_nan=False)] = 1.0
+    on: bool = True
+    items: Annotated[list[int], Field(min_length=1, max_length=2)] = [1]
+    part: Rest | None = None
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("name: NO WAY", "name: found 'NO WAY', allowed: a name of 1 to 31 of a-z, 0-9, _ and -"),
+        ("shape: yy", "shape: found 'yy', allowed: text that matches ^x+$"),
+        ("title: ''", "title: found '', allowed: text that is not empty"),
+        ("title: longer", "title: found 'longer', allowed: text of at most 5 letters"),
+        ("word: ab", "word: found 'ab', allowed: text of at least 3 letters"),
+        ("word: 7", "word: found 7, allowed: text"),
+        ("count: 0", "count: found 0, allowed: at least 1"),
+        ("count: 10", "count: found 10, allowed: at most 9"),
+        ("count: many", "count: found 'many', allowed: a whole number"),
+        ("share: 0.0", "share: found 0.0, allowed: more than 0"),
+        ("share: 1.0", "share: found 1.0, allowed: less than 1"),
+        ("share: half", "share: found 'half', allowed: a number"),
+        ("level: .inf", "level: found inf, allowed: a finite number"),
+        ("on: maybe", "on: found 'maybe', allowed: true or false"),
+        ("items: []", "items: found a list of 0, allowed: at least 1 item"),
+        ("items: [1, 2, 3]", "items: found a list of 3, allowed: at most 2 items"),
+        ("items: one", "items: found 'one', allowed: a list"),
+        ("part: one", "part: found 'one', allowed: a map (key: value)"),
+        ("- one", "the file: found a list of 1, allowed: a map (key: value)"),
+    ],
+)
+def test_what_is_allowed_is_said_in_plain_words(tmp_path, text, said):
+    assert problems(tmp_path, text, Bounded) == [f"1: {said}"]

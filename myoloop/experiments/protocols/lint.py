@@ -10,7 +10,7 @@ from typing import Literal
 from myoloop.experiments.protocols.rigsummary import RigSummary
 from myoloop.experiments.protocols.rules import consistency, dosing, serving
 from myoloop.experiments.protocols.schema import Protocol, load_protocol
-from myoloop.platform.yamlfile import FileError, KeyPath
+from myoloop.platform.yamlfile import FileError, KeyPath, UnreadableFile
 
 Severity = Literal["error", "warning"]
 
@@ -63,9 +63,17 @@ def lint(protocol: Protocol, rig: RigSummary | None = None) -> list[Problem]:
 
 
 def lint_file(path_or_preset: Path | str, rig: RigSummary | None = None) -> list[Problem]:
-    """Everything that is wrong with a file: what cannot be read, or what `lint` finds in what can."""
+    """Everything that is wrong with a file: what is no protocol in it, or what `lint` finds in one.
+
+    Raises
+    ------
+    UnreadableFile
+        If there is no such file, or it is no text: then there is nothing that could be mended in it.
+    """
     try:
         protocol = load_protocol(path_or_preset)
+    except UnreadableFile:
+        raise
     except FileError as error:
         return [Problem(text, "") for text in error.problems]
     return lint(protocol, rig)

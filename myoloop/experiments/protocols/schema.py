@@ -35,7 +35,7 @@ from myoloop.experiments.protocols.fields import (
     Strict,
     Text,
 )
-from myoloop.platform.yamlfile import FileError, KeyPath, Lines, at, dotted, explain, load_yaml
+from myoloop.platform.yamlfile import FileError, KeyPath, Lines, UnreadableFile, at, dotted, explain, load_yaml
 
 WaveformClass = Literal["nmes", "tens", "microcurrent"]
 RigClass = Literal["SIM", "BENCH", "HUMAN"]
@@ -410,6 +410,8 @@ def load_protocol(path_or_preset: Path | str) -> Protocol:
     """
     path = _resolve(path_or_preset)
     data, lines = load_yaml(path)
+    if isinstance(data, dict) and "protocol" not in data and {"rig", "nodes"} <= data.keys():
+        raise FileError([f"{path}:{lines[('rig',)]}: is a rig file, a protocol file is needed"])
     try:
         protocol = Protocol.model_validate(data)
     except ValidationError as error:
@@ -431,5 +433,5 @@ def _resolve(path_or_preset: Path | str) -> Path:
     if isinstance(path_or_preset, str) and path_or_preset in known and not path.exists():
         return known[path_or_preset]
     if not path.exists() and path.suffix == "" and len(path.parts) == 1:
-        raise FileError([f"{path}: no such file and no such preset; presets are {', '.join(known)}"])
+        raise UnreadableFile([f"{path}: no such file and no such preset; presets are {', '.join(known)}"])
     return path

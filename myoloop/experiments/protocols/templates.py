@@ -77,7 +77,7 @@ def new_controller(name: str, folder: Path | str = ".") -> Path:
 
 def _check(name: str, *, taken: tuple[str, ...], what: str) -> None:
     if keyword.iskeyword(name):
-        raise NewFileError(f"found {name!r}, a keyword of Python, which no package can be called")
+        raise NewFileError(f"found {name!r}, a keyword of Python; allowed is a name that is none")
     if not _NAME.fullmatch(name) or name.endswith("_"):
         raise NewFileError(f"found {name!r}, allowed is a name of 2 to 30 of a-z, 0-9 and _, like wrist_assist")
     if name in taken:

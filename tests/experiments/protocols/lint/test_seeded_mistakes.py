@@ -8,6 +8,7 @@ import pytest
 from myoloop.experiments.protocols.lint import errors, lint, lint_file
 from myoloop.experiments.protocols.rigsummary import InputChannel, OutputChannel, RigSummary
 from myoloop.experiments.protocols.schema import load_protocol
+from myoloop.platform.yamlfile import UnreadableFile
 from myoloop.stimulators.driver import Capabilities
 
 GOOD = """\
@@ -111,7 +112,7 @@ MISTAKES = [
      "or 'continuous'"),
     ("  - rest: {duration: 10 s}", "  - rest: {duration: 10 s}\n    block: {}", "phases[0].block"),
     ("schema: 1", "schema: 2", "4: protocol.schema: found 2, allowed: 1"),
-    ("trials: 10", "trials: ten", "30: phases[2].block.trials: found 'ten', allowed: input should be a valid integer"),
+    ("trials: 10", "trials: ten", "30: phases[2].block.trials: found 'ten', allowed: a whole number"),
     # intensity
     ("intensity: {ref: motor, x: 1.2}", "intensity: 12 mA", "38: phases[2].block.intensity: found '12 mA': a bare value "
      "is no intensity; allowed is a threshold of the person times a factor, like {ref: motor, x: 1.2}"),
@@ -295,9 +296,32 @@ def test_what_is_only_odd_is_a_warning(found, before, after, line):
         (lambda folder: "not_a_preset", "not_a_preset: no such file and no such preset; presets are"),
     ],
 )
-def test_what_is_no_file_is_one_line(tmp_path, make, says):
-    (problem,) = lint_file(make(tmp_path))
-    assert says in str(problem)
+def test_what_cannot_be_read_is_one_line_and_no_mistake_in_a_file(tmp_path, make, says):
+    with pytest.raises(UnreadableFile) as caught:
+        lint_file(make(tmp_path))
+    (problem,) = caught.value.problems
+    assert says in problem
+
+
+def test_a_rig_given_as_a_protocol_is_told_once(tmp_path):
+    path = tmp_path / "r.yaml"
+    path.write_text("# Ours.\nrig: {id: r, class: SIM}\nnodes: {}\nemg: {}\n", encoding="utf-8")
+    assert [str(problem) for problem in lint_file(path)] == [f"{path}:2: is a rig file, a protocol file is needed"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "says"),
+    [
+        ("phases:\n", "phases: []\nspare:\n", "phases: found a list of 0, allowed: at least 1 item"),
+        ("  version: 1.0.0", "  version: one", "protocol.version: found 'one', allowed: three numbers such as 1.0.0"),
+    ],
+)
+def test_what_is_allowed_is_said_in_the_words_of_the_file(tmp_path, before, after, says):
+    path = tmp_path / "p.yaml"
+    assert before in GOOD
+    path.write_text(GOOD.replace(before, after, 1), encoding="utf-8")
+    texts = [str(problem) for problem in lint_file(path)]
+    assert any(says in text for text in texts), texts
 
 
 def test_errors_are_told_from_warnings(tmp_path):
