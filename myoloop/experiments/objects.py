@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from myoloop.controllers.controller import Controller
 from myoloop.controllers.settings import ControllerSettings
+from myoloop.experiments.protocols.rules.consistency import choice_fits
 from myoloop.experiments.protocols.schema import ControllerChoice
 from myoloop.experiments.replay import Builder
 from myoloop.experiments.sessions.director import director_from
@@ -17,7 +18,7 @@ from myoloop.experiments.sessions.setup import apply_choice
 from myoloop.platform.errors import UserError
 from myoloop.platform.messages import Start
 from myoloop.platform.steps import Stepped
-from myoloop.platform.yamlfile import FileError, load_model
+from myoloop.platform.yamlfile import FileError, at, load_model, load_yaml
 from myoloop.stimulators.stimulator import Stimulator, StimulatorSettings
 
 
@@ -44,15 +45,21 @@ def other_controller(path: Path | str) -> Builder:
     Raises
     ------
     FileError
-        If it cannot be read or has no such part.
+        If it cannot be read or has no such part; as a controller is made, with every mistake in that part.
     """
     choice = load_model(path, _HasController).controller
+    _, lines = load_yaml(path)
 
     def build(start: Start) -> Stepped:
+        recorded = ControllerSettings.from_json(start.settings)
+        found = choice_fits(choice, [heard.muscle for heard in recorded.muscles])
+        problems = [f"{at(path, lines, keys)}: {text}" for keys, text, severity in found if severity == "error"]
+        if problems:
+            raise FileError(problems)
         try:
-            return Controller(apply_choice(ControllerSettings.from_json(start.settings), choice))
+            return Controller(apply_choice(recorded, choice))
         except UserError as error:
-            raise FileError([f"{path}: {error}"]) from None
+            raise FileError([f"{at(path, lines, ('controller',))}: {error}"]) from None
 
     return build
 

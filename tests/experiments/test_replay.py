@@ -475,10 +475,21 @@ class TestAnotherController:
         ("text", "says"),
         [
             ("policy: manual\n", "other.yaml:1: controller: missing, but needed"),
-            ("controller:\n  policy: manuel\n", "there is no policy 'manuel'"),
+            ("controller:\n  policy: manuel\n", "other.yaml:2: controller.policy: there is no policy 'manuel'"),
             ("controller:\n  policy: manual\n  setings: {}\n", "other.yaml:3: controller.setings: unknown key"),
             ("controller:\n  settings: {}\n", "controller.policy: missing"),
-            ("controller:\n  policy: manual\n  settings: {full_turn: 3}\n", "controller.settings.full_turn: found 3"),
+            (
+                "controller:\n  policy: manual\n  settings: {full_turn: 3}\n",
+                "other.yaml:3: controller.settings.full_turn: found 3",
+            ),
+            (
+                "controller:\n  policy: manual\n  reflex:\n    spam: {}\n",
+                "other.yaml:4: controller.reflex.spam: unknown key",
+            ),
+            (
+                "controller:\n  policy: emg_trigger\n  settings:\n    muscle: toe\n",
+                "other.yaml:4: controller.settings.muscle",
+            ),
             ("- a list\n", "other.yaml:1"),
             ("controller: [\n", "other.yaml:"),
         ],

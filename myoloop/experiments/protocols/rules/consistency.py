@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -11,7 +11,7 @@ from myoloop.controllers.estimators import estimator
 from myoloop.controllers.policies import policy
 from myoloop.controllers.reflex import ReflexSettings
 from myoloop.experiments.protocols.plan import length_s
-from myoloop.experiments.protocols.schema import BlockPhase, CalibrationPhase, Protocol
+from myoloop.experiments.protocols.schema import BlockPhase, CalibrationPhase, ControllerChoice, Protocol
 from myoloop.experiments.sessions.tuning import TuningError, tune
 from myoloop.platform.plugins import PluginError, find_plugin
 from myoloop.platform.yamlfile import KeyPath
@@ -129,13 +129,23 @@ def session_can_end(protocol: Protocol) -> Iterator[Finding]:
 
 def controller_fits(protocol: Protocol) -> Iterator[Finding]:
     """Policy, reflexes and estimators exist and take the settings they are given."""
-    chosen = protocol.controller
+    yield from choice_fits(protocol.controller, protocol.devices.emg.channels)
+
+
+def choice_fits(chosen: ControllerChoice, muscles: Sequence[str]) -> Iterator[Finding]:
+    """The same of the part ``controller`` alone.
+
+    Parameters
+    ----------
+    muscles
+        Those whose EMG it will hear.
+    """
     try:
         part = find_plugin(policy.GROUP, policy.BUILT_IN, chosen.policy)
     except PluginError as error:
         yield ("controller", "policy"), str(error), "error"
     else:
-        muscle = {"muscle": protocol.devices.emg.channels[0]} if "muscle" in _fields(part.Settings) else {}
+        muscle = {"muscle": muscles[0]} if "muscle" in _fields(part.Settings) else {}
         yield from _tuned(("controller", "settings"), {**muscle, **chosen.settings}, part.Settings)
     yield from _tuned(("controller", "reflex"), chosen.reflex, ReflexSettings)
     for name, values in chosen.estimators.items():
@@ -150,8 +160,8 @@ def controller_fits(protocol: Protocol) -> Iterator[Finding]:
         else:
             yield from _tuned(keys, values, part.Settings)
     muscle_named = chosen.settings.get("muscle")
-    if muscle_named is not None and muscle_named not in protocol.devices.emg.channels:
-        allowed = ", ".join(protocol.devices.emg.channels)
+    if muscle_named is not None and muscle_named not in muscles:
+        allowed = ", ".join(muscles)
         text = f"found {muscle_named!r}, allowed is one of the EMG channels: {allowed}"
         yield ("controller", "settings", "muscle"), text, "error"
 
