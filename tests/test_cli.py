@@ -301,6 +301,17 @@ def test_a_report_that_a_package_announces_is_made_by_its_name(tmp_path, monkeyp
     refused(myoloop("report", "att-1", "--kind", "nothing", cwd=tmp_path), "nothing", "session", "trigger")
 
 
+@pytest.mark.parametrize("more", [[], ["--board", "SYNTHETIC_BOARD"]], ids=["simulated", "board"])
+def test_a_rig_is_written_where_a_protocol_would_be(tmp_path, more):
+    for kind, extra in (("protocol", []), ("rig", more)):
+        made = myoloop("new", kind, f"my_{kind}", *extra, "--out", "no/folder", cwd=tmp_path)
+        assert (made.returncode, made.stdout) == (0, f"no/folder/my_{kind}.yaml\n"), made.stderr
+        assert (tmp_path / "no" / "folder" / f"my_{kind}.yaml").is_file()
+    (tmp_path / "notes").touch()
+    for kind, extra in (("protocol", []), ("rig", more)):
+        refused(myoloop("new", kind, "mine", *extra, "--out", "notes", cwd=tmp_path), "notes")
+
+
 def test_what_is_written_new_is_told_to_machines(tmp_path):
     for kind, written in (("protocol", "mine.yaml"), ("rig", "bench.yaml"), ("controller", "gentle")):
         made = myoloop("new", kind, written.removesuffix(".yaml"), "--json", cwd=tmp_path)

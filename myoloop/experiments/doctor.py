@@ -45,7 +45,9 @@ def examine(study: Path) -> list[Finding]:
         _clock,
         _timer,
         _runtime,
+        lambda: _study(study),
         lambda: _disk(study),
+        _parts,
         _brainflow,
         _lsl,
         _serial,
@@ -112,8 +114,37 @@ def _runtime() -> Finding:
     return Finding("sockets", "ok", f"in {base}")
 
 
+def _study(study: Path) -> Finding:
+    """Whether a session could be written there; nothing is left behind."""
+    place = _nearest(study)
+    fix = "name a folder that can be written with --out"
+    if not place.is_dir():
+        return Finding("study", "broken", f"{place} is a file, a folder is needed", fix)
+    try:
+        with tempfile.TemporaryFile(dir=place):
+            pass
+    except OSError as error:
+        return Finding("study", "broken", f"{place} cannot be written: {(error.strerror or str(error)).lower()}", fix)
+    return Finding("study", "ok", f"{study} {'can be written' if study.exists() else 'can be made'}")
+
+
+def _nearest(study: Path) -> Path:
+    """The study's folder, or what is there of the way to it."""
+    path = study.absolute()
+    return next(each for each in (path, *path.parents) if each.exists() or each.is_symlink())
+
+
+def _parts() -> Finding:
+    """What can be chosen by name, ours and that of installed packages."""
+    from myoloop.acquisition.registry import source_names
+    from myoloop.experiments.reports.registry import report_names
+
+    found = f"sources {', '.join(source_names())}; reports {', '.join(report_names())}"
+    return Finding("parts", "ok", found)
+
+
 def _disk(study: Path) -> Finding:
-    place = study if study.exists() else Path.cwd()
+    place = _nearest(study)
     free = shutil.disk_usage(place).free
     good = free >= DISK_FREE_MIN_BYTES
     return Finding(

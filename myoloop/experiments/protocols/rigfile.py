@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from ruamel.yaml import YAML
 
 from myoloop.acquisition.boards import board_rig
 from myoloop.experiments.protocols.schema import load_protocol
-from myoloop.experiments.protocols.templates import NewFileError
+from myoloop.experiments.protocols.templates import NewFileError, write_new
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,30}")
 
@@ -27,20 +28,19 @@ def new_rig_file(name: str, folder: Path | str = ".", *, board: str | None = Non
     Raises
     ------
     NewFileError
-        If the name will not do or the file exists.
+        If the name will not do, the file exists, or it cannot be written.
     """
     if not _NAME.fullmatch(name):
         raise NewFileError(f"found {name!r}, allowed is a name of 1 to 31 of a-z, 0-9, _ and -")
     path = Path(folder) / f"{name}.yaml"
-    if path.exists():
-        raise NewFileError(f"{path}: exists already; nothing was written")
-    if board is not None:
-        path.write_text(board_rig(board, name), encoding="utf-8")
-        return path
+    write_new({path: board_rig(board, name) if board is not None else _simulated(name, protocol)}, refuse=path)
+    return path
+
+
+def _simulated(name: str, protocol: str) -> str:
     from myoloop.experiments.sessions.simulated_rig import simulated_rig_data
 
-    data = simulated_rig_data(load_protocol(protocol), name=name)
-    with path.open("x", encoding="utf-8") as file:
-        file.write(f"# A SIM rig with the muscles of {protocol}: a virtual subject instead of a person.\n")
-        YAML().dump(data, file)
-    return path
+    text = io.StringIO()
+    text.write(f"# A SIM rig with the muscles of {protocol}: a virtual subject instead of a person.\n")
+    YAML().dump(simulated_rig_data(load_protocol(protocol), name=name), text)
+    return text.getvalue()

@@ -41,7 +41,7 @@ def new_protocol(name: str, folder: Path | str = ".") -> Path:
     _check(name, taken=tuple(presets()), what="a preset")
     path = Path(folder) / f"{name}.yaml"
     title = name.replace("_", " ").capitalize()
-    _write({path: _filled("protocol.yaml.template", {"name": name, "title": title})}, refuse=path)
+    write_new({path: _filled("protocol.yaml.template", {"name": name, "title": title})}, refuse=path)
     return path
 
 
@@ -71,7 +71,7 @@ def new_controller(name: str, folder: Path | str = ".") -> Path:
         root / Template(target).substitute(words): _filled(f"controller/{source}", words)
         for source, target in _CONTROLLER_FILES.items()
     }
-    _write(contents, refuse=root)
+    write_new(contents, refuse=root)
     return root
 
 
@@ -89,7 +89,14 @@ def _filled(source: str, words: dict[str, str]) -> str:
     return Template(text).substitute(words)
 
 
-def _write(contents: dict[Path, str], *, refuse: Path) -> None:
+def write_new(contents: dict[Path, str], *, refuse: Path) -> None:
+    """Write files, folders to them too; nothing at all if `refuse` is there.
+
+    Raises
+    ------
+    NewFileError
+        If it is, or one cannot be written.
+    """
     if refuse.exists() or refuse.is_symlink():
         raise NewFileError(f"{refuse}: exists already; nothing was written")
     try:

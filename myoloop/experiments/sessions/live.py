@@ -7,7 +7,6 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
@@ -326,12 +325,3 @@ def _signal_number(name: str) -> int | None:
 def _in_words(event: Event) -> str:
     values = ", ".join(f"{name} {value}" for name, value in event.values.items())
     return ": ".join(filter(None, (event.kind, event.why, values)))
-
-
-def node_logs(folder: Path) -> dict[str, str]:
-    """What the nodes of a session wrote to their standard error, where it is anything."""
-    return {
-        path.stem: text
-        for path in sorted((folder / "nodes").glob("*.log"))
-        if (text := path.read_text(encoding="utf-8", errors="replace").strip())
-    }

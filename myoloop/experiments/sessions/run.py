@@ -10,12 +10,11 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from myoloop.experiments.protocols.lint import errors, lint
 from myoloop.experiments.protocols.schema import Protocol, load_protocol
 from myoloop.experiments.sessions.faults import Fault
-from myoloop.experiments.sessions.live import LiveSession, Seen, node_logs
+from myoloop.experiments.sessions.live import LiveSession, Seen
 from myoloop.experiments.sessions.lockstep import Lockstep
 from myoloop.experiments.sessions.setup import (
     SessionSetup,
@@ -201,8 +200,3 @@ def _person(subject: str, seed: int) -> tuple[str, SubjectParameters]:
     if not _PSEUDONYM.fullmatch(subject):
         raise SetupError(f"subject {subject!r}: allowed is a pseudonym of 1 to 32 letters and digits, or a YAML file")
     return subject, draw(seed)
-
-
-def last_words(setup: SessionSetup) -> dict[str, Any]:
-    """What nodes wrote to their standard error, for the operator."""
-    return node_logs(setup.folder)
