@@ -194,9 +194,7 @@ def _ended(setup: SessionSetup, outcome: str, reason: str, duration_s: float) ->
 def _person(subject: str, seed: int) -> tuple[str, SubjectParameters]:
     path = Path(subject)
     if path.suffix in (".yaml", ".yml"):
-        name, parameters = load_subject(path, seed)
-        name = re.sub(r"[^A-Za-z0-9]", "", name)
-        return name, parameters
+        return load_subject(path, seed)
     if not _PSEUDONYM.fullmatch(subject):
         raise SetupError(f"subject {subject!r}: allowed is a pseudonym of 1 to 32 letters and digits, or a YAML file")
     return subject, draw(seed)

@@ -8,6 +8,7 @@ not what people may be; the population is a starting point for simulation, not a
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,9 @@ from typing import Any
 import numpy as np
 
 from myoloop.platform.yamlfile import FileError, at, load_yaml
+
+#: It becomes part of a path.
+_PSEUDONYM = re.compile(r"[A-Za-z0-9]{1,32}")
 
 
 def _within(default: float, low: float, high: float) -> Any:
@@ -197,7 +201,7 @@ def load_subject(path: Path | str, seed: int | None = None) -> tuple[str, Subjec
     ::
 
         subject: simulated
-        name: VS-007
+        name: VS007
         seed: 7
         parameters:
           spasm_rate_per_min: 5
@@ -230,8 +234,10 @@ def load_subject(path: Path | str, seed: int | None = None) -> tuple[str, Subjec
     if data.get("subject") != "simulated":
         problems.append(f"{at(path, lines, ('subject',))}: found {data.get('subject')!r}, allowed: simulated")
     name = data.get("name")
-    if not isinstance(name, str) or not name:
-        problems.append(f"{at(path, lines, ('name',))}: found {name!r}, allowed is a pseudonym")
+    if not isinstance(name, str) or not _PSEUDONYM.fullmatch(name):
+        problems.append(
+            f"{at(path, lines, ('name',))}: found {name!r}, allowed is a pseudonym of 1 to 32 letters and digits"
+        )
     drawn = data.get("seed", seed)
     if drawn is not None and (isinstance(drawn, bool) or not isinstance(drawn, int) or drawn < 0):
         problems.append(f"{at(path, lines, ('seed',))}: found {drawn!r}, allowed is a whole number from 0")

@@ -38,9 +38,9 @@ def test_thresholds_out_of_order_are_refused():
 
 
 def test_a_file_draws_the_person_and_changes_what_it_names(tmp_path):
-    path = write(tmp_path, "subject: simulated\nname: VS-7\nseed: 7\nparameters:\n  spasm_rate_per_min: 0\n")
+    path = write(tmp_path, "subject: simulated\nname: VS7\nseed: 7\nparameters:\n  spasm_rate_per_min: 0\n")
     name, person = load_subject(path)
-    assert name == "VS-7"
+    assert name == "VS7"
     assert person.spasm_rate_per_min == 0
     assert person.emg_mvc_uv == draw(7).emg_mvc_uv
 
@@ -56,6 +56,9 @@ def test_without_a_seed_of_its_own_the_file_takes_the_sessions(tmp_path):
     [
         ("subject: person\nname: VS\n", 1, "allowed: simulated"),
         ("subject: simulated\nname: 3\n", 2, "pseudonym"),
+        ("subject: simulated\nname: VS-007\n", 2, "found 'VS-007', allowed is a pseudonym of 1 to 32 letters and digits"),
+        ("subject: simulated\nname: Jane Doe\n", 2, "found 'Jane Doe'"),
+        ("subject: simulated\nname: ../P1\n", 2, "found '../P1'"),
         ("subject: simulated\nname: VS\nseed: -1\n", 3, "whole number"),
         ("subject: simulated\nname: VS\nsed: 1\n", 3, "unknown key"),
         ("subject: simulated\nname: VS\nparameters:\n  strenght: 1\n", 4, "unknown parameter"),
