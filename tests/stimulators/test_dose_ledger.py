@@ -231,8 +231,8 @@ class TestSlowDisk:
 
     def test_one_that_takes_too_long_is_a_fault(self, ledger, monkeypatch):
         released = threading.Event()
-        monkeypatch.setattr(os, "fsync", lambda _: released.wait(10))
         kept = ledger()
+        monkeypatch.setattr(os, "fsync", lambda _: released.wait(10))
         kept.keep(DOSE, LEDGER_NS)
         kept.keep(MORE, LEDGER_NS + LEDGER_LATE_NS)
         try:
