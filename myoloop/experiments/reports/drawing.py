@@ -107,6 +107,10 @@ class Drawn:
         return svg.replace("<svg ", f'<svg role="img" aria-label="{label}" aria-describedby="caption-{self.name}" ', 1)
 
 
+#: Height of the line that the stamp stands on, inch.
+_STAMP_IN = 0.18
+
+
 def style() -> Any:
     """The figures' settings, for as long as the context lasts."""
     import matplotlib
@@ -138,9 +142,13 @@ def panels(heights: Sequence[float], stamp: str) -> tuple[Figure, list[Axes]]:
 
 
 def put_stamp(figure: Figure, stamp: str) -> None:
-    """Write what must not be overlooked into a figure's corner."""
-    if stamp:
-        figure.text(0.995, 0.997, stamp, ha="right", va="top", color=VERMILLION, fontsize=8, fontweight="bold")
+    """Write what must not be overlooked into a figure's corner, on a line of its own."""
+    if not stamp:
+        return
+    figure.text(0.995, 0.997, stamp, ha="right", va="top", color=VERMILLION, fontsize=8, fontweight="bold")
+    layout = figure.get_layout_engine()
+    if layout is not None:
+        layout.set(rect=(0.0, 0.0, 1.0, 1.0 - _STAMP_IN / figure.get_figheight()))
 
 
 def to_svg(figure: Figure) -> str:
