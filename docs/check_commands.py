@@ -3,7 +3,8 @@
 A page's ```console blocks are run in order, in a folder of the page's own, for each line that begins with
 ``$ myoloop`` (a line that ends in a backslash goes on in the next). A command must end with 0, or with what
 ``<!-- exits: 2 -->`` before its block says. A block after ``<!-- not-run: reason -->`` is left out, and listed with
-the reason, so that leaving out is seen. Other ``$`` lines (make, git, pip) are listed as not run too.
+the reason, so that leaving out is seen. Small commands on files (mkdir, cp, head, echo), which a page may need between
+ours, are run too; other ``$`` lines (make, git, pip) are listed as not run.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -20,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+RUN = frozenset({"myoloop", "mkdir", "cp", "head", "echo"})
 _FENCE = re.compile(r"^(?P<indent> *)(?P<ticks>`{3,})(?P<language>[\w{}:-]*).*$")
 _MARK = re.compile(r"^\s*<!--\s*(?P<key>not-run|exits):\s*(?P<value>.+?)\s*-->\s*$")
 
@@ -89,17 +92,18 @@ def _of_block(page: Path, first: int, block: list[str], marks: dict[str, str]) -
                 raise BadPage(f"{page}:{first + start + 1}: a continued line that does not end")
             text = text[:-1].rstrip() + " " + block[offset].strip()
             offset += 1
-        ours = text.split()[0] == "myoloop"
+        ours = text.split()[0] in RUN
         not_run = marks.get("not-run", "" if ours else "not a myoloop command")
         yield Command(page, first + start + 1, text, int(marks.get("exits", "0")), not_run)
 
 
 def run_page(page: Path, timeout_s: float) -> tuple[int, int, int]:
-    """Run a page's commands in a folder of its own; (good, failed, not run)."""
+    """Run a page's commands in a folder of its own, with the clone's examples in it; (good, failed, not run)."""
     good = failed = left_out = 0
     environment = dict(os.environ)
     environment["PATH"] = os.pathsep.join((str(Path(sys.executable).parent), environment.get("PATH", "")))
     with tempfile.TemporaryDirectory(prefix="page-") as folder:
+        shutil.copytree(ROOT / "examples", Path(folder) / "examples")
         for command in commands_of(page):
             where = f"{page.name}:{command.line}"
             if command.not_run:

@@ -65,6 +65,13 @@ def test_other_peoples_commands_are_listed_not_run(check: ModuleType, page: Path
     assert command.not_run == "not a myoloop command"
 
 
+@pytest.mark.usefixtures("stand_in")
+def test_small_commands_on_files_are_run_between_ours(check: ModuleType, page: Path) -> None:
+    page.write_text("```console\n$ mkdir cut\n$ echo first > cut/called\n$ myoloop 0 && grep first cut/called\n```\n")
+    assert [command.not_run for command in check.commands_of(page)] == ["", "", ""]
+    assert check.main([str(page)]) == 0
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -112,3 +119,8 @@ def test_a_command_that_hangs_fails_the_check(
 
 def test_a_missing_page_fails_the_check(check: ModuleType, tmp_path: Path) -> None:
     assert check.main([str(tmp_path / "absent.md")]) == 1
+
+
+def test_the_examples_are_there_as_in_a_clone(check: ModuleType, page: Path) -> None:
+    page.write_text("```console\n$ cp examples/playback/rig.yaml mine.yaml\n```\n")
+    assert check.main([str(page)]) == 0
