@@ -21,11 +21,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, field_validator, model_validator
 
 from myoloop.acquisition.units import to_si
 from myoloop.platform.quantities import QuantityError, parse
-from myoloop.platform.yamlfile import load_model
+from myoloop.platform.yamlfile import Lines, at, load_model, load_yaml
 
 Kind = Literal["emg", "imu", "force", "trigger", "ignored"]
 Format = Literal["csv", "tsv", "npz", "hdf5", "edf", "bdf", "mne"]
@@ -136,6 +136,9 @@ class Mapping(_Strict):
     comment: str = Field("#", max_length=4)
     channels: list[ChannelMap] = Field(min_length=1)
 
+    _path: str = PrivateAttr(default="")
+    _lines: Lines = PrivateAttr(default_factory=dict)
+
     @model_validator(mode="after")
     def _hangs_together(self) -> Mapping:
         used = [channel for channel in self.channels if channel.kind != "ignored"]
@@ -153,6 +156,13 @@ class Mapping(_Strict):
             raise ValueError("channels: a trigger is sampled beside EMG, and there is none")
         return self
 
+    def place(self, channel: ChannelMap, key: str) -> str:
+        """``file:line: key`` of what is said of a channel; empty where it was read from no file."""
+        if not self._path:
+            return ""
+        number = next(number for number, each in enumerate(self.channels) if each is channel)
+        return at(self._path, self._lines, ("channels", number, key))
+
     @staticmethod
     def stream_of(channel: ChannelMap) -> str:
         """Which stream a channel belongs to: the trigger goes with the EMG."""
@@ -167,4 +177,6 @@ def load_mapping(path: Path | str) -> Mapping:
     FileError
         With every mistake in it, one line each.
     """
-    return load_model(path, Mapping)
+    mapping = load_model(path, Mapping)
+    mapping._path, mapping._lines = str(path), load_yaml(path)[1]
+    return mapping

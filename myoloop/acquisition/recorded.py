@@ -100,11 +100,11 @@ def travelling(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
 def _stream(
     path: Path, file: OpenedFile, rules: Mapping, kind: str, channels: Sequence[ChannelMap], name: str
 ) -> RecordedStream:
-    columns = [_column(path, file, channel) for channel in channels]
+    columns = [_column(path, file, rules, channel) for channel in channels]
     labels = [channel.name or column.name.split("/")[-1] for channel, column in zip(channels, columns, strict=True)]
     if len(set(labels)) != len(labels):
         raise FormatError(f"{path}: {kind} channels {', '.join(labels)}: give each a name of its own")
-    si = [_physical(path, channel, column) for channel, column in zip(channels, columns, strict=True)]
+    si = [_physical(path, rules, channel, column) for channel, column in zip(channels, columns, strict=True)]
     rates = {
         channel.rate_hz or rules.rate_hz or column.rate_hz for channel, column in zip(channels, columns, strict=True)
     }
@@ -144,17 +144,23 @@ def _stream(
     return RecordedStream(descriptor, np.ascontiguousarray(array))
 
 
-def _column(path: Path, file: OpenedFile, channel: ChannelMap) -> Column:
+def _column(path: Path, file: OpenedFile, rules: Mapping, channel: ChannelMap) -> Column:
     try:
         return file.column(channel.source)
     except KeyError:
         there = ", ".join(file.names[:20]) + (", …" if len(file.names) > 20 else "")
-        raise FormatError(f"{path}: has no {channel.source!r}; it has: {there}") from None
+        raise _wrong(path, rules, channel, "from", f"has no {channel.source!r}; it has: {there}") from None
     except ValueError as error:
-        raise FormatError(f"{path}: {channel.source}: {error}") from None
+        raise _wrong(path, rules, channel, "from", f"{channel.source}: {error}") from None
 
 
-def _physical(path: Path, channel: ChannelMap, column: Column) -> tuple[str, float, float]:
+def _wrong(path: Path, rules: Mapping, channel: ChannelMap, key: str, text: str) -> FormatError:
+    """What the mapping says of a channel does not fit the recording: with its place in the mapping file."""
+    place = rules.place(channel, key)
+    return FormatError(f"{place}: {path}: {text}" if place else f"{path}: {text}")
+
+
+def _physical(path: Path, rules: Mapping, channel: ChannelMap, column: Column) -> tuple[str, float, float]:
     """SI unit, scale and offset: the mapping's if it gives a unit, else the file's."""
     if channel.unit:
         unit, factor = to_si(channel.unit)
@@ -162,7 +168,8 @@ def _physical(path: Path, channel: ChannelMap, column: Column) -> tuple[str, flo
     if channel.kind == "trigger":
         return "1", channel.scale, channel.offset
     if not column.unit:
-        raise FormatError(f"{path}: {channel.source}: the file does not say its unit; set unit in the mapping file")
+        why = f"{channel.source}: the file does not say its unit; set unit in the mapping file"
+        raise _wrong(path, rules, channel, "unit", why)
     return column.unit, column.scale, column.offset
 
 

@@ -169,6 +169,7 @@ def test_a_recording_that_was_made_up_says_so_in_its_mapping(tmp_path):
         ("good.csv", "none.yaml", "mapping", "none.yaml: no such file"),
         ("bad.csv", "map.yaml", "", "bad.csv:3: column 2: found 'x', a number is needed"),
         ("good.csv", "wrong.yaml", "", "wrong.yaml:1: rate: found 5"),
+        ("good.csv", "other.yaml", "", "other.yaml:2: channels[0].from: good.csv: has no 9; it has: 1, 2"),
         ("good.csv", "", "", "good.csv: a text file does not say what its columns are"),
         ("bad.h5", "map.yaml", "", "bad.h5: not a readable hdf5 file"),
     ],
@@ -181,6 +182,7 @@ def test_a_users_mistake_names_the_setting_or_the_place_in_the_file(
     (tmp_path / "bad.csv").write_text("1,2\n3,4\n5,x\n")
     (tmp_path / "bad.h5").write_text("no HDF5")
     (tmp_path / "map.yaml").write_text("rate: 1000 Hz\nchannels: [{from: 1, name: a, unit: mV}]\n")
+    (tmp_path / "other.yaml").write_text("rate: 1000 Hz\nchannels: [{from: 9, name: a, unit: mV}]\n")
     (tmp_path / "wrong.yaml").write_text("rate: 5\nchannels: [{from: 1, unit: V, nmae: a}]\n")
     source = PlaybackSource(PlaybackSettings(file, mapping), name="a")
     for look in (source.foresee, source.open):
