@@ -7,13 +7,15 @@ import math
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
 
 GOOD, CHECK_FAILED, BAD_INPUT, FAULT = 0, 1, 2, 3
 EXIT_CODES = "Exit codes: 0 good, 1 the check failed, 2 bad input, 3 fault or stop."
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, for machines.")]
 
 
 class Verbs(TyperGroup):

@@ -19,12 +19,14 @@ from myoloop.answers import (
     EXIT_CODES,
     FAULT,
     GOOD,
+    Json,
     Verbs,
     clear_errors,
     say,
     seconds,
     whole_number,
 )
+from myoloop.recording_verbs import recordings
 
 app = typer.Typer(
     name="myoloop",
@@ -44,10 +46,10 @@ new_app = typer.Typer(
     no_args_is_help=True,
 )
 app.add_typer(new_app, name="new")
+app.add_typer(recordings)
 verb = partial(app.command, epilog=EXIT_CODES)
 new_verb = partial(new_app.command, epilog=EXIT_CODES)
 
-Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, for machines.")]
 Out = Annotated[Path, typer.Option("--out", help="Study folder; made if it is not there.")]
 Seed = Annotated[
     int,
@@ -60,7 +62,6 @@ Seed = Annotated[
 ]
 NewName = Annotated[str, typer.Argument(help="Name of what is written, and of its file.")]
 NewOut = Annotated[Path, typer.Option("--out", help="Folder it is written to; made if it is not there.")]
-SessionPath = Annotated[str, typer.Argument(help="A session file, or the attempt's folder it is in.")]
 
 
 @verb()
@@ -233,141 +234,6 @@ def new_rig(
         from myoloop.experiments.protocols.rigfile import new_rig_file
 
         _wrote(new_rig_file(name, out, board=board, protocol=protocol), as_json)
-
-
-@verb()
-def replay(
-    session: SessionPath,
-    check: Annotated[bool, typer.Option("--check", help="Every decision must come out again, bit for bit.")] = False,
-    controller: Annotated[
-        str | None, typer.Option(help="What would this controller have asked for? A YAML file.")
-    ] = None,
-    speed: Annotated[
-        str, typer.Option(help="max, real, or how many times as fast as it was recorded, such as 4.")
-    ] = "max",
-    as_json: Json = False,
-) -> None:
-    """Put a recording through the live code again.
-
-    Example: myoloop replay study/sub-SIM1/ses-01/att-1 --check
-    """
-    with clear_errors():
-        from myoloop.experiments.objects import BUILDERS, other_controller
-        from myoloop.experiments.pace import ReplayProgress, paced, parse_speed
-        from myoloop.experiments.replay import replay as replay_recording
-        from myoloop.experiments.replaying import compare_controllers, say_replay
-
-        factor = parse_speed(speed)
-        with ReplayProgress(session, quiet=as_json).shown() as progress:
-            if controller is not None:
-                builders = paced({"other": other_controller(controller)}, factor, progress.step)
-                compared = compare_controllers(session, builders["other"])
-            else:
-                replayed = replay_recording(session, paced(BUILDERS, factor, progress.step))
-        if controller is not None:
-            say(compared[0], as_json, compared[1])
-            raise typer.Exit(GOOD)
-        result, text = say_replay(replayed)
-        say(result, as_json, text)
-        raise typer.Exit(CHECK_FAILED if check and not replayed.equal else GOOD)
-
-
-@verb()
-def verify(session: SessionPath, as_json: Json = False) -> None:
-    """Is a recording whole and unchanged?
-
-    Example: myoloop verify study/sub-SIM1/ses-01/att-1
-    """
-    with clear_errors():
-        from dataclasses import asdict
-
-        from myoloop.platform.recording.verify import verify as verify_recording
-
-        found = verify_recording(session)
-        lines = [f"{found.path}: {found.status.upper()}", f"head {found.head}", f"{found.records} records checked"]
-        lines += [f"at byte {problem.offset}: {problem.what}" for problem in found.problems]
-        lines += [f"unverified tail: {found.unverified_tail_bytes} bytes"] if found.status == "incomplete" else []
-        say(asdict(found), as_json, "\n".join(lines))
-        raise typer.Exit(GOOD if found.status == "good" else CHECK_FAILED)
-
-
-@verb()
-def recover(
-    session: SessionPath,
-    vouched_only: Annotated[
-        bool,
-        typer.Option("--vouched-only", help="Of a damaged one, keep what the chain vouches for before the damage."),
-    ] = False,
-    as_json: Json = False,
-) -> None:
-    """Make a cut recording whole; the file as it was found is kept beside it.
-
-    Example: myoloop recover study/sub-SIM1/ses-01/att-1
-    """
-    with clear_errors():
-        from dataclasses import asdict
-
-        from myoloop.platform.recording.recover import recover as recover_recording
-
-        done = recover_recording(session, vouched_only=vouched_only)
-        say(
-            asdict(done),
-            as_json,
-            f"{done.path}: {done.records} records kept, {done.lost_bytes} bytes lost; {done.kept}",
-        )
-
-
-@verb()
-def info(session: SessionPath, as_json: Json = False) -> None:
-    """What is in a recording, and whether it is whole.
-
-    Example: myoloop info study/sub-SIM1/ses-01/att-1
-    """
-    with clear_errors():
-        from myoloop.platform.recording.info import info as recording_info
-        from myoloop.platform.recording.info import say_info
-
-        found = recording_info(session)
-        say(found, as_json, say_info(found))
-        raise typer.Exit(CHECK_FAILED if found["status"] == "damaged" else GOOD)
-
-
-@verb()
-def export(
-    session: SessionPath,
-    out: Annotated[Path, typer.Argument(help="A file name ending in _raw.fif, or a folder; nothing is overwritten.")],
-    to: Annotated[str, typer.Option("--to", help="fif (MNE).")] = "fif",
-    as_json: Json = False,
-) -> None:
-    """Hand a recording to other programs.
-
-    Example: myoloop export study/sub-SIM1/ses-01/att-1 session_raw.fif --to fif
-    """
-    with clear_errors():
-        if to != "fif":
-            raise typer.BadParameter(f"found {to!r}, allowed is fif", param_hint="--to")
-        from myoloop.experiments.analysis.export import export_fif
-
-        written = [str(path) for path in export_fif(session, out)]
-        say({"written": written}, as_json, "\n".join(written))
-
-
-@verb()
-def report(
-    session: SessionPath,
-    out: Annotated[Path | None, typer.Option(help="HTML file; by default in the attempt's folder.")] = None,
-    kind: Annotated[str, typer.Option(help="Which report: session, or one that is installed.")] = "session",
-    as_json: Json = False,
-) -> None:
-    """The report of a session: one HTML file that needs no network.
-
-    Example: myoloop report study/sub-SIM1/ses-01/att-1
-    """
-    with clear_errors():
-        from myoloop.experiments.reports.registry import make_report
-
-        path = make_report(kind).write(session, out)
-        say({"report": str(path)}, as_json, str(path))
 
 
 @verb()
