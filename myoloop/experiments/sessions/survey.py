@@ -102,7 +102,12 @@ def _device(rig: Rig, problems: list[str]) -> Capabilities | None:
         problems.append(_misfit(rig, name, "driver", error))
         return None
     except DriverError as error:
-        problems.append(f"{rig.place(_meant(name, str(error), node.settings))}: {error}")
+        setting = _first_word(str(error))
+        if setting in node.settings:
+            found = str(error).removeprefix(setting)
+            problems.append(f"{rig.place(('nodes', name, 'settings', setting))}: found{found}")
+        else:
+            problems.append(f"{rig.place(('nodes', name))}: {error}")
         return None
     problems += _unattached(rig, name, "driver", driver)
     return made.capabilities
@@ -175,8 +180,6 @@ def _misfit(rig: Rig, name: str, what: str, error: PluginError) -> str:
     return f"{rig.place(('nodes', name, *keys), written)}: {error.problem}"
 
 
-def _meant(name: str, text: str, settings: Mapping[str, object]) -> KeyPath:
-    """Which of a node's settings a text begins with; the node where it is none of them."""
-    first = re.match(r"\w*", text)
-    key = first[0] if first is not None else ""
-    return ("nodes", name, "settings", key) if key in settings else ("nodes", name)
+def _first_word(text: str) -> str:
+    found = re.match(r"\w*", text)
+    return found[0] if found is not None else ""

@@ -283,8 +283,8 @@ class TestRigAndProtocol:
             ({"driver": "simulatd"}, "stimulator.driver: there is no driver 'simulatd' (did you mean simulated?)"),
             ({"driver": "simulated", "settings": {"outptus": 2}}, "settings.outptus: unknown key (did you mean"),
             ({"driver": "simulated", "settings": {"outputs": "two"}}, "settings.outputs: expected `int`"),
-            ({"driver": "simulated", "settings": {"current_step_ma": 0.3}}, "settings.current_step_ma: current_"),
-            ({"driver": "simulated", "settings": {"outputs": -2}}, "settings.outputs: outputs -2: must be 1 to 64"),
+            ({"driver": "simulated", "settings": {"current_step_ma": 0.3}}, "current_step_ma: found 0.3: must be 1 mA"),
+            ({"driver": "simulated", "settings": {"outputs": -2}}, "settings.outputs: found -2: must be 1 to 64"),
         ],
     )  # fmt: skip
     def test_a_driver_that_cannot_be_made_is_one_line(self, rig, stimulator, says):
