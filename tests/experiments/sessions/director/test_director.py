@@ -71,7 +71,7 @@ def test_every_trial_has_its_row(demo):
     assert {row.outcome for row in rows} == {"effort"}
     for row in rows:
         assert row.begin_ns < row.trigger_ns < row.end_ns
-        assert row.values["effort_after_ms"] == pytest.approx(2000, abs=30)
+        assert row.values["effort_after_ms"] == pytest.approx(1800, abs=30)
         assert row.values["target_ma_ext"] == row.values["peak_ma_ext"] == 22.0
         assert row.values["fatigue_ext"] == 0.1
         assert row.values["charge_mc"] > 0
@@ -117,7 +117,7 @@ def test_no_target_is_wanted_while_anything_is_waited_for(demo):
 
 def test_the_calibration_rises_one_step_at_a_time(demo):
     steps = [command.arguments["current_ma"] for command in demo.to_gate if command.kind == "step"]
-    assert steps == [2.0 * n for n in range(1, 16)]
+    assert steps == [3.0 * n for n in range(1, 11)]
 
 
 def test_the_baseline_is_told_only_at_rest(demo):
@@ -262,7 +262,7 @@ def test_a_pause_in_a_calibration_begins_the_ascent_again(make_world):
     world.tell("resume", why="y")
     assert world.phase.waiting_for == "arm_calibration"
     world.until(lambda phase: phase.waiting_for == "step", within_s=2)
-    assert world.phase.targets[0].current_ma == 2.0
+    assert world.phase.targets[0].current_ma == 3.0
 
 
 def test_a_step_that_the_gate_does_not_give_is_asked_for_again(make_world):
@@ -273,11 +273,11 @@ def test_a_step_that_the_gate_does_not_give_is_asked_for_again(make_world):
     def none_flows(phase, step, now_ns):
         return msgspec.structs.replace(full(phase, step, now_ns), allowed=())
 
-    world.until(lambda phase: phase.waiting_for == "step", within_s=1)
+    world.until(lambda phase: phase.waiting_for == "step", within_s=3)
     world.gate.report = none_flows
-    world.until(lambda phase: phase.trial == 5, within_s=1)
-    world.until(lambda phase: phase.waiting_for == "step", within_s=1)
-    assert (world.phase.trial, world.phase.targets[0].current_ma) == (4, 10.0)
+    world.until(lambda phase: phase.trial == 5, within_s=3)
+    world.until(lambda phase: phase.waiting_for == "step", within_s=3)
+    assert (world.phase.trial, world.phase.targets[0].current_ma) == (4, 15.0)
     world.gate.report = full
     world.until(lambda phase: phase.trial == 6, within_s=3)
 
@@ -355,7 +355,7 @@ def test_a_step_that_was_not_asked_for_is_refused(make_world):
     world = make_world()
     world.until(lambda phase: phase.waiting_for == "step")
     answer = world.tell("stepped", current_ma=40.0)
-    assert answer.reason == "stepped to 40 mA, the step asked for is 2 mA"
+    assert answer.reason == "stepped to 40 mA, the step asked for is 3 mA"
 
 
 def test_commands_to_others_are_not_answered(make_world):
