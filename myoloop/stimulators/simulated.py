@@ -17,11 +17,11 @@ import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from myoloop.platform import endpoint
 from myoloop.platform.messages import ChannelSetting, DeviceReport, Pulses
 from myoloop.stimulators.driver import Capabilities, DecodedOutput, DriverError
+from myoloop.stimulators.transport import SocketTransport, Transport
 
 _SEQUENCE_AT = 4
 _RATE_CODES_PER_HZ = 10
@@ -31,109 +31,6 @@ _NOTHING_HEARD_S = 2.0
 #: 64 us over them, less than any exchange takes.
 _EXCHANGES = 64
 _RESULTS = {1: "a value out of range", 2: "phases that do not balance", 3: "an unknown command"}
-
-
-class Transport(Protocol):
-    """A byte stream to a device."""
-
-    def send(self, data: bytes) -> None:
-        """Send all of it without waiting.
-
-        Raises
-        ------
-        OSError
-            If the other end is gone or takes no more.
-        """
-        ...
-
-    def receive(self) -> bytes:
-        """What has come; b"" if nothing.
-
-        Raises
-        ------
-        OSError
-            If the other end is gone.
-        """
-        ...
-
-    def close(self) -> None:
-        """Release it; may be called twice."""
-        ...
-
-
-class SocketTransport:
-    """A byte stream over ``unix:PATH`` or ``tcp:HOST:PORT``; never waits once connected.
-
-    Raises
-    ------
-    myoloop.platform.endpoint.EndpointError
-        If nobody listens at `address`.
-    """
-
-    def __init__(self, address: str) -> None:
-        self._socket = endpoint.connect(address)
-        self._unsent = b""
-
-    def send(self, data: bytes) -> None:
-        """Send; what the other end does not take now goes before the next bytes."""
-        self._unsent += data
-        try:
-            while self._unsent:
-                self._unsent = self._unsent[self._socket.send(self._unsent) :]
-        except BlockingIOError:
-            raise BlockingIOError("the device takes no more bytes") from None
-
-    def receive(self) -> bytes:
-        """What has come."""
-        parts = []
-        try:
-            while part := self._socket.recv(65536):
-                parts.append(part)
-        except BlockingIOError:
-            return b"".join(parts)
-        if parts:
-            return b"".join(parts)
-        raise ConnectionResetError("the device closed the connection")
-
-    def close(self) -> None:
-        """Close the socket."""
-        self._socket.close()
-
-
-class _Device(Protocol):
-    def feed(self, data: bytes, now_ns: int) -> None: ...
-
-    def take(self, now_ns: int) -> bytes: ...
-
-
-class _Clock(Protocol):
-    def now_ns(self) -> int: ...
-
-
-class MemoryTransport:
-    """A byte stream to a device in the same process: lockstep and tests.
-
-    Parameters
-    ----------
-    device
-        Anything with ``feed(data, now_ns)`` and ``take(now_ns)``.
-    clock
-        Where the time comes from.
-    """
-
-    def __init__(self, device: _Device, clock: _Clock) -> None:
-        self._device, self._clock = device, clock
-
-    def send(self, data: bytes) -> None:
-        """Feed the device."""
-        self._device.feed(data, self._clock.now_ns())
-
-    def receive(self) -> bytes:
-        """Take its answers."""
-        return self._device.take(self._clock.now_ns())
-
-    def close(self) -> None:
-        """Nothing to release."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,12 +13,8 @@ from myoloop.platform.clock import VirtualClock
 from myoloop.platform.messages import ChannelSetting
 from myoloop.stimulators.driver import Driver, DriverError
 from myoloop.stimulators.emulators.simulated import DeviceSettings, SimulatedDevice
-from myoloop.stimulators.simulated import (
-    MemoryTransport,
-    SimulatedDriver,
-    SimulatedDriverSettings,
-    SocketTransport,
-)
+from myoloop.stimulators.simulated import SimulatedDriver, SimulatedDriverSettings
+from myoloop.stimulators.transport import MemoryTransport, SocketTransport
 
 MS = 1_000_000
 CHANNELS = {"left": 0, "right": 1}

@@ -29,7 +29,7 @@ from myoloop.platform.steps import Received, StepInput, Stepped
 from myoloop.stimulators import gate
 from myoloop.stimulators.emulators.simulated import SimulatedDevice
 from myoloop.stimulators.node import Handover
-from myoloop.stimulators.simulated import MemoryTransport, SimulatedDriver, SimulatedDriverSettings
+from myoloop.stimulators.simulated import SimulatedDriver, SimulatedDriverSettings
 from myoloop.stimulators.stimulator import (
     Stimulator,
     StimulatorSettings,
@@ -37,6 +37,7 @@ from myoloop.stimulators.stimulator import (
     disagreement,
     settings_json,
 )
+from myoloop.stimulators.transport import MemoryTransport
 
 MS = 1_000_000
 WATCHED = ("controller", "amp", "recorder", "director", "supervisor")

@@ -25,7 +25,8 @@ from myoloop.platform.clock import MonotonicClock
 from myoloop.platform.messages import ChannelSetting, DeviceReport, Pulses, SampleDescriptor
 from myoloop.stimulators.driver import Capabilities, DecodedOutput
 from myoloop.stimulators.emulators.simulated import DeviceSettings, SimulatedDevice
-from myoloop.stimulators.simulated import MemoryTransport, SimulatedDriver, SimulatedDriverSettings
+from myoloop.stimulators.simulated import SimulatedDriver, SimulatedDriverSettings
+from myoloop.stimulators.transport import MemoryTransport
 
 #: The device's step: so fine that whatever the ramp allows since the last step is at least one of it.
 CURRENT_STEP_MA = 0.001

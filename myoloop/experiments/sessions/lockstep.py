@@ -55,8 +55,9 @@ from myoloop.platform.steps import Outgoing, Received, Stepped
 from myoloop.platform.streams import stream_of
 from myoloop.stimulators.dose_ledger import Ledger, read_prior
 from myoloop.stimulators.node import Handover, stimulator_settings_of
-from myoloop.stimulators.simulated import MemoryTransport, SimulatedDriver, SimulatedDriverSettings
+from myoloop.stimulators.simulated import SimulatedDriver, SimulatedDriverSettings
 from myoloop.stimulators.stimulator import Stimulator, settings_json
+from myoloop.stimulators.transport import MemoryTransport
 
 TICK_NS = 10_000_000
 START_NS = 1_000_000_000

@@ -10,7 +10,8 @@ from myoloop.experiments.subjects.subject import MuscleSite, VirtualSubject
 from myoloop.platform.clock import VirtualClock
 from myoloop.platform.messages import ChannelSetting
 from myoloop.stimulators.emulators.simulated import SimulatedDevice
-from myoloop.stimulators.simulated import MemoryTransport, SimulatedDriver, SimulatedDriverSettings
+from myoloop.stimulators.simulated import SimulatedDriver, SimulatedDriverSettings
+from myoloop.stimulators.transport import MemoryTransport
 
 MS = 1_000_000
 SITES = (MuscleSite("quad", ("emg_1", "emg_2"), ((0, "stim"),)),)

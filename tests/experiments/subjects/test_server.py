@@ -19,7 +19,8 @@ from myoloop.platform import endpoint
 from myoloop.platform.messages import ChannelSetting
 from myoloop.stimulators.driver import DriverError
 from myoloop.stimulators.emulators.simulated import SimulatedDevice
-from myoloop.stimulators.simulated import SimulatedDriver, SimulatedDriverSettings, SocketTransport
+from myoloop.stimulators.simulated import SimulatedDriver, SimulatedDriverSettings
+from myoloop.stimulators.transport import SocketTransport
 
 MS = 1_000_000
 TWENTY = [ChannelSetting(channel="stim", current_ma=20.0, phase_us=250.0, rate_hz=50.0)]
