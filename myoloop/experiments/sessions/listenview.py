@@ -36,8 +36,11 @@ class ListenView:
         if self._quiet:
             yield self
             return
-        with single_keys() as self._keys, Live(console=Console(), auto_refresh=False) as self._live:
+        console = Console()
+        with single_keys() as self._keys, Live(console=console, auto_refresh=False) as self._live:
             yield self
+        if not console.is_terminal:
+            console.print()
 
     def turn(self, heard: Heard) -> str:
         """Draw if it is time; a reason to end if a stop key was pressed."""

@@ -60,6 +60,9 @@ class LiveView:
             Live(console=self._console, auto_refresh=False, transient=False) as self._live,
         ):
             yield self
+        if not self._console.is_terminal:
+            # Into a file or a pipe only the last frame goes, without the end of its line.
+            self._console.print()
 
     def turn(self, seen: Seen) -> str:
         """Draw if it is time; a reason to stop if a stop key was pressed."""
