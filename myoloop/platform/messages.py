@@ -167,7 +167,36 @@ class Start(Message, frozen=True, kw_only=True):
     versions: dict[str, str] = {}
 
 
-class MuscleEstimate(Message, frozen=True, kw_only=True):
+class MWave(Message, frozen=True, kw_only=True):
+    """The synchronous answer of a muscle to stimulation pulses, averaged over the newest of them.
+
+    Attributes
+    ----------
+    t_ns, pulses
+        Of the newest pulse; how many were averaged.
+    channel
+        Stimulation channel; empty where it cannot be told which of several.
+    peak_to_peak_uv, rectified_area_uv_ms, duration_ms, latency_ms
+        Size; area of the absolute value; time from the one peak to the other; time from the pulse to the first peak.
+    first_phase_uv_ms, second_phase_uv_ms
+        Areas of the two phases: in fatigue they go different ways.
+    clipped
+        Whether the amplifier was at its rail within the window: the sizes are then too small.
+    """
+
+    t_ns: int
+    pulses: int
+    channel: str
+    peak_to_peak_uv: float
+    rectified_area_uv_ms: float
+    first_phase_uv_ms: float
+    second_phase_uv_ms: float
+    duration_ms: float
+    latency_ms: float
+    clipped: bool = False
+
+
+class MuscleEstimate(Message, frozen=True, kw_only=True, omit_defaults=True):
     """What is known of one muscle.
 
     Attributes
@@ -186,8 +215,24 @@ class MuscleEstimate(Message, frozen=True, kw_only=True):
         Mechanical response per unit of charge relative to the session's first trains.
     median_frequency_hz, contractions
         Of the newest contraction that counted, and how many have.
-    fatigue_emg, fatigue_mechanical
-        The two terms of `fatigue`, side by side: by the EMG spectrum and by the mechanical response.
+    fatigue_emg, fatigue_mwave, fatigue_mechanical
+        The terms of `fatigue`, side by side: by the spectrum of voluntary contractions, by the M-wave, and by the
+        mechanical response.
+    frequency_slope_pct_per_min, jasa
+        Slope of the mean frequency relative to its beginning; quadrant of the joint analysis of spectrum and
+        amplitude (``fatigue``, ``force increase``, ``recovery``, ``force decrease`` or ``undetermined``; empty where
+        there is not enough evidence).
+    spasm_kind, clonus_frequency_hz
+        ``unit``, ``tonic``, ``clonus`` or ``myoclonus`` of the burst that is on, or of the newest while `spasm` is 0;
+        empty until it is decided. The rhythm of a clonus.
+    effort_onset_ns
+        Beginning of the voluntary contraction that is on.
+    mwave
+        The newest average of M-waves.
+    cocontraction
+        Of the pair that the muscle belongs to: Falconer and Winter's index, 0 to 1.
+    flexion_relaxation
+        RMS at full flexion over the largest while flexing.
     """
 
     muscle: str
@@ -202,17 +247,46 @@ class MuscleEstimate(Message, frozen=True, kw_only=True):
     contraction_t_ns: int | None = None
     contractions: int = 0
     fatigue_emg: Measure = Measure()
+    fatigue_mwave: Measure = Measure()
     fatigue_mechanical: Measure = Measure()
+    frequency_slope_pct_per_min: Measure = Measure()
+    jasa: str = ""
+    spasm_kind: str = ""
+    clonus_frequency_hz: float | None = None
+    effort_onset_ns: int | None = None
+    mwave: MWave | None = None
+    cocontraction: Measure = Measure()
+    flexion_relaxation: Measure = Measure()
+
+
+class MotionEstimate(Message, frozen=True, kw_only=True):
+    """How the segment with the IMU lies and moves.
+
+    Attributes
+    ----------
+    inclination_rad
+        Angle between the segment's long axis and the vertical.
+    angle_rad
+        Of the joint, from where it was at rest.
+    tremor_frequency_hz, tremor_rad_s
+        Peak of the gyroscope's spectrum within 3 to 12 Hz, and its RMS in that band; not valid where there is none.
+    """
+
+    inclination_rad: Measure = Measure()
+    angle_rad: Measure = Measure()
+    tremor_frequency_hz: Measure = Measure()
+    tremor_rad_s: Measure = Measure()
 
 
 class Estimate(Message, frozen=True, kw_only=True):
-    """Everything a controller believes at one step."""
+    """Everything a controller believes at one step; `motion` is None where there is no IMU."""
 
     step: int
     t_ns: int
     muscles: tuple[MuscleEstimate, ...]
     trigger: bool = False
     reflex: str = ""
+    motion: MotionEstimate | None = None
 
 
 class ChannelSetting(Message, frozen=True, kw_only=True):

@@ -32,6 +32,31 @@ BUILT_IN = {
 
 
 @dataclass(frozen=True, slots=True)
+class Evoked:
+    """What one pulse evoked: the EMG behind it as it was before anything was subtracted.
+
+    Attributes
+    ----------
+    t_ns
+        The pulse's leading edge, host time.
+    channel
+        Stimulation channel; empty where it cannot be told.
+    since_ms
+        (n,) time since the pulse of each row.
+    frame_uv
+        (n, n_muscles) in µV, the level just before the pulse taken off, not band-passed.
+    good
+        (n, n_muscles) False where the amplifier was at its rail or the sample is not valid for another reason.
+    """
+
+    t_ns: int
+    channel: str
+    since_ms: Floats
+    frame_uv: Floats
+    good: Mask
+
+
+@dataclass(frozen=True, slots=True)
 class ImuInput:
     """One body segment's IMU, as an estimator may use it.
 
@@ -140,6 +165,8 @@ class Heard:
         Contractions, by activation well above rest.
     spasm
         Where an involuntary burst is on: written by the spasm estimator for those after it.
+    evoked
+        Frames behind pulses that were completed in this hop, in order of the pulses.
     """
 
     t_ns: int
@@ -164,6 +191,7 @@ class Heard:
     contraction_began: Mask
     contraction_ended: Mask
     spasm: Mask = field(default_factory=lambda: np.zeros(0, dtype=np.bool_))
+    evoked: Sequence[Evoked] = ()
 
 
 @runtime_checkable

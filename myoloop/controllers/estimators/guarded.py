@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
+from msgspec.structs import astuple
 
 from myoloop.controllers.estimators.estimator import Estimator, Heard, Situation
 from myoloop.controllers.parts import Faults, one_line, said, savable
 from myoloop.controllers.signals.snapshot import StateError
-from myoloop.platform.messages import Measure
+from myoloop.platform.messages import Measure, MWave
 
-MEASURES = frozenset({"fatigue", "spasm", "effort", "response", "fatigue_emg", "fatigue_mechanical"})
+MEASURES = frozenset(
+    {
+        "fatigue", "spasm", "effort", "response", "fatigue_emg", "fatigue_mwave", "fatigue_mechanical",
+        "frequency_slope_pct_per_min", "cocontraction", "flexion_relaxation",
+    }
+)  # fmt: skip
+#: Fields that are words of a fixed list, empty where nothing is known.
+WORDS: Mapping[str, frozenset[str]] = {
+    "jasa": frozenset({"", "fatigue", "force increase", "recovery", "force decrease", "undetermined"}),
+    "spasm_kind": frozenset({"", "unit", "tonic", "clonus", "myoclonus"}),
+}
 #: Fields that are plain numbers, and what stands there where nothing is known.
 NUMBERS: Mapping[str, tuple[type[Real], int | None]] = {
     "spasm_onset_ns": (Integral, None),
@@ -22,6 +33,8 @@ NUMBERS: Mapping[str, tuple[type[Real], int | None]] = {
     "mean_frequency_hz": (Real, None),
     "contraction_t_ns": (Integral, None),
     "contractions": (Integral, 0),
+    "clonus_frequency_hz": (Real, None),
+    "effort_onset_ns": (Integral, None),
 }
 _INT_MAX = 2**63
 
@@ -96,8 +109,7 @@ class GuardedEstimator:
             else:
                 self._names, self.problem = tuple(given), ""
                 return given
-        unknown = Measure(reason=self.problem)
-        return {name: [unknown if name in MEASURES else NUMBERS[name][1]] * self._muscles for name in self._names or ()}
+        return {name: [_nothing(name, self.problem)] * self._muscles for name in self._names or ()}
 
     def may_lack(self, field: str) -> bool:
         """Whether a field may be missing because of what it does wrong."""
@@ -154,12 +166,22 @@ class GuardedEstimator:
         """The same fields, of plain kinds."""
         checked: dict[str, Sequence[Any]] = {}
         for name, values in given.items():
-            if name not in MEASURES and name not in NUMBERS:
+            if name not in _CHECKS and name not in NUMBERS and name not in MEASURES:
                 raise _Wrong(f"gives {name!r}, which is no field of an estimate")
             if len(values) != self._muscles:
                 raise _Wrong(f"gives {len(values)} values of {name} for {self._muscles} muscles")
-            checked[name] = [_measure(name, value) if name in MEASURES else _number(name, value) for value in values]
+            check = _CHECKS.get(name, _measure if name in MEASURES else _number)
+            checked[name] = [check(name, value) for value in values]
         return checked
+
+
+def _nothing(name: str, why: str) -> Any:
+    """What stands in a field of which nothing is known."""
+    if name in MEASURES:
+        return Measure(reason=why)
+    if name in WORDS:
+        return ""
+    return NUMBERS[name][1] if name in NUMBERS else None
 
 
 def _measure(name: str, given: Any) -> Measure:
@@ -182,6 +204,26 @@ def _number(name: str, given: Any) -> float | int | None:
     if not isinstance(given, Integral) or isinstance(given, bool) or not -_INT_MAX <= int(given) < _INT_MAX:
         raise _Wrong(f"{name} is {given!r}, not a whole number")
     return int(given)
+
+
+def _word(name: str, given: Any) -> str:
+    if type(given) is not str or given not in WORDS[name]:
+        raise _Wrong(f"{name} is {given!r}, allowed: {', '.join(sorted(WORDS[name])) or 'nothing'}")
+    return given
+
+
+def _mwave(name: str, given: Any) -> MWave | None:
+    if given is None:
+        return None
+    if type(given) is not MWave:
+        raise _Wrong(f"{name} is a {type(given).__name__}, not an MWave")
+    for number in astuple(given):
+        if isinstance(number, float) and not math.isfinite(number):
+            raise _Wrong(f"{name} holds {number!r}, not a finite number")
+    return given
+
+
+_CHECKS: Mapping[str, Callable[[str, Any], Any]] = {"jasa": _word, "spasm_kind": _word, "mwave": _mwave}
 
 
 def _real(name: str, given: Any) -> float | None:

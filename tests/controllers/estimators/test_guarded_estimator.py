@@ -15,10 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from myoloop.controllers.estimators.estimator import Heard, Situation
-from myoloop.controllers.estimators.guarded import MEASURES, NUMBERS, GuardedEstimator
+from myoloop.controllers.estimators.guarded import MEASURES, NUMBERS, WORDS, GuardedEstimator
 from myoloop.controllers.parts import Faults
 from myoloop.controllers.signals.snapshot import StateError
-from myoloop.platform.messages import Estimate, Measure, MuscleEstimate
+from myoloop.platform.messages import Estimate, Measure, MuscleEstimate, MWave
 from myoloop.platform.wire import decode, encode
 
 SITUATION = Situation(now_ns=1)
@@ -89,11 +89,39 @@ def travels(fields: Mapping[str, Sequence[Any]]) -> None:
     assert decode(encode("estimate", estimate, session="s", publisher="c", epoch=1, seq=0))[1].message == estimate
 
 
+WAVE = {
+    "t_ns": 1, "pulses": 3, "channel": "ext", "peak_to_peak_uv": 900.0, "rectified_area_uv_ms": 3.0,
+    "first_phase_uv_ms": 1.0, "second_phase_uv_ms": 2.0, "duration_ms": 4.0, "latency_ms": 5.0,
+}  # fmt: skip
+
+
 def test_every_field_of_an_estimate_is_known_here() -> None:
     of_the_message = {field.name: field for field in msgspec.structs.fields(MuscleEstimate)}
-    assert set(of_the_message) - {"muscle", "level_uv"} == MEASURES | set(NUMBERS)
+    assert set(of_the_message) - {"muscle", "level_uv"} == MEASURES | set(NUMBERS) | set(WORDS) | {"mwave"}
+    assert all(of_the_message[name].default in allowed for name, allowed in WORDS.items())
     for name, (_, missing) in NUMBERS.items():
         assert of_the_message[name].default == missing
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        {"jasa": ["fatigue", "tired"]},
+        {"spasm_kind": ["tonic", None]},
+        {"mwave": [None, 3.0]},
+        {"mwave": [None, MWave(**{**WAVE, "duration_ms": math.nan})]},
+    ],
+)
+def test_a_word_that_is_not_of_the_list_and_an_mwave_that_is_none_are_not_taken(guard: Any, field: Any) -> None:
+    made = guard(field)
+    fields = made.estimator.fields(1)
+    assert fields == {} or all(value in ("", None) for values in fields.values() for value in values)
+    assert made.estimator.problem
+
+
+def test_words_and_mwaves_pass(guard: Any) -> None:
+    given_ = {"jasa": ["fatigue", ""], "mwave": [None, MWave(**WAVE)]}
+    assert guard(given_).estimator.fields(1) == given_
 
 
 def test_good_fields_pass_as_they_are(guard: Any) -> None:
