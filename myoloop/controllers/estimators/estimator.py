@@ -91,6 +91,8 @@ class Setup:
         Per muscle, the names of the stimulation channels that drive it.
     imu
         The segment that moves, where there is an IMU.
+    force
+        Stream of the force or torque cell, where there is one; its first channel counts.
     """
 
     muscles: tuple[str, ...]
@@ -100,6 +102,7 @@ class Setup:
     effort_muscles: Mask
     channels: tuple[tuple[str, ...], ...] = ()
     imu: ImuInput | None = None
+    force: SampleDescriptor | None = None
 
     @property
     def hop_s(self) -> float:
@@ -125,6 +128,8 @@ class Situation:
         The stimulator's newest, None before the first.
     imu
         New blocks since the last step: (time of newest row, (n, n_channels) in SI units).
+    force
+        The same of the force cell.
     """
 
     now_ns: int
@@ -133,6 +138,7 @@ class Situation:
     baseline: bool = False
     report: StimReport | None = None
     imu: Sequence[tuple[int, Floats]] = ()
+    force: Sequence[tuple[int, Floats]] = ()
 
 
 @dataclass(slots=True)

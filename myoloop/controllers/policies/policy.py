@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 from myoloop.controllers.choice import Choice, make
-from myoloop.platform.messages import MuscleEstimate, Phase, StimReport, Target
+from myoloop.platform.messages import MotionEstimate, MuscleEstimate, Phase, StimReport, Target
 
 GROUP = "myoloop.policies"
 BUILT_IN = {
@@ -64,6 +64,10 @@ class PolicyInput:
         By muscle.
     report
         The stimulator's newest, None before the first.
+    motion
+        What is known of the segment with the IMU, None where there is none.
+    force_n
+        Newest value of the force cell, in its unit (N or N m); None where there is none, or none fresh.
     """
 
     now_ns: int
@@ -71,6 +75,8 @@ class PolicyInput:
     estimates: Mapping[str, MuscleEstimate]
     activity: Mapping[str, Activity] = field(default_factory=dict)
     report: StimReport | None = None
+    motion: MotionEstimate | None = None
+    force_n: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
