@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
 from typing import Any, Protocol
 
 import numpy as np
@@ -57,6 +58,26 @@ class LogNormal:
         return self.median * math.exp(self.spread * z)
 
 
+@dataclass(frozen=True, slots=True)
+class Relative:
+    """Goes with other parameters: a factor, drawn, times what the others give.
+
+    Attributes
+    ----------
+    to
+        From the parameters that do not hang on others to what the factor scales.
+    factor
+        How it differs between people whose other parameters are the same.
+    """
+
+    to: Callable[[Mapping[str, float]], float]
+    factor: Distribution
+
+    def draw(self, rng: np.random.Generator) -> float:
+        """The factor alone."""
+        return self.factor.draw(rng)
+
+
 def parameter(default: float, low: float, high: float, *, varies: Distribution | None = None, source: str) -> Any:
     """Declare a parameter of a virtual person: a field of a frozen keyword-only dataclass.
 
@@ -71,5 +92,26 @@ def parameter(default: float, low: float, high: float, *, varies: Distribution |
     source
         Where value and distribution are from: a publication, a measurement, or "our choice" and why.
     """
-    varies = varies or Same(default)
+    if varies is None:
+        varies = Same(default)
     return field(default=default, metadata={"low": low, "high": high, "varies": varies, "source": source})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parameters:
+    """Parameters of one model: every field declared by :func:`parameter`, every value within what is allowed.
+
+    Raises
+    ------
+    ValueError
+        Naming the parameter, what was found and what is allowed.
+    """
+
+    def __post_init__(self) -> None:
+        for declared in fields(self):
+            value = getattr(self, declared.name)
+            low, high = declared.metadata["low"], declared.metadata["high"]
+            if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+                raise ValueError(f"{declared.name}: found {value!r}, allowed is a number from {low:g} to {high:g}")
+            if not low <= value <= high:
+                raise ValueError(f"{declared.name}: found {value:g}, allowed is {low:g} to {high:g}")

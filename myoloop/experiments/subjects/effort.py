@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 
-from myoloop.experiments.subjects.parameters import SubjectParameters
+from myoloop.experiments.subjects.distributions import Parameters, Uniform, parameter
 from myoloop.platform.messages import Phase
 
 _RISE_S = 0.18
@@ -14,6 +15,39 @@ _RELEASE_S = 0.12
 _TREMOR = 0.05
 _TREMOR_S = 0.3
 _WORKING = frozenset({"await_effort", "ramp_up", "hold", "ramp_down"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class EffortParameters(Parameters):
+    """How a person works along.
+
+    Attributes
+    ----------
+    reaction_s, reaction_spread_s
+        Reaction time to what the screen says.
+    effort_level, effort_spread
+        Activation of a voluntary effort relative to a maximal one, and how much it differs from trial to trial.
+    effort_decline
+        Share of the effort given up per unit of fatigue.
+    effort_missed, effort_early
+        Share of trials without an effort; share where it begins at the cue already.
+    """
+
+    reaction_s: float = parameter(
+        0.28, 0.12, 1.0, varies=Uniform(0.22, 0.35), source="our choice: choice reaction to a screen is 0.2 to 0.4 s"
+    )
+    reaction_spread_s: float = parameter(0.05, 0.0, 0.3, source="our choice: a fifth of the reaction time")
+    effort_level: float = parameter(
+        0.35, 0.02, 1.0, varies=Uniform(0.28, 0.42), source="our choice: an effort that can be held for a trial"
+    )
+    effort_spread: float = parameter(
+        0.04, 0.0, 0.3, varies=Uniform(0.02, 0.06), source="our choice: a tenth of the effort from trial to trial"
+    )
+    effort_decline: float = parameter(
+        0.4, 0.0, 1.0, varies=Uniform(0.2, 0.6), source="our choice: a tired person still makes half the effort"
+    )
+    effort_missed: float = parameter(0.02, 0.0, 1.0, source="our choice: one trial in fifty")
+    effort_early: float = parameter(0.05, 0.0, 1.0, source="our choice: one trial in twenty")
 
 
 class VoluntaryEffort:
@@ -24,7 +58,7 @@ class VoluntaryEffort:
     after the screen says rest, or after anything that is not a running block.
     """
 
-    def __init__(self, parameters: SubjectParameters, rng: np.random.Generator) -> None:
+    def __init__(self, parameters: EffortParameters, rng: np.random.Generator) -> None:
         self._p = parameters
         self._rng = rng
         self._trial: tuple[str, int, int, int] | None = None

@@ -11,13 +11,15 @@ zero that makes up for the aliased tail; mean and median frequency come out with
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 
-from myoloop.experiments.subjects.parameters import SubjectParameters
+from myoloop.experiments.subjects.distributions import LogNormal, Parameters, Uniform, parameter
 
 Array = npt.NDArray[np.float64]
 
@@ -45,6 +47,56 @@ _LONGEST_EDGE_S = 1.0e-3
 _MWAVE_DELAY_S = 3.0e-3
 _MWAVE_WIDTH_S = 1.3e-3
 _MWAVE_PEAK_TO_PEAK = 2.0 * math.exp(-0.5)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmgParameters(Parameters):
+    """What electrodes and amplifier see of a muscle.
+
+    Attributes
+    ----------
+    emg_mvc_uv
+        RMS of the EMG of a maximal voluntary contraction.
+    emg_low_hz, emg_high_hz
+        Corners of the Stulen-De Luca spectrum of the fresh muscle.
+    emg_noise_uv, mains_uv, mains_hz
+        RMS of electrode and amplifier noise, and of the mains hum.
+    emg_crosstalk
+        Share of another muscle's EMG that a channel sees.
+    mwave_mv, mwave_fall
+        Peak to peak of the M-wave at full recruitment; share of it lost at a fatigue of 1.
+    artifact_mv_per_ma, artifact_crosstalk
+        Stimulation artifact on the stimulated muscle's channels, and the share that the others get.
+    """
+
+    emg_mvc_uv: float = parameter(
+        400.0, 20.0, 2000.0, varies=LogNormal(400.0, 0.25), source="our choice: surface EMG of a limb muscle"
+    )
+    emg_low_hz: float = parameter(
+        60.0, 20.0, 100.0, varies=LogNormal(60.0, 0.05), source="Stulen and De Luca 1981, as fitted in features_golden"
+    )
+    emg_high_hz: float = parameter(
+        120.0, 40.0, 200.0,
+        varies=LogNormal(120.0, 0.05),
+        source="Stulen and De Luca 1981, as fitted in features_golden",
+    )  # fmt: skip
+    emg_noise_uv: float = parameter(
+        3.0, 0.1, 50.0, varies=Uniform(2.0, 4.0), source="our choice: gel electrodes on prepared skin"
+    )
+    mains_uv: float = parameter(1.5, 0.0, 200.0, varies=Uniform(0.5, 2.5), source="our choice: driven right leg")
+    mains_hz: float = parameter(50.0, 45.0, 65.0, source="the grid: 50 or 60 Hz")
+    emg_crosstalk: float = parameter(0.04, 0.0, 0.5, source="our choice: muscles that are neighbours")
+    mwave_mv: float = parameter(
+        3.0, 0.0, 20.0, varies=LogNormal(3.0, 0.25), source="our choice: bipolar surface electrodes"
+    )
+    mwave_fall: float = parameter(0.2, 0.0, 1.0, varies=Uniform(0.1, 0.3), source="our choice: late decline")
+    artifact_mv_per_ma: float = parameter(0.4, 0.0, 5.0, varies=LogNormal(0.4, 0.3), source="our choice")
+    artifact_crosstalk: float = parameter(0.12, 0.0, 1.0, source="our choice: electrodes on the same limb")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.emg_low_hz >= self.emg_high_hz:
+            raise ValueError(f"emg_low_hz {self.emg_low_hz:g}: must be below emg_high_hz {self.emg_high_hz:g}")
 
 
 @lru_cache(maxsize=4096)
@@ -128,7 +180,7 @@ class Electrodes:
         How many EMG channels each muscle has.
     """
 
-    def __init__(self, parameters: list[SubjectParameters], channels: list[int], rate_hz: float) -> None:
+    def __init__(self, parameters: Sequence[EmgParameters], channels: list[int], rate_hz: float) -> None:
         self._p = parameters
         self._rate_hz = rate_hz
         ends = np.cumsum([0, *channels])

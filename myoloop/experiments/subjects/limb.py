@@ -7,15 +7,41 @@ its z axis forward. An accelerometer measures acceleration minus gravity.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from myoloop.experiments.subjects.parameters import SubjectParameters
+from myoloop.experiments.subjects.distributions import Parameters, parameter
 
 GRAVITY_M_S2 = 9.80665
 _STOP_RAD = 1.6
 _STEP_S = 0.001
+
+
+@dataclass(frozen=True, kw_only=True)
+class LimbParameters(Parameters):
+    """A joint and what is on it.
+
+    Attributes
+    ----------
+    inertia_kg_m2, damping_n_m_s, stiffness_n_m, weight_n_m
+        The limb about its joint: inertia, damping and stiffness per radian, largest torque of its weight.
+    moment_arm_m, imu_distance_m
+        Of the muscles about the joint; of the IMU from it.
+    accel_noise_m_s2, gyro_noise_rad_s, gyro_bias_rad_s
+        Standard deviation per sample; spread of the constant bias.
+    """
+
+    inertia_kg_m2: float = parameter(0.05, 0.001, 5.0, source="our choice: a forearm and hand about the elbow")
+    damping_n_m_s: float = parameter(1.0, 0.001, 50.0, source="our choice: passive joint, nearly critical")
+    stiffness_n_m: float = parameter(12.0, 0.0, 200.0, source="our choice: some tens of degrees at moderate force")
+    weight_n_m: float = parameter(3.0, 0.0, 100.0, source="our choice: 2 kg at 15 cm")
+    moment_arm_m: float = parameter(0.04, 0.001, 0.2, source="our choice: a flexor about the elbow")
+    imu_distance_m: float = parameter(0.2, 0.0, 1.0, source="our choice: strapped to the wrist")
+    accel_noise_m_s2: float = parameter(0.03, 0.0, 1.0, source="our choice: a consumer sensor at 100 Hz")
+    gyro_noise_rad_s: float = parameter(0.005, 0.0, 0.5, source="our choice: a consumer sensor at 100 Hz")
+    gyro_bias_rad_s: float = parameter(0.01, 0.0, 0.2, source="our choice: a consumer sensor after warm-up")
 
 
 class Limb:
@@ -27,7 +53,7 @@ class Limb:
         For the IMU's bias and noise.
     """
 
-    def __init__(self, parameters: SubjectParameters, rng: np.random.Generator) -> None:
+    def __init__(self, parameters: LimbParameters, rng: np.random.Generator) -> None:
         self._p = parameters
         self._rng = rng
         self._bias_rad_s = rng.standard_normal(3) * parameters.gyro_bias_rad_s

@@ -21,7 +21,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from myoloop.experiments.subjects.parameters import SubjectParameters
+from myoloop.experiments.subjects.distributions import LogNormal, Parameters, Uniform, parameter
 
 TAU_C_S = 0.020
 A_REST_N_S = 3009.0
@@ -65,6 +65,58 @@ def force_capacity_n(a_n_s: float, tau1_s: float, km: float) -> float:
 _FRESH_N = force_capacity_n(A_REST_N_S, TAU1_REST_S, KM_REST)
 
 
+@dataclass(frozen=True, kw_only=True)
+class MuscleParameters(Parameters):
+    """A muscle and the nerve to it.
+
+    Attributes
+    ----------
+    recruitment_median_uc, recruitment_spread
+        Charge per phase that recruits half of the motor axons under the pads, and the standard deviation of its
+        natural logarithm over them; for a reference pulse of 250 us.
+    chronaxie_us
+        Of the strength-duration law.
+    fatigue_rate
+        Scales Ding's three fatigue coefficients; 0.70, 0.94 and 1.29 are able-bodied, acute and chronic spinal cord
+        injury (`preset_fit`).
+    recovery_s
+        Time constant of recovery (Ding's tau_fat).
+    voluntary_fatigue
+        Share of the stress of a voluntary contraction that fatigues.
+    cv_slowing
+        Conduction velocity lost per unit of fatigue: 0.5 is 30 % at a fatigue of 0.6.
+    strength
+        Force relative to Ding's muscle, whose fresh maximum is 270 N.
+    """
+
+    recruitment_median_uc: float = parameter(
+        5.0, 1.0, 50.0, varies=LogNormal(5.0, 0.08), source="our choice: half of the axons at 20 mA and 250 us"
+    )
+    recruitment_spread: float = parameter(
+        0.35, 0.05, 1.5, varies=Uniform(0.28, 0.42), source="our choice: from a tenth to nine tenths in a factor of 2.5"
+    )
+    chronaxie_us: float = parameter(
+        300.0, 50.0, 1000.0, varies=Uniform(250.0, 400.0), source="Weiss' law, surface stimulation (waveform_golden)"
+    )
+    fatigue_rate: float = parameter(
+        0.5,
+        0.0,
+        3.0,
+        varies=Uniform(0.4, 0.65),
+        source="Bickel 2004: 0.70 to 1.29 (preset_fit); the demo tires less",
+    )
+    recovery_s: float = parameter(127.0, 10.0, 1000.0, varies=Uniform(110.0, 150.0), source="Ding 2003: 127 s")
+    voluntary_fatigue: float = parameter(
+        0.35, 0.0, 1.0, varies=Uniform(0.25, 0.45), source="our choice: voluntary units rotate and fire slowly"
+    )
+    cv_slowing: float = parameter(
+        0.5, 0.0, 0.9, varies=LogNormal(0.5, 0.04), source="our choice: 10 to 30 % over a contraction"
+    )
+    strength: float = parameter(
+        0.5, 0.05, 5.0, varies=LogNormal(0.5, 0.15), source="our choice: half of the quadriceps that Ding measured"
+    )
+
+
 @dataclass(slots=True)
 class MuscleState:
     """Where a muscle stands.
@@ -102,7 +154,7 @@ class Muscle:
         Where it stands; fresh if not given.
     """
 
-    def __init__(self, parameters: SubjectParameters, state: MuscleState | None = None) -> None:
+    def __init__(self, parameters: MuscleParameters, state: MuscleState | None = None) -> None:
         self._p = parameters
         self.state = state or MuscleState()
 

@@ -2,15 +2,59 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
+from myoloop.experiments.subjects.distributions import Parameters, Relative, Uniform, parameter
 from myoloop.platform.messages import Event, Phase
 
 _REACTION_S = (0.2, 0.5)
 #: The person names one thing after the other.
 _APART_NS = 50_000_000
+
+
+def _motor_uc(others: Mapping[str, float]) -> float:
+    """Charge that recruits one axon in twenty: 1.645 standard deviations below the median."""
+    return others["recruitment_median_uc"] * math.exp(-1.645 * others["recruitment_spread"])
+
+
+@dataclass(frozen=True, kw_only=True)
+class PerceptionParameters(Parameters):
+    """What a person feels.
+
+    Attributes
+    ----------
+    sensory_uc, motor_uc, tolerance_uc
+        Charge per phase at which the person first feels, sees a twitch, and wants no more; for a reference pulse of
+        250 us.
+    """
+
+    sensory_uc: float = parameter(
+        1.3, 0.1, 50.0,
+        varies=Relative(_motor_uc, Uniform(0.4, 0.6)),
+        source="our choice: about half of the motor threshold; skin is felt before motor axons fire",
+    )  # fmt: skip
+    motor_uc: float = parameter(
+        2.8, 0.2, 50.0,
+        varies=Relative(_motor_uc, Uniform(0.95, 1.1)),
+        source="our choice: a twitch is seen when one motor axon in twenty is recruited",
+    )  # fmt: skip
+    tolerance_uc: float = parameter(
+        7.8, 0.3, 100.0,
+        varies=Relative(lambda others: others["recruitment_median_uc"], Uniform(1.4, 1.65)),
+        source="our choice: well above half recruitment, within the platform's default envelope",
+    )  # fmt: skip
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.sensory_uc < self.motor_uc < self.tolerance_uc:
+            raise ValueError(
+                f"sensory_uc {self.sensory_uc:g}, motor_uc {self.motor_uc:g} and tolerance_uc "
+                f"{self.tolerance_uc:g}: must rise in this order"
+            )
 
 
 @dataclass(frozen=True, slots=True)

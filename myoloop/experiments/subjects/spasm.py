@@ -11,13 +11,42 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from myoloop.experiments.subjects.parameters import SubjectParameters
+from myoloop.experiments.subjects.distributions import LogNormal, Parameters, Uniform, parameter
 
 _PAUSE_S = 2.5
 _RISE_S = 0.06
 _FALL_S = 0.10
 _SHORTEST_S, _LONGEST_S = 0.4, 2.0
 _LEVEL_SPREAD = 0.15
+
+
+@dataclass(frozen=True, kw_only=True)
+class InvoluntaryParameters(Parameters):
+    """What the muscles do without being told.
+
+    Attributes
+    ----------
+    resting_tone
+        Activation at rest.
+    spasm_rate_per_min, spasm_in_effort
+        Mean rate of spasms at rest; factor on it while a voluntary effort is held. The population has few of those: a
+        spasm no stronger than the effort it falls into cannot be told from it by EMG, and the estimate says so.
+    spasm_level, spasm_tonic_share
+        Median activation of a spasm; share of spasms that are tonic, the others come in bursts.
+    first_spasm_s
+        None comes earlier.
+    """
+
+    resting_tone: float = parameter(0.008, 0.0, 0.2, source="our choice: below what a surface electrode resolves")
+    spasm_rate_per_min: float = parameter(
+        6.0, 0.0, 30.0, varies=Uniform(5.0, 8.0), source="our choice: enough for a figure in a session of minutes"
+    )
+    spasm_in_effort: float = parameter(0.02, 0.0, 2.0, source="our choice: effort inhibits, see above")
+    spasm_level: float = parameter(
+        0.4, 0.02, 1.0, varies=LogNormal(0.4, 0.12), source="our choice: as strong as a moderate effort"
+    )
+    spasm_tonic_share: float = parameter(0.6, 0.0, 1.0, varies=Uniform(0.4, 0.8), source="our choice")
+    first_spasm_s: float = parameter(8.0, 0.0, 3600.0, source="our choice: a baseline can be learnt before it")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +88,9 @@ class SpasmGenerator:
         When the person's time begins.
     """
 
-    def __init__(self, parameters: SubjectParameters, muscles: int, rng: np.random.Generator, start_ns: int) -> None:
+    def __init__(
+        self, parameters: InvoluntaryParameters, muscles: int, rng: np.random.Generator, start_ns: int
+    ) -> None:
         self._p = parameters
         self._muscles = muscles
         self._rng = rng
