@@ -317,20 +317,36 @@ def node(
 
 @verb()
 def bench(
-    name: Annotated[str, typer.Argument(help="loop")],
-    full: Annotated[bool, typer.Option("--full", help="With peers and rounds: takes many minutes.")] = False,
+    name: Annotated[str, typer.Argument(help="loop, estimators, policies or subject")],
+    full: Annotated[bool, typer.Option("--full", help="loop: with peers and rounds, many minutes.")] = False,
+    subjects: Annotated[int, typer.Option(help="Drawn people; not for loop.")] = 20,
+    seeds: Annotated[int, typer.Option(help="Repetitions for each of them; not for loop.")] = 5,
+    first_seed: Annotated[
+        int, typer.Option(help="People and repetitions are numbered from here; not for loop.")
+    ] = 1000,
+    part: Annotated[list[str] | None, typer.Option(help="Only this part; may be given more than once.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for findings (JSON) and figures (SVG); not for loop.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Measure, as ratios to a baseline of the same run.
+    """Measure: the loop against plain pipes, estimates and control against truth, the virtual subject against time.
 
-    Example: myoloop bench loop
+    Exit code 1 where a target is not reached.
+
+    Example: myoloop bench estimators --part spasm --subjects 4 --seeds 1
     """
     with clear_errors():
-        if name != "loop":
-            raise typer.BadParameter(f"found {name!r}, allowed is loop", param_hint="NAME")
-        from myoloop.experiments.benchmarks.loop import bench_loop
+        if name == "loop":
+            from myoloop.experiments.benchmarks.loop import bench_loop
 
-        raise typer.Exit(bench_loop(full=full, as_json=as_json))
+            raise typer.Exit(bench_loop(full=full, as_json=as_json))
+        from myoloop.experiments.benchmarks.suites import SUITES, Size, bench_suite
+
+        if name not in SUITES:
+            raise typer.BadParameter(f"found {name!r}, allowed: loop, {', '.join(SUITES)}", param_hint="NAME")
+        size = Size(subjects=subjects, seeds=seeds, first_seed=first_seed)
+        raise typer.Exit(bench_suite(name, size, parts=tuple(part or ()), out=out, as_json=as_json))
 
 
 def main() -> int:
