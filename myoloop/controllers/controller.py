@@ -40,7 +40,10 @@ from myoloop.platform.steps import Outgoing, Received, StepInput
 
 __all__ = ["Controller", "ControllerSettings"]
 
-STATE_VERSION = 2
+STATE_VERSION = 3
+#: A force older than this, or than so many of its periods where that is longer, says nothing of the present.
+FORCE_STALE_NS = 100_000_000
+_FORCE_STALE_PERIODS = 3.0
 #: States of the gate in which a request may have been accepted.
 _LIVE = frozenset({"CALIBRATING", "ARMED", "STIMULATING"})
 _PROMPTED = frozenset({"await_effort", "ramp_up", "hold", "ramp_down"})
@@ -65,7 +68,8 @@ class Controller:
 
     def __init__(self, settings: ControllerSettings, state: Mapping[str, Any] | None = None) -> None:
         self._settings = settings
-        self._imu = settings.imu
+        self._imu = None if settings.imu is None else _Stream(settings.imu.descriptor)
+        self._force = None if settings.force is None else _Stream(settings.force.descriptor)
         self._faults = Faults()
         self._groups = {source.descriptor.topic: _group(settings, source, self._faults) for source in settings.emg}
         self._widths = {source.descriptor.topic: len(source.descriptor.channels) for source in settings.emg}
@@ -85,9 +89,11 @@ class Controller:
         self._quiet_after_ns = round(artifact.quiet_after_ms * 1e6)
         self._silent_ns = round(settings.reflex.signal.silent_ms * 1e6)
         self._waiting_ns = round(artifact.wait_ms * 1e6)
-        if settings.imu is not None:
-            self._imu_scale = np.array(settings.imu.descriptor.scale)
-            self._imu_offset = np.array(settings.imu.descriptor.offset)
+        if settings.force is not None:
+            periods_ns = _FORCE_STALE_PERIODS * 1e9 / settings.force.descriptor.rate_hz
+            self._force_stale_ns = max(FORCE_STALE_NS, round(periods_ns))
+        self._force_n: float | None = None
+        self._force_ns = 0
         self._phase: Phase | None = None
         self._report: StimReport | None = None
         self._arm_id = ""
@@ -96,8 +102,7 @@ class Controller:
         self._policy_fresh = True
         self._prompted_ns: int | None = None
         topics = [*self._groups, "phase", "report", "pulse"]
-        if settings.imu is not None:
-            topics.append(settings.imu.descriptor.topic)
+        topics += [stream.descriptor.topic for stream in (self._imu, self._force) if stream is not None]
         self._subscriptions = tuple(topics)
         if state is not None:
             self.restore(state)
@@ -109,7 +114,7 @@ class Controller:
 
     @property
     def subscriptions(self) -> tuple[str, ...]:
-        """EMG and IMU of the settings, ``phase``, ``report``, ``pulse``."""
+        """EMG, IMU and force cell of the settings, ``phase``, ``report``, ``pulse``."""
         return self._subscriptions
 
     @property
@@ -121,8 +126,9 @@ class Controller:
         """Take one step: one ``estimate`` and one ``request``, in this order; then what a part did wrong, if news."""
         now_ns = given.now_ns
         imu: list[tuple[int, npt.NDArray[np.float64]]] = []
-        blocks = self._sort(given, imu)
-        situation = self._situation(now_ns, imu)
+        force: list[tuple[int, npt.NDArray[np.float64]]] = []
+        blocks = self._sort(given, imu, force)
+        situation = self._situation(now_ns, imu, force)
         for received in blocks:
             self._take(received, situation)
         stimulating = now_ns < self._stimulating_until_ns
@@ -161,6 +167,8 @@ class Controller:
             "stimulating_until_ns": self._stimulating_until_ns,
             "policy_fresh": self._policy_fresh,
             "prompted_ns": self._prompted_ns,
+            "force_n": self._force_n,
+            "force_ns": self._force_ns,
             # Last: a part that cannot save its state is told of here.
             "faults": self._faults.state(),
         }
@@ -189,11 +197,18 @@ class Controller:
             self._stimulating_until_ns = state["stimulating_until_ns"]
             self._policy_fresh = state["policy_fresh"]
             self._prompted_ns = state["prompted_ns"]
+            self._force_n = state["force_n"]
+            self._force_ns = state["force_ns"]
             self._faults.restore(state["faults"])
         except (KeyError, TypeError, msgspec.ValidationError) as error:
             raise StateError(f"not the state of such a controller: {error}") from None
 
-    def _sort(self, given: StepInput, imu: list[tuple[int, npt.NDArray[np.float64]]]) -> list[Received]:
+    def _sort(
+        self,
+        given: StepInput,
+        imu: list[tuple[int, npt.NDArray[np.float64]]],
+        force: list[tuple[int, npt.NDArray[np.float64]]],
+    ) -> list[Received]:
         """Take in all but the EMG, which needs to know it; hand back the EMG."""
         blocks = []
         for received in given.received:
@@ -201,10 +216,12 @@ class Controller:
             if isinstance(message, Samples):
                 if received.topic in self._groups:
                     blocks.append(received)
-                elif received.array is not None and self._imu is not None:
-                    rows = _physical(message, received.array, self._imu.descriptor, self._imu_scale, self._imu_offset)
-                    if len(rows):
-                        imu.append((message.t_ns, rows))
+                elif received.array is not None:
+                    for stream, blocks_of in ((self._imu, imu), (self._force, force)):
+                        if stream is not None and stream.descriptor.topic == received.topic:
+                            rows = stream.physical(message, received.array)
+                            if len(rows):
+                                blocks_of.append((message.t_ns, rows))
             elif isinstance(message, Phase):
                 self._phase = message
             elif isinstance(message, StimReport):
@@ -229,13 +246,28 @@ class Controller:
     def _may_flow(self, now_ns: int) -> None:
         self._stimulating_until_ns = max(self._stimulating_until_ns, now_ns + self._quiet_after_ns)
 
-    def _situation(self, now_ns: int, imu: list[tuple[int, npt.NDArray[np.float64]]]) -> Situation:
+    def _situation(
+        self,
+        now_ns: int,
+        imu: list[tuple[int, npt.NDArray[np.float64]]],
+        force: list[tuple[int, npt.NDArray[np.float64]]],
+    ) -> Situation:
         phase = self._phase
         if phase is not None and now_ns - phase.t_ns > PHASE_STALE_NS:
             phase = None
         expected = self._effort_expected(phase, now_ns)
         baseline = phase is not None and phase.baseline
-        return Situation(now_ns, phase, expected, baseline, self._report, imu)
+        if force:
+            t_ns, rows = force[-1]
+            newest = float(rows[-1, 0])
+            self._force_n, self._force_ns = (newest if math.isfinite(newest) else None), t_ns
+        return Situation(now_ns, phase, expected, baseline, self._report, imu, force)
+
+    def _force_now(self, now_ns: int) -> float | None:
+        """Newest force, None where there is none that speaks of the present."""
+        if self._force_n is None or now_ns - self._force_ns > self._force_stale_ns:
+            return None
+        return self._force_n
 
     def _effort_expected(self, phase: Phase | None, now_ns: int) -> bool:
         asked = _PROMPTED | {"cue"} if self._settings.effort_from == "cue" else _PROMPTED
@@ -302,7 +334,9 @@ class Controller:
         self._policy_fresh = False
         activity = {name: item for group in self._groups.values() for name, item in group.activity().items()}
         # The reflexes judge by the same estimates: a policy may read them, not change them.
-        given = PolicyInput(now_ns, phase, MappingProxyType(estimates), activity, self._report)
+        given = PolicyInput(
+            now_ns, phase, MappingProxyType(estimates), activity, self._report, force_n=self._force_now(now_ns)
+        )
         decision = self._policy.decide(given)
         return dict(decision.current_ma), decision.reason, decision.trigger
 
@@ -373,23 +407,26 @@ def _group(settings: ControllerSettings, source: EmgSource, faults: Faults) -> M
             tuple(output.channel for output in settings.stim if output.muscle == item.muscle) for item in heard
         ),
         imu=imu,
+        force=settings.force.descriptor if settings.force is not None else None,
     )
     return MuscleGroup(conditioner, setup, settings.baseline, settings.estimators, faults)
 
 
-def _physical(
-    message: Samples,
-    array: npt.NDArray[Any],
-    descriptor: SampleDescriptor,
-    scale: npt.NDArray[np.float64],
-    offset: npt.NDArray[np.float64],
-) -> npt.NDArray[np.float64]:
-    """Rows of a block in SI units, without those that have an invalid sample."""
-    width = len(descriptor.channels)
-    if array.ndim != 2 or array.shape[1] != width:
-        return np.zeros((0, width))
-    rows: npt.NDArray[np.float64] = array * scale + offset
-    if message.invalid:
-        packed = np.frombuffer(message.invalid, dtype=np.uint8)
-        rows = rows[~np.unpackbits(packed, count=array.size).reshape(array.shape).astype(bool).any(axis=1)]
-    return rows
+class _Stream:
+    """An IMU or a force cell: blocks of it in SI units."""
+
+    def __init__(self, descriptor: SampleDescriptor) -> None:
+        self.descriptor = descriptor
+        self._scale = np.array(descriptor.scale)
+        self._offset = np.array(descriptor.offset)
+
+    def physical(self, message: Samples, array: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+        """Rows of a block, without those that have an invalid sample; none where it is not of this shape."""
+        width = len(self.descriptor.channels)
+        if array.ndim != 2 or array.shape[1] != width:
+            return np.zeros((0, width))
+        rows: npt.NDArray[np.float64] = array * self._scale + self._offset
+        if message.invalid:
+            packed = np.frombuffer(message.invalid, dtype=np.uint8)
+            rows = rows[~np.unpackbits(packed, count=array.size).reshape(array.shape).astype(bool).any(axis=1)]
+        return rows

@@ -67,6 +67,12 @@ class ImuSource(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     gyroscope: tuple[int, int, int] | None = None
 
 
+class ForceSource(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The force or torque cell; the first channel of its stream counts."""
+
+    descriptor: SampleDescriptor
+
+
 DEFAULT_ESTIMATORS = (
     Choice(name="adaptive_burst"),
     Choice(name="effort"),
@@ -94,6 +100,8 @@ class ControllerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
         be haste.
     imu
         The segment that moves, where there is one.
+    force
+        The force or torque cell, where there is one.
     estimators
         In this order for every hop; a later one may use what an earlier one found.
     conditioning, baseline, reflex
@@ -110,6 +118,7 @@ class ControllerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     effort_from: Literal["cue", "prompt"] = "cue"
     reaction_ms: float = 120.0
     imu: ImuSource | None = None
+    force: ForceSource | None = None
     estimators: tuple[Choice, ...] = DEFAULT_ESTIMATORS
     conditioning: ConditioningSettings = ConditioningSettings()
     baseline: BaselineSettings = BaselineSettings()

@@ -77,6 +77,12 @@ class ImuPlace(_Strict):
     source: str
 
 
+class ForcePlace(_Strict):
+    """Which source carries the force or torque cell."""
+
+    source: str
+
+
 class StimulationPlace(_Strict):
     """Which output of the device a channel of the protocol is, and its pad."""
 
@@ -121,6 +127,7 @@ class Rig(_Strict):
     nodes: dict[str, NodeEntry]
     emg: dict[str, EmgChannel]
     imu: ImuPlace | None = None
+    force: ForcePlace | None = None
     stimulation: dict[str, StimulationPlace] = {}
     stimulated_person: bool = True
     stop: StopPaths | None = None
@@ -168,8 +175,9 @@ class Rig(_Strict):
             other = heard.setdefault((place.source, place.channel), muscle)
             if other != muscle:
                 yield ("emg", muscle, "channel"), place.channel, f"{other} has this channel of {place.source} already"
-        if self.imu is not None and self.imu.source not in sources:
-            yield ("imu", "source"), self.imu.source, f"allowed is a source of the rig: {', '.join(sources)}"
+        for kind, sensor in (("imu", self.imu), ("force", self.force)):
+            if sensor is not None and sensor.source not in sources:
+                yield (kind, "source"), sensor.source, f"allowed is a source of the rig: {', '.join(sources)}"
         taken: dict[int, str] = {}
         for channel, wired in self.stimulation.items():
             first = taken.setdefault(wired.output, channel)

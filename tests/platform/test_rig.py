@@ -94,6 +94,7 @@ MISTAKES = [
     ("{role: recorder}", "{role: recorder, host: lab2}", 8, "nodes.recorder.host", "'lab2'"),
     ("source: amp, channel", "source: amplifier, channel", 10, "emg.ext.source", "'amplifier'"),
     ("imu: {source: amp}", "imu: {source: body}", 11, "imu.source", "'body'"),
+    ("imu: {source: amp}", "imu: {source: amp}\nforce: {source: body}", 12, "force.source", "'body'"),
     ("output: 1,", "output: 0,", 14, "stimulation.flex.output", "ext has this output already"),
     ("output: 1,", "output: -1,", 14, "stimulation.flex.output", "-1"),
     ("pad: 25 cm2", "pad: 25", 14, "stimulation.flex.pad", "found 25: no unit"),

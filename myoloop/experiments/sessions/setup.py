@@ -18,6 +18,7 @@ from myoloop.controllers.settings import (
     DEFAULT_ESTIMATORS,
     ControllerSettings,
     EmgSource,
+    ForceSource,
     ImuSource,
     MuscleInput,
     StimOutput,
@@ -181,6 +182,9 @@ def summarise(rig: Rig, known: Survey | None = None) -> RigSummary:
     ]
     if rig.imu is not None:
         inputs.append(InputChannel("imu", "imu", rates.get(f"imu/{rig.imu.source}"), rig.imu.source))
+    if rig.force is not None:
+        source = rig.force.source
+        inputs.append(InputChannel("force", "force", rates.get(f"force/{source}"), source))
     outputs = [OutputChannel(name, place.output, place.pad_area_cm2) for name, place in rig.stimulation.items()]
     return RigSummary(rig.rig.id, rig.rig.rig_class, tuple(inputs), tuple(outputs), known.device)
 
@@ -226,6 +230,7 @@ def controller_settings(setup: SessionSetup, descriptors: Sequence[SampleDescrip
                 policy=Choice(name="open_loop"),
                 effort_muscles=effort,
                 imu=_imu(rig, by_topic),
+                force=_force(rig, by_topic),
             ),
             protocol.controller,
         )
@@ -371,6 +376,16 @@ def _imu(rig: Rig, by_topic: Mapping[str, SampleDescriptor]) -> ImuSource | None
         accelerometer=(x, y, z),
         gyroscope=(gyroscope[0], gyroscope[1], gyroscope[2]) if len(gyroscope) == 3 else None,
     )
+
+
+def _force(rig: Rig, by_topic: Mapping[str, SampleDescriptor]) -> ForceSource | None:
+    if rig.force is None:
+        return None
+    descriptor = by_topic.get(f"force/{rig.force.source}")
+    if descriptor is None:
+        where = rig.place(("force", "source"))
+        raise SetupError(f"{where}: found {rig.force.source!r}, a source without a force cell")
+    return ForceSource(descriptor=descriptor)
 
 
 def _estimators(chosen: Mapping[str, Any]) -> tuple[Choice, ...]:

@@ -164,6 +164,8 @@ def _channels_that_are_not_there(rig: Rig, sources: Mapping[str, Foreseen | None
             yield f"{rig.place(keys)}: found {place.channel!r}, source {place.source} has {had}"
     if rig.imu is not None and _channels(sources.get(rig.imu.source), f"imu/{rig.imu.source}") == ():
         yield f"{rig.place(('imu', 'source'))}: found {rig.imu.source!r}, a source without accelerometer and gyroscope"
+    if rig.force is not None and _channels(sources.get(rig.force.source), f"force/{rig.force.source}") == ():
+        yield f"{rig.place(('force', 'source'))}: found {rig.force.source!r}, a source without a force cell"
 
 
 def _channels(foreseen: Foreseen | None, topic: str) -> tuple[str, ...] | None:
