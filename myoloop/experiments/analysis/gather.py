@@ -245,6 +245,11 @@ def muscle_tracks(got: Gathered) -> dict[str, MuscleTrack]:
             t_s=np.array([t_s for t_s, _ in told], np.float64),
             level_uv=floats(muscle.level_uv for _, muscle in told) if told else np.empty(0),
             fatigue=_measure([muscle.fatigue for _, muscle in told]),
+            terms={
+                "voluntary EMG": _measure([muscle.fatigue_emg for _, muscle in told]),
+                "M-wave": _measure([muscle.fatigue_mwave for _, muscle in told]),
+                "mechanical": _measure([muscle.fatigue_mechanical for _, muscle in told]),
+            },
             spasm=_measure([muscle.spasm for _, muscle in told]),
             effort=_measure([muscle.effort for _, muscle in told]),
             response=_measure([muscle.response for _, muscle in told]),

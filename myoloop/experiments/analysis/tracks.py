@@ -154,6 +154,8 @@ class MuscleTrack:
         RMS of the EMG as the controller knew it; NaN where it did not.
     fatigue, spasm, effort, response
         As :class:`myoloop.platform.messages.MuscleEstimate` has them.
+    terms
+        By name, what `fatigue` is made of: ``voluntary EMG``, ``M-wave``, ``mechanical``.
     spasms
         Bursts, each from the onset the estimator named to the first estimate that denied it.
     """
@@ -161,6 +163,7 @@ class MuscleTrack:
     t_s: Floats
     level_uv: Floats
     fatigue: MeasureTrack
+    terms: Mapping[str, MeasureTrack]
     spasm: MeasureTrack
     effort: MeasureTrack
     response: MeasureTrack

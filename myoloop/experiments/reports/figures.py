@@ -48,6 +48,12 @@ _TRIAL_COLOURS = {
     "hold": ("train of the protocol", BLUE),
     "ramp_down": ("train of the protocol", BLUE),
 }
+#: What the fatigue is made of: colour and dashes.
+_TERMS: dict[str, tuple[str, Any]] = {
+    "voluntary EMG": (GREEN, (0, (1, 1))),
+    "M-wave": (PURPLE, (0, (3, 1, 1, 1))),
+    "mechanical": (ORANGE, (0, (4, 1))),
+}
 LEGS = {
     "emg_to_request": "newest EMG sample to request",
     "request_to_report": "request to the gate's report on it",
@@ -220,6 +226,11 @@ def _fatigue_of(axis: Axes, session: Session, name: str, source: Source) -> None
         axis.fill_between(at_s, least, most, step="post", color=BLUE, alpha=0.2, linewidth=0)
         source.line("low (95 %)", name, at_s, least, "1")
         source.line("high (95 %)", name, at_s, most, "1")
+    for term, (colour, dashes) in _TERMS.items():
+        told = track.terms[term]
+        at_s, alone = bins.steps(t_s, np.where(told.valid, told.value, np.nan))
+        axis.plot(at_s, alone, color=colour, linewidth=0.9, linestyle=dashes, drawstyle="steps-post")
+        source.line(f"by {term}", name, at_s, alone, "1")
     at_s, value = bins.steps(t_s, value)
     axis.plot(at_s, value, color=BLUE, linewidth=1.6, drawstyle="steps-post")
     source.line("estimate", name, at_s, value, "1")
@@ -247,6 +258,10 @@ def _fatigue_legend(axis: Axes, truth: bool) -> None:
         Line2D([], [], color=BLUE, linewidth=1.6, label="estimate"),
         Patch(facecolor=BLUE, alpha=0.2, label="95 % interval"),
         Patch(facecolor="#eef1f4", edgecolor="#c3cbd3", hatch="....", label="not valid"),
+        *(
+            Line2D([], [], color=colour, linewidth=0.9, linestyle=dashes, label=term)
+            for term, (colour, dashes) in _TERMS.items()
+        ),
     ]
     if truth:
         handles.append(Line2D([], [], color=INK, linewidth=1.1, linestyle=(0, (5, 2)), label="truth"))
@@ -263,6 +278,7 @@ def _fatigue_caption(session: Session, names: list[str]) -> str:
         share = 100.0 * float(valid.mean()) if len(valid) else 0.0
         parts.append(f"{name}: n = {len(valid)} estimates, {share:.0f} % valid")
     text = f"Fatigue from 0 (fresh) to 1 (no force left), as estimated while the session ran. {'; '.join(parts)}. "
+    text += "Thin lines: what each source says alone, where it says anything. "
     text += "Dotted ground: the estimator said that it cannot know; no value of it was to be acted on."
     if session.truth.fatigue:
         text += " Truth: the virtual subject's own share of force lost; no controller could see it."

@@ -20,7 +20,7 @@ from rich.text import Text
 
 from myoloop.experiments.sessions.live import Seen
 from myoloop.experiments.sessions.setup import SessionSetup
-from myoloop.platform.messages import Measure, Phase
+from myoloop.platform.messages import Measure, MuscleEstimate, Phase
 
 #: Frames a second: enough for an eye, little for a processor that also stimulates.
 FRAME_S = 0.25
@@ -96,11 +96,11 @@ class LiveView:
         for muscle in seen.estimate.muscles if seen.estimate is not None else ():
             level = "-" if muscle.level_uv is None else f"{muscle.level_uv:.0f}"
             spasm = (
-                Text("SPASM", style="bold reverse")
+                Text(f"SPASM {muscle.spasm_kind}".rstrip(), style="bold reverse")
                 if muscle.spasm.valid and muscle.spasm.value
                 else _measure(muscle.spasm)
             )
-            table.add_row(muscle.muscle, level, _measure(muscle.fatigue), spasm, _measure(muscle.effort))
+            table.add_row(muscle.muscle, level, _fatigue(muscle), spasm, _measure(muscle.effort))
         return table
 
     def _currents(self, seen: Seen) -> Any:
@@ -179,6 +179,16 @@ def _measure(measure: Measure) -> Any:
         f" [{measure.low:.2f}, {measure.high:.2f}]" if measure.low is not None and measure.high is not None else ""
     )
     return f"{measure.value:.2f}{interval}"
+
+
+def _fatigue(muscle: MuscleEstimate) -> Any:
+    """The fused index, and what each source says alone."""
+    terms = (
+        ("EMG", muscle.fatigue_emg), ("M-wave", muscle.fatigue_mwave), ("movement", muscle.fatigue_mechanical),
+    )  # fmt: skip
+    known = [f"{name} {term.value:.2f}" for name, term in terms if term.valid and term.value is not None]
+    told = _measure(muscle.fatigue)
+    return f"{told} ({', '.join(known)})" if known and isinstance(told, str) else told
 
 
 def _border(seen: Seen) -> str:

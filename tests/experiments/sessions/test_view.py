@@ -82,6 +82,7 @@ def seen(**report) -> Seen:
     muscle = MuscleEstimate(
         muscle="ext", level_uv=123.4, fatigue=Measure(value=0.25, low=0.1, high=0.4, valid=True, reason=""),
         spasm=Measure(value=1.0, valid=True, reason=""), effort=Measure(reason="no reference"), response=Measure(),
+        fatigue_emg=Measure(value=0.31, valid=True, reason=""), spasm_kind="clonus",
     )  # fmt: skip
     phase = Phase(
         t_ns=1, session="s1", state="waiting", waiting_for="arm", name="train", trial=2, trials=6,
@@ -111,7 +112,7 @@ def test_a_frame_says_where_the_session_is_what_is_known_and_what_flows(setup):
     text = drawn(setup, seen())
     for word in (
         setup.session, "SIM", "train", "waits for arm", "trial 2/6: ramp up", "42 s left", "lift your hand",
-        "123", "0.25 [0.10, 0.40]", "SPASM", "no reference", "14.0 mA", "12.0 mA", "20.0 mA",
+        "123", "0.25 [0.10, 0.40]", "EMG 0.31", "SPASM clonus", "no reference", "14.0 mA", "12.0 mA", "20.0 mA",
         "STIMULATING", "ext: 12 of 14 mA, rise", "0.5/3 ms", "2.5 MB", "Ctrl-C stops",
     ):  # fmt: skip
         assert word in text, word
