@@ -5,6 +5,7 @@
 #   make lint     style, types, import rules
 #   make docs     the documentation, into docs/_build/html
 #   make bench    how quick the loop is, beside a plain pipe and plain ZeroMQ
+#   make figures  measure estimates, control and virtual subject anew, with the figures and tables of the documentation
 #   make prove    the long proofs, whole
 #   make clean    removes what these made
 #
@@ -31,7 +32,7 @@ define install
 	@touch $@
 endef
 
-.PHONY: help demo test test-quick test-processes gate-coverage lint style types imports docs docs-commands bench prove clean
+.PHONY: help demo test test-quick test-processes gate-coverage lint style types imports docs docs-commands bench figures prove clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -74,6 +75,10 @@ docs-commands: $(VENV)/.has-core
 
 bench: $(VENV)/.has-core
 	$(BIN)/myoloop bench loop $(ARGS)
+
+figures: $(VENV)/.has-test
+	for suite in subject estimators policies; do $(BIN)/myoloop bench $$suite --out docs/measured $(ARGS) || test $$? = 1; done
+	$(BIN)/python docs/tables.py --write
 
 prove: $(VENV)/.has-test
 	$(BIN)/python -m pytest -m prove --prove $(ARGS)

@@ -6,16 +6,20 @@ holds the pages to them.
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 from myoloop.platform.streams import ROLES, STREAMS, Stream
 from myoloop.stimulators.gate.ceilings import CEILINGS
 from myoloop.stimulators.gate.states import TRANSITIONS
 
 DOCS = Path(__file__).resolve().parent
+#: What `make figures` wrote: the findings of each suite, and a figure for each part.
+MEASURED = DOCS / "measured"
 
 
 def streams() -> str:
@@ -63,6 +67,33 @@ def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     columns = tuple(head)
     lines = [columns, ("---",) * len(columns), *(tuple(row) for row in rows)]
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+
+
+def measured(suite: str, *parts: str) -> Callable[[], str]:
+    """What the benchmark found, target by target, and on whom."""
+
+    def rows() -> str:
+        found = json.loads((MEASURED / f"{suite}.json").read_text(encoding="utf-8"))
+        findings = [finding for finding in found["findings"] if finding["part"] in parts]
+        head = ("what", "found", "asked", "simplest known method, same run")
+        on_whom = (
+            f"`myoloop bench {suite}`: {found['subjects']} drawn subjects, {found['seeds']} seeds each, numbered from "
+            f"{found['first_seed']}; mean and 95 % interval over subjects where there is one."
+        )
+        return _table(head, (_finding(finding) for finding in findings)) + "\n\n" + on_whom
+
+    return rows
+
+
+def _finding(finding: dict[str, Any]) -> tuple[str, ...]:
+    value = f"{finding['value']:.3g}"
+    if finding["low"] is not None:
+        value += f" [{finding['low']:.3g}, {finding['high']:.3g}]"
+    asked = ""
+    if finding["target"] is not None:
+        asked = f"{finding['sense']} {finding['target']:g}" + ("" if finding["reached"] else ": **not reached**")
+    beside = f"{finding['baseline']}: {finding['baseline_value']:.3g}" if finding["baseline"] else ""
+    return finding["what"], f"{value} {finding['unit']}".strip(), asked, beside
 
 
 #: Name of the marks, the page they stand on, what stands between them.
