@@ -2,8 +2,12 @@
 
 While the trial awaits effort, activity above the adaptive rest level that is sustained triggers; the ramp begins at
 that very step, and goes on without a seam when the director follows with ramp up, hold and ramp down. A new trigger
-needs quiet since the last one: going on with an old effort is not a new one. A burst that is known to be a spasm
-triggers nothing.
+needs quiet since the last one, and time: going on with an old effort is not a new one. A burst that is known to be a
+spasm triggers nothing.
+
+In the terms of EMG-triggered stimulators: the threshold is `sigmas`, `ratio`, `threshold_uv` and `effort_min`, the
+hold `sustain_ms`, the refractory period `refractory_s` and `quiet_ms`, the time-out `timeout_s` (for the person) and
+`follow_s` (for the director).
 """
 
 from __future__ import annotations
@@ -26,26 +30,66 @@ class EmgTriggerSettings:
         Whose effort.
     sigmas, ratio
         Activity is above rest by the larger of so many spreads of ln(level) and ln(ratio).
+    threshold_uv
+        And the level of 50 ms is at least this; 0: rest alone decides.
     effort_min
         Where effort is known it must also be at least this.
     sustain_ms
         For so long (dips below 40 ms do not count).
     quiet_ms
         Since the last trigger it must have been quiet for so long.
+    refractory_s
+        And the last trigger is at least so long ago.
+    timeout_s
+        Effort that comes later than this after the prompt triggers nothing in this trial; 0: as long as the director
+        waits.
     follow_s
         If the director has not gone on after so long, the train ends.
+
+    Raises
+    ------
+    ValueError
+        If a value is out of its range, or none could ever trigger.
     """
 
     muscle: str
     sigmas: float = 4.0
     ratio: float = 2.0
+    threshold_uv: float = 0.0
     effort_min: float = 0.0
     sustain_ms: float = 100.0
     quiet_ms: float = 100.0
+    refractory_s: float = 0.5
+    timeout_s: float = 0.0
     follow_s: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not self.muscle:
+            raise ValueError("muscle is empty, allowed is the name of a muscle that is heard")
+        for name, (low, high) in _RANGES.items():
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise ValueError(f"{name} is {value:g}, allowed is {low:g} to {high:g}")
+        if 0 < self.timeout_s * 1e3 <= self.sustain_ms:
+            raise ValueError(
+                f"timeout_s is {self.timeout_s:g}: effort has to last {self.sustain_ms:g} ms (sustain_ms), "
+                "so that none could ever trigger; allowed is 0 (none) or longer than that"
+            )
 
 
 _DIP_NS = 40_000_000
+#: What a setting may be; NaN is in no range.
+_RANGES = {
+    "sigmas": (0.0, 100.0),
+    "ratio": (1.05, 100.0),
+    "threshold_uv": (0.0, 5000.0),
+    "effort_min": (0.0, 1.0),
+    "sustain_ms": (0.0, 10_000.0),
+    "quiet_ms": (0.0, 10_000.0),
+    "refractory_s": (0.0, 600.0),
+    "timeout_s": (0.0, 600.0),
+    "follow_s": (0.0, 60.0),
+}
 
 
 class EmgTrigger(Restorable):
@@ -54,7 +98,8 @@ class EmgTrigger(Restorable):
     Settings = EmgTriggerSettings
 
     _kept: ClassVar[tuple[str, ...]] = (
-        "_level", "_last_ns", "_trial", "_triggered_ns", "_active_ns", "_above_ns", "_quiet_ns", "_rested",
+        "_level", "_last_ns", "_trial", "_triggered_ns", "_fired_ns", "_waiting_ns", "_active_ns", "_above_ns",
+        "_quiet_ns", "_rested",
     )  # fmt: skip
 
     def __init__(self, settings: EmgTriggerSettings, channels: tuple[str, ...]) -> None:
@@ -65,6 +110,9 @@ class EmgTrigger(Restorable):
         self._last_ns: int | None = None
         self._trial: list[int] = []
         self._triggered_ns: int | None = None
+        #: The newest trigger of any trial; since when this trial waits.
+        self._fired_ns: int | None = None
+        self._waiting_ns: int | None = None
         self._active_ns: int | None = None
         self._above_ns: int | None = None
         self._quiet_ns: int | None = None
@@ -80,10 +128,14 @@ class EmgTrigger(Restorable):
         if trial != self._trial:
             self._trial = trial
             self._triggered_ns = None
-        why = self._listen(given)
         waiting = phase.trial_state == "await_effort"
+        if not waiting:
+            self._waiting_ns = None
+        elif self._waiting_ns is None:
+            self._waiting_ns = min(now_ns, phase.t_state_ns)
+        why = self._listen(given) or self._too_soon_or_late(now_ns)
         if waiting and self._triggered_ns is None and not why:
-            self._triggered_ns = now_ns
+            self._triggered_ns = self._fired_ns = now_ns
             self._rested = False
         goal = 0.0
         reason = f"EMG trigger: {phase.trial_state}"
@@ -111,6 +163,8 @@ class EmgTrigger(Restorable):
         self._last_ns = None
         self._trial = []
         self._triggered_ns = None
+        self._fired_ns = None
+        self._waiting_ns = None
         self._active_ns = None
         self._above_ns = None
         self._quiet_ns = None
@@ -151,6 +205,15 @@ class EmgTrigger(Restorable):
             return "effort too weak"
         return ""
 
+    def _too_soon_or_late(self, now_ns: int) -> str:
+        """Why effort triggers nothing at this time of the trial; empty where it may."""
+        settings = self._settings
+        if self._fired_ns is not None and now_ns - self._fired_ns < settings.refractory_s * 1e9:
+            return "refractory period"
+        late = self._waiting_ns is not None and now_ns - self._waiting_ns > settings.timeout_s * 1e9
+        return "timed out" if late and settings.timeout_s > 0 else ""
+
     def _is_above(self, activity: Activity) -> bool:
         margin = max(self._settings.sigmas * activity.rest_sigma, self._log_ratio)
-        return activity.level_uv > activity.rest_uv * math.exp(margin)
+        threshold_uv = max(activity.rest_uv * math.exp(margin), self._settings.threshold_uv)
+        return activity.level_uv > threshold_uv
