@@ -16,18 +16,20 @@ import numpy as np
 import numpy.typing as npt
 
 from myoloop.controllers.estimators.estimator import ImuInput, Setup, Situation
+from myoloop.controllers.motion import Motion
 from myoloop.controllers.muscles import MuscleGroup
 from myoloop.controllers.parts import Faults
 from myoloop.controllers.policies.guarded import GuardedPolicy
 from myoloop.controllers.policies.policy import PHASE_STALE_NS, PolicyInput, make_policy, why_zero
 from myoloop.controllers.reflex import Reflex, Wish
-from myoloop.controllers.settings import ControllerSettings, EmgSource
+from myoloop.controllers.settings import ControllerSettings, EmgSource, ImuSource
 from myoloop.controllers.signals.conditioning import Conditioner
 from myoloop.controllers.signals.snapshot import StateError
 from myoloop.platform.messages import (
     ChannelSetting,
     Estimate,
     Event,
+    MotionEstimate,
     MuscleEstimate,
     Phase,
     Pulses,
@@ -40,7 +42,7 @@ from myoloop.platform.steps import Outgoing, Received, StepInput
 
 __all__ = ["Controller", "ControllerSettings"]
 
-STATE_VERSION = 3
+STATE_VERSION = 4
 #: A force older than this, or than so many of its periods where that is longer, says nothing of the present.
 FORCE_STALE_NS = 100_000_000
 _FORCE_STALE_PERIODS = 3.0
@@ -70,6 +72,7 @@ class Controller:
         self._settings = settings
         self._imu = None if settings.imu is None else _Stream(settings.imu.descriptor)
         self._force = None if settings.force is None else _Stream(settings.force.descriptor)
+        self._motion = None if settings.imu is None else Motion(settings.motion, _imu_input(settings.imu))
         self._faults = Faults()
         self._groups = {source.descriptor.topic: _group(settings, source, self._faults) for source in settings.emg}
         self._widths = {source.descriptor.topic: len(source.descriptor.channels) for source in settings.emg}
@@ -101,6 +104,7 @@ class Controller:
         self._stimulating_until_ns = 0
         self._policy_fresh = True
         self._prompted_ns: int | None = None
+        self._moved: MotionEstimate | None = None
         topics = [*self._groups, "phase", "report", "pulse"]
         topics += [stream.descriptor.topic for stream in (self._imu, self._force) if stream is not None]
         self._subscriptions = tuple(topics)
@@ -140,11 +144,19 @@ class Controller:
         if len(self._groups) > 1:
             muscles.sort(key=lambda item: self._order[item.muscle])
         estimates = {item.muscle: item for item in muscles}
+        self._moved = None if self._motion is None else self._motion.step(situation)
         current_ma, reason, trigger, reflex = self._decide(given, estimates, wait_ns)
         return [
             Outgoing(
                 "estimate",
-                Estimate(step=given.number, t_ns=now_ns, muscles=tuple(muscles), trigger=trigger, reflex=reflex),
+                Estimate(
+                    step=given.number,
+                    t_ns=now_ns,
+                    muscles=tuple(muscles),
+                    trigger=trigger,
+                    reflex=reflex,
+                    motion=self._moved,
+                ),
             ),
             Outgoing("request", self._request(given, current_ma, reason)),
             *(
@@ -160,6 +172,7 @@ class Controller:
             "groups": {topic: group.state() for topic, group in self._groups.items()},
             "policy": self._policy.state(),
             "reflex": self._reflex.state(),
+            "motion": None if self._motion is None else self._motion.state(),
             "phase": msgspec.to_builtins(self._phase),
             "report": msgspec.to_builtins(self._report),
             "arm_id": self._arm_id,
@@ -190,6 +203,10 @@ class Controller:
                 group.restore(state["groups"][topic])
             self._policy.restore(state["policy"])
             self._reflex.restore(state["reflex"])
+            if (state["motion"] is None) != (self._motion is None):
+                raise StateError("state with or without an IMU, this controller is the other")
+            if self._motion is not None:
+                self._motion.restore(state["motion"])
             self._phase = msgspec.convert(state["phase"], Phase | None)
             self._report = msgspec.convert(state["report"], StimReport | None)
             self._arm_id = state["arm_id"]
@@ -335,7 +352,7 @@ class Controller:
         activity = {name: item for group in self._groups.values() for name, item in group.activity().items()}
         # The reflexes judge by the same estimates: a policy may read them, not change them.
         given = PolicyInput(
-            now_ns, phase, MappingProxyType(estimates), activity, self._report, force_n=self._force_now(now_ns)
+            now_ns, phase, MappingProxyType(estimates), activity, self._report, self._moved, self._force_now(now_ns)
         )
         decision = self._policy.decide(given)
         return dict(decision.current_ma), decision.reason, decision.trigger
@@ -394,9 +411,6 @@ def _group(settings: ControllerSettings, source: EmgSource, faults: Faults) -> M
     conditioner = Conditioner(
         settings.conditioning, source.descriptor, tuple(item.column for item in heard), source.stimulated
     )
-    imu = None
-    if settings.imu is not None:
-        imu = ImuInput(settings.imu.descriptor, settings.imu.accelerometer, settings.imu.gyroscope)
     setup = Setup(
         muscles=tuple(item.muscle for item in heard),
         rate_hz=source.descriptor.rate_hz,
@@ -406,10 +420,14 @@ def _group(settings: ControllerSettings, source: EmgSource, faults: Faults) -> M
         channels=tuple(
             tuple(output.channel for output in settings.stim if output.muscle == item.muscle) for item in heard
         ),
-        imu=imu,
+        imu=None if settings.imu is None else _imu_input(settings.imu),
         force=settings.force.descriptor if settings.force is not None else None,
     )
     return MuscleGroup(conditioner, setup, settings.baseline, settings.estimators, faults)
+
+
+def _imu_input(source: ImuSource) -> ImuInput:
+    return ImuInput(source.descriptor, source.accelerometer, source.gyroscope)
 
 
 class _Stream:

@@ -8,6 +8,7 @@ import msgspec
 
 from myoloop.controllers.choice import Choice
 from myoloop.controllers.estimators.baseline import BaselineSettings
+from myoloop.controllers.motion import MotionSettings
 from myoloop.controllers.reflex import ReflexSettings
 from myoloop.controllers.signals.conditioning import ConditioningSettings
 from myoloop.platform.messages import SampleDescriptor
@@ -102,6 +103,8 @@ class ControllerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
         The segment that moves, where there is one.
     force
         The force or torque cell, where there is one.
+    motion
+        How the IMU sits on the segment, and what counts as a tremor.
     estimators
         In this order for every hop; a later one may use what an earlier one found.
     conditioning, baseline, reflex
@@ -119,6 +122,7 @@ class ControllerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     reaction_ms: float = 120.0
     imu: ImuSource | None = None
     force: ForceSource | None = None
+    motion: MotionSettings = MotionSettings()
     estimators: tuple[Choice, ...] = DEFAULT_ESTIMATORS
     conditioning: ConditioningSettings = ConditioningSettings()
     baseline: BaselineSettings = BaselineSettings()
