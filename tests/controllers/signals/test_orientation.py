@@ -17,8 +17,9 @@ def _swing(seconds: float, seed: int = 1) -> tuple[np.ndarray, np.ndarray, np.nd
     """A sensor that rests for four seconds, then swings about its y axis: gyroscope, accelerometer, true vertical."""
     rng = np.random.default_rng(seed)
     t = np.arange(round(seconds * RATE_HZ)) / RATE_HZ
-    swings = t > 4.0
-    angle, rate = 0.8 * np.sin(np.pi * t) * swings, 0.8 * np.pi * np.cos(np.pi * t) * swings
+    angle = 0.8 * np.sin(np.pi * t) * (t > 4.0)
+    # As an IMU reads it: the mean rate since the sample before.
+    rate = np.diff(angle, prepend=0.0) * RATE_HZ
     vertical = np.stack([-np.sin(angle), np.zeros_like(t), np.cos(angle)], axis=1)
     gyroscope = np.stack([np.zeros_like(t), rate, np.zeros_like(t)], axis=1) + 0.01
     noise = rng.standard_normal((2, len(t), 3))
