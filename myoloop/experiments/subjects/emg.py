@@ -147,6 +147,34 @@ def _variance(one: Array) -> float:
     return float(one[0, :3] @ covariance @ one[0, :3] + one[0, 3] ** 2)
 
 
+def shaped_noise(
+    rows: int,
+    rate_hz: float,
+    rng: np.random.Generator,
+    *,
+    low_hz: float = 60.0,
+    high_hz: float = 120.0,
+    velocity: float = 1.0,
+) -> Array:
+    """A stretch of interference pattern at once, from its equilibrium: the same process as the blocks of `Electrodes`.
+
+    Returns
+    -------
+    array (rows,)
+        Of variance ``1 / velocity``.
+    """
+    from scipy.signal import lfilter
+
+    low, high = (math.exp(-2 * math.pi * corner * velocity / rate_hz) for corner in (low_hz, high_hz))
+    numerator = np.convolve([1.0, -1.0], [1.0, _EXTRA_ZERO])
+    denominator = np.convolve([1.0, -low], np.convolve([1.0, -high], [1.0, -high]))
+    gain = math.sqrt(1.0 / (velocity * _variance(_one_sample(low_hz * velocity, high_hz * velocity, rate_hz))))
+    # Nothing of the filter's begin is left after ten times the slowest time constant.
+    settle = math.ceil(10.0 * rate_hz / (2 * math.pi * low_hz * velocity))
+    shaped: Array = lfilter(gain * numerator, denominator, rng.standard_normal(settle + rows))[settle:]
+    return shaped
+
+
 def artifact(since_s: Array, phase_s: float) -> Array:
     """Stimulation artifact per unit of its plateau, at times after the leading edge."""
     width = min(phase_s, _LONGEST_EDGE_S)

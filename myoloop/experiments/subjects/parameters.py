@@ -17,10 +17,10 @@ import numpy as np
 from myoloop.experiments.subjects.distributions import parameter
 from myoloop.experiments.subjects.effort import EffortParameters
 from myoloop.experiments.subjects.emg import EmgParameters
+from myoloop.experiments.subjects.involuntary import InvoluntaryParameters
 from myoloop.experiments.subjects.limb import LimbParameters
 from myoloop.experiments.subjects.muscle import MuscleParameters
 from myoloop.experiments.subjects.perception import PerceptionParameters
-from myoloop.experiments.subjects.spasm import InvoluntaryParameters
 from myoloop.platform.yamlfile import FileError, at, load_yaml
 
 #: It becomes part of a path.

@@ -15,11 +15,12 @@ import numpy.typing as npt
 
 from myoloop.experiments.subjects.effort import VoluntaryEffort
 from myoloop.experiments.subjects.emg import COUNTS, VOLTS_PER_COUNT, Electrodes
+from myoloop.experiments.subjects.involuntary import SpasmGenerator
 from myoloop.experiments.subjects.limb import Limb
 from myoloop.experiments.subjects.muscle import Muscle, equivalent_charge_uc
 from myoloop.experiments.subjects.parameters import SubjectParameters
 from myoloop.experiments.subjects.perception import Perception, Thresholds
-from myoloop.experiments.subjects.spasm import Spasm, SpasmGenerator
+from myoloop.experiments.subjects.spasms import Spasm
 from myoloop.platform.messages import Event, Phase, SampleDescriptor, Truth
 from myoloop.platform.steps import Outgoing
 from myoloop.stimulators.emulators.ledger import Pulse
