@@ -15,12 +15,18 @@ _PAD_CM2 = 25.0
 _MICROCURRENT = {"current_step_ma": 0.01, "current_max_ma": 1.0, "phase_max_us": 1_000_000, "rate_max_hz": 1000.0}
 
 
-def simulated_rig(protocol: Protocol, *, name: str = "simulated") -> Rig:
-    """Make the rig."""
-    return Rig.model_validate(simulated_rig_data(protocol, name=name))
+def simulated_rig(protocol: Protocol, *, name: str = "simulated", force_cell: bool = False) -> Rig:
+    """Make the rig.
+
+    Parameters
+    ----------
+    force_cell
+        Whether it has one on the joint.
+    """
+    return Rig.model_validate(simulated_rig_data(protocol, name=name, force_cell=force_cell))
 
 
-def simulated_rig_data(protocol: Protocol, *, name: str = "simulated") -> dict[str, Any]:
+def simulated_rig_data(protocol: Protocol, *, name: str = "simulated", force_cell: bool = False) -> dict[str, Any]:
     """The same as plain data, as a rig file holds it."""
     outputs = {channel: number for number, channel in enumerate(protocol.stimulation)}
     heard = [site for site, place in protocol.sites.items() if place.emg != "none"]
@@ -40,10 +46,13 @@ def simulated_rig_data(protocol: Protocol, *, name: str = "simulated") -> dict[s
         channel: {"output": outputs[channel], "pad": f"{protocol.sites[pulses.site].pad_area_cm2 or _PAD_CM2:g} cm2"}
         for channel, pulses in protocol.stimulation.items()
     }
+    body: dict[str, Any] = {"muscles": muscles, "source": "amplifier"}
+    if force_cell:
+        body["force_cell"] = True
     return {
         "rig": {"id": name, "class": "SIM"},
         "nodes": {
-            "body": {"role": "subject", "settings": {"muscles": muscles, "source": "amplifier"}},
+            "body": {"role": "subject", "settings": body},
             "amplifier": {"role": "acquisition", "source": "simulated"},
             "controller": {"role": "controller"},
             "stimulator": {"role": "stimulator", "driver": "simulated", "settings": device},
@@ -52,5 +61,6 @@ def simulated_rig_data(protocol: Protocol, *, name: str = "simulated") -> dict[s
         },
         "emg": {site: {"source": "amplifier", "channel": site} for site in heard},
         "imu": {"source": "amplifier"},
+        **({"force": {"source": "amplifier"}} if force_cell else {}),
         "stimulation": stimulation,
     }

@@ -54,6 +54,7 @@ def virtual_body(rig: Rig, parameters: SubjectParameters, seed: int) -> BodySett
         muscles=muscles,
         source=given.source or name,
         heard=given.source is not None,
+        force_cell=given.force_cell,
         device=_device(rig),
     )
     try:
@@ -77,6 +78,7 @@ class _Subject(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     muscles: dict[str, _Site] | None = None
     source: str | None = None
+    force_cell: bool = False
 
 
 def _outputs(rig: Rig) -> dict[str, int]:

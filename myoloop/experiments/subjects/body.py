@@ -56,11 +56,11 @@ class VirtualBody:
         self.now_ns = start_ns
         self._descriptors = subject.descriptors(source)
         self._blocks: list[Block] = []
-        self._made = [0, 0]
+        self._made = [0] * len(self._descriptors)
 
     @property
     def descriptors(self) -> tuple[SampleDescriptor, ...]:
-        """Its EMG stream and its IMU stream."""
+        """Its EMG stream, its IMU stream, and that of the force cell where it has one."""
         return self._descriptors
 
     def see(self, phase: Phase, now_ns: int) -> None:
@@ -84,7 +84,9 @@ class VirtualBody:
             begin_ns, self.now_ns = self.now_ns, self.now_ns + BLOCK_NS
             pulses = self.device.pulses_until(self.now_ns)
             lived = self.subject.step(begin_ns, self.now_ns, pulses)
-            arrays: tuple[npt.NDArray[Any], npt.NDArray[Any]] = (lived.emg, lived.imu)
+            arrays: list[npt.NDArray[Any]] = [lived.emg, lived.imu]
+            if lived.force is not None:
+                arrays.append(lived.force)
             for stream, array in enumerate(arrays):
                 if len(array):
                     topic = self._descriptors[stream].topic

@@ -30,6 +30,8 @@ class BodySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     heard
         Whether any source hears this body. One that only lends its stimulator tells of its pulses alone: the truth
         about its muscles would be taken for that of the EMG that is heard.
+    force_cell
+        Whether there is a force cell on its joint.
     """
 
     parameters: SubjectParameters
@@ -39,6 +41,8 @@ class BodySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     heard: bool = True
     emg_rate_hz: float = 2000.0
     imu_rate_hz: float = 100.0
+    force_rate_hz: float = 100.0
+    force_cell: bool = False
     device: DeviceSettings = DeviceSettings()
 
 
@@ -50,6 +54,8 @@ def make_body(settings: BodySettings, start_ns: int) -> VirtualBody:
         muscles=settings.muscles,
         emg_rate_hz=settings.emg_rate_hz,
         imu_rate_hz=settings.imu_rate_hz,
+        force_rate_hz=settings.force_rate_hz,
+        force_cell=settings.force_cell,
         start_ns=start_ns,
     )
     device = SimulatedDevice(settings.device, start_ns=start_ns)

@@ -17,6 +17,8 @@ import numpy as np
 from myoloop.experiments.subjects.distributions import parameter
 from myoloop.experiments.subjects.effort import EffortParameters
 from myoloop.experiments.subjects.emg import EmgParameters
+from myoloop.experiments.subjects.force_cell import ForceCellParameters
+from myoloop.experiments.subjects.imu import ImuParameters
 from myoloop.experiments.subjects.involuntary import InvoluntaryParameters
 from myoloop.experiments.subjects.limb import LimbParameters
 from myoloop.experiments.subjects.muscle import MuscleParameters
@@ -29,7 +31,14 @@ _PSEUDONYM = re.compile(r"[A-Za-z0-9]{1,32}")
 
 @dataclass(frozen=True, kw_only=True)
 class SubjectParameters(
-    MuscleParameters, EmgParameters, InvoluntaryParameters, LimbParameters, EffortParameters, PerceptionParameters
+    MuscleParameters,
+    EmgParameters,
+    InvoluntaryParameters,
+    LimbParameters,
+    ImuParameters,
+    ForceCellParameters,
+    EffortParameters,
+    PerceptionParameters,
 ):
     """One virtual person: the parameters of every model, each described where its model is.
 

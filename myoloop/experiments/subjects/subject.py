@@ -15,6 +15,8 @@ import numpy.typing as npt
 
 from myoloop.experiments.subjects.effort import VoluntaryEffort
 from myoloop.experiments.subjects.emg import COUNTS, VOLTS_PER_COUNT, Electrodes
+from myoloop.experiments.subjects.force_cell import ForceCell
+from myoloop.experiments.subjects.imu import IMU_CHANNELS, Imu
 from myoloop.experiments.subjects.involuntary import SpasmGenerator
 from myoloop.experiments.subjects.limb import Limb
 from myoloop.experiments.subjects.muscle import Muscle, equivalent_charge_uc
@@ -27,7 +29,6 @@ from myoloop.stimulators.emulators.ledger import Pulse
 
 TRUTH_PERIOD_NS = 100_000_000
 _LOWEST_VELOCITY = 0.3
-IMU_CHANNELS = ("acc_x", "acc_y", "acc_z", "gyr_x", "gyr_y", "gyr_z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,8 @@ class SubjectOutput:
         int16 counts (n, EMG channels + 1); the trigger last, 0 or 1.
     imu
         float32 (m, 6): accelerometer x y z in m/s^2, gyroscope x y z in rad/s.
+    force
+        float32 (k, 1) in N; None without a force cell.
     events
         The person's answers.
     truths
@@ -75,6 +78,7 @@ class SubjectOutput:
     imu: npt.NDArray[np.float32]
     events: list[Event]
     truths: list[Outgoing]
+    force: npt.NDArray[np.float32] | None = None
 
 
 class VirtualSubject:
@@ -88,6 +92,8 @@ class VirtualSubject:
         Of everything that is random about this session.
     muscles
         At least one.
+    force_cell
+        Whether there is one on the joint.
     start_ns
         When the person's time begins: the `t_from_ns` of the first step.
 
@@ -105,13 +111,15 @@ class VirtualSubject:
         muscles: Sequence[MuscleSite],
         emg_rate_hz: float = 2000.0,
         imu_rate_hz: float = 100.0,
+        force_rate_hz: float = 100.0,
+        force_cell: bool = False,
         start_ns: int = 0,
     ) -> None:
-        _check(muscles, emg_rate_hz, imu_rate_hz)
+        _check(muscles, emg_rate_hz)
         self.parameters = parameters
         self.muscles = tuple(muscles)
-        self.emg_rate_hz, self.imu_rate_hz = float(emg_rate_hz), float(imu_rate_hz)
-        seeds = np.random.SeedSequence((0x6D796F6C, seed)).spawn(6)
+        self.emg_rate_hz = float(emg_rate_hz)
+        seeds = np.random.SeedSequence((0x6D796F6C, seed)).spawn(8)
         own, self._noise, *others = (np.random.Generator(np.random.PCG64(one)) for one in seeds)
         self._persons = [_differing(parameters, own) for _ in muscles]
         self._muscle = [Muscle(person) for person in self._persons]
@@ -120,11 +128,13 @@ class VirtualSubject:
         self._spasms = SpasmGenerator(parameters, len(muscles), others[0], start_ns)
         self._effort = VoluntaryEffort(parameters, others[1])
         self._perception = Perception(others[2])
-        self._limb = Limb(parameters, others[3])
+        self._limb = Limb(parameters, others[4])
+        self._imu = Imu(parameters, others[3], rate_hz=imu_rate_hz, start_ns=start_ns)
+        self._cell = ForceCell(parameters, others[5], rate_hz=force_rate_hz, start_ns=start_ns) if force_cell else None
         self._activation = [parameters.resting_tone] * len(muscles)
         self._site_of = {output: (i, name) for i, site in enumerate(muscles) for output, name in site.outputs}
         self._t_ns = self._start_ns = start_ns
-        self._emg_made = self._imu_made = 0
+        self._emg_made = 0
         self._truth_ns = start_ns + TRUTH_PERIOD_NS
 
     @property
@@ -132,8 +142,8 @@ class VirtualSubject:
         """Names of the columns of the EMG, ``sync`` last."""
         return (*(name for site in self.muscles for name in site.emg_channels), "sync")
 
-    def descriptors(self, source: str) -> tuple[SampleDescriptor, SampleDescriptor]:
-        """What a reader must know of ``emg/<source>`` and ``imu/<source>``."""
+    def descriptors(self, source: str) -> tuple[SampleDescriptor, ...]:
+        """What a reader must know of ``emg/<source>``, ``imu/<source>`` and, with a cell, ``force/<source>``."""
         channels = self.emg_channels
         emg = SampleDescriptor(
             topic=f"emg/{source}",
@@ -151,7 +161,7 @@ class VirtualSubject:
         )
         imu = SampleDescriptor(
             topic=f"imu/{source}",
-            rate_hz=self.imu_rate_hz,
+            rate_hz=self._imu.rate_hz,
             dtype="<f4",
             channels=IMU_CHANNELS,
             units=(*["m/s^2"] * 3, *["rad/s"] * 3),
@@ -160,7 +170,20 @@ class VirtualSubject:
             mains_hz=self.parameters.mains_hz,
             device="myoloop virtual subject",
         )
-        return emg, imu
+        if self._cell is None:
+            return emg, imu
+        force = SampleDescriptor(
+            topic=f"force/{source}",
+            rate_hz=self._cell.rate_hz,
+            dtype="<f4",
+            channels=("force",),
+            units=("N",),
+            scale=(1.0,),
+            offset=(0.0,),
+            mains_hz=self.parameters.mains_hz,
+            device="myoloop virtual subject",
+        )
+        return emg, imu, force
 
     @property
     def fatigue(self) -> dict[str, float]:
@@ -217,12 +240,13 @@ class VirtualSubject:
                 net_n = [net + site.joint_sign * force for net, force in zip(net_n, forces, strict=True)]
         states = self._limb.advance(net_n)
         emg = self._electrodes.block(rows, ramps, velocity, self._noise)
-        imu = self._limb.measure(self._sampled(states, since_start_s))
+        imu = self._imu.read(states, t_to_ns)
+        force = self._cell.read(self._limb.torques_n_m, t_to_ns) if self._cell is not None else None
         truths += self._spasm_truths(began, ended)
         if t_to_ns >= self._truth_ns:
             self._truth_ns += TRUTH_PERIOD_NS * max(1, math.ceil((t_to_ns - self._truth_ns + 1) / TRUTH_PERIOD_NS))
             truths += self._slow_truths(t_to_ns)
-        return SubjectOutput(emg, imu, self._perception.step(t_to_ns), truths)
+        return SubjectOutput(emg, imu, self._perception.step(t_to_ns), truths, force)
 
     def _receive(
         self, pulses: Sequence[Pulse], rows: int, last_ns: int
@@ -239,6 +263,7 @@ class VirtualSubject:
             charge_uc = equivalent_charge_uc(pulse.current_ma, pulse.phase_us, person.chronaxie_us)
             share = muscle.recruits(charge_uc)
             recruited[number].append((pulse.t_ns, share))
+            self._imu.jolt(pulse.t_ns, share)
             self._electrodes.evoke(
                 number, last_ns - pulse.t_ns, rows, pulse.current_ma, pulse.phase_us, share,
                 self._velocity(number), muscle.fatigue,
@@ -270,19 +295,6 @@ class VirtualSubject:
     def _velocities(self) -> list[float]:
         return [self._velocity(number) for number in range(len(self._muscle))]
 
-    def _sampled(
-        self, states: list[tuple[float, float, float]], since_start_s: float
-    ) -> list[tuple[float, float, float]]:
-        """The limb's states at the IMU's sampling times in a span of one state per ms."""
-        due = round(since_start_s * self.imu_rate_hz)
-        begin_s = since_start_s - len(states) * 1e-3
-        picked = []
-        for sample in range(self._imu_made + 1, due + 1):
-            at = round((sample / self.imu_rate_hz - begin_s) * 1e3) - 1
-            picked.append(states[min(len(states) - 1, max(0, at))])
-        self._imu_made = due
-        return picked
-
     def _spasm_truths(self, began: Spasm | None, ended: Spasm | None) -> list[Outgoing]:
         truths = []
         for spasm, end_ns in ((ended, ended.end_ns if ended else None), (began, None)):
@@ -306,7 +318,7 @@ class VirtualSubject:
             Outgoing("truth/fatigue", Truth(t_ns=t_ns, values=dict(self.fatigue))),
             Outgoing("truth/velocity", Truth(t_ns=t_ns, values=dict(self.velocity))),
             Outgoing("truth/force", Truth(t_ns=t_ns, values=force)),
-            Outgoing("truth/joint", Truth(t_ns=t_ns, values={"angle_rad": self._limb.angle_rad})),
+            Outgoing("truth/joint", Truth(t_ns=t_ns, values=self._limb.truth())),
         ]
 
 
@@ -328,7 +340,7 @@ def _differing(person: SubjectParameters, rng: np.random.Generator) -> SubjectPa
     )
 
 
-def _check(muscles: Sequence[MuscleSite], emg_rate_hz: float, imu_rate_hz: float) -> None:
+def _check(muscles: Sequence[MuscleSite], emg_rate_hz: float) -> None:
     if not muscles:
         raise ValueError("a virtual subject needs at least one muscle")
     once: tuple[tuple[str, list[str]], ...] = (
@@ -342,7 +354,5 @@ def _check(muscles: Sequence[MuscleSite], emg_rate_hz: float, imu_rate_hz: float
                 raise ValueError(f"{what} {name} comes twice")
     if not any(site.emg_channels for site in muscles):
         raise ValueError("a virtual subject needs at least one EMG channel")
-    if not 500 <= emg_rate_hz <= 20000 or not 1 <= imu_rate_hz <= 1000:
-        raise ValueError(
-            f"emg_rate_hz {emg_rate_hz:g} (allowed 500 to 20000), imu_rate_hz {imu_rate_hz:g} (allowed 1 to 1000)"
-        )
+    if not 500 <= emg_rate_hz <= 20000:
+        raise ValueError(f"emg_rate_hz {emg_rate_hz:g} (allowed 500 to 20000)")
