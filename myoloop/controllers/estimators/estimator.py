@@ -28,6 +28,8 @@ BUILT_IN = {
     "effort": "myoloop.controllers.estimators.effort:Effort",
     "contraction_spectrum": "myoloop.controllers.estimators.fatigue:ContractionSpectrum",
     "mechanical_response": "myoloop.controllers.estimators.response:MechanicalResponse",
+    "cocontraction": "myoloop.controllers.estimators.cocontraction:Cocontraction",
+    "flexion_relaxation": "myoloop.controllers.estimators.flexion_relaxation:FlexionRelaxation",
 }
 
 
