@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -147,16 +148,19 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Run the commands that the pages show.")
     parser.add_argument("pages", nargs="*", type=Path)
     parser.add_argument("--timeout", type=float, default=300.0, help="seconds per command")
+    parser.add_argument("--side-by-side", type=int, default=1, help="pages at a time, each in its own folder")
     options = parser.parse_args(arguments)
-    pages = options.pages or [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-    totals = [0, 0, 0]
-    for page in pages:
+    pages = options.pages or [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+    def tried(page: Path) -> tuple[int, int, int]:
         try:
-            counts = run_page(page, options.timeout)
+            return run_page(page, options.timeout)
         except (BadPage, OSError) as error:
-            print(f"FAILED   {error}")
-            counts = (0, 1, 0)
-        totals = [a + b for a, b in zip(totals, counts, strict=True)]
+            print(f"FAILED   {error}", flush=True)
+            return 0, 1, 0
+
+    with ThreadPoolExecutor(max(1, options.side_by_side)) as pool:
+        totals = [sum(column) for column in zip(*pool.map(tried, pages), strict=True)]
     print(f"{totals[0]} commands good, {totals[1]} failed, {totals[2]} not run")
     return 1 if totals[1] else 0
 
