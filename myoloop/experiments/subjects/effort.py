@@ -12,8 +12,8 @@ from myoloop.platform.messages import Phase
 
 _RISE_S = 0.18
 _RELEASE_S = 0.12
-_TREMOR = 0.05
-_TREMOR_S = 0.3
+_WANDER_S = 0.3
+_WANDER_MOST = 0.3
 _WORKING = frozenset({"await_effort", "ramp_up", "hold", "ramp_down"})
 
 
@@ -29,8 +29,13 @@ class EffortParameters(Parameters):
         Activation of a voluntary effort relative to a maximal one, and how much it differs from trial to trial.
     effort_decline
         Share of the effort given up per unit of fatigue.
+    effort_wander
+        Spread of the effort about its level within a trial, as a share of it, over some tenths of a second.
     effort_missed, effort_early
         Share of trials without an effort; share where it begins at the cue already.
+    effort_boredom_per_h
+        Rate at which compliance falls: after an hour at 1 it is 37 %. A bored person leaves trials out, and makes an
+        effort of down to half.
     """
 
     reaction_s: float = parameter(
@@ -46,8 +51,14 @@ class EffortParameters(Parameters):
     effort_decline: float = parameter(
         0.4, 0.0, 1.0, varies=Uniform(0.2, 0.6), source="our choice: a tired person still makes half the effort"
     )
+    effort_wander: float = parameter(
+        0.05, 0.0, 0.3, varies=Uniform(0.03, 0.08), source="our choice: force is held to some per cent by eye"
+    )
     effort_missed: float = parameter(0.02, 0.0, 1.0, source="our choice: one trial in fifty")
     effort_early: float = parameter(0.05, 0.0, 1.0, source="our choice: one trial in twenty")
+    effort_boredom_per_h: float = parameter(
+        0.0, 0.0, 10.0, varies=Uniform(0.0, 0.5), source="our choice: none, or up to two trials in five after an hour"
+    )
 
 
 class VoluntaryEffort:
@@ -66,13 +77,23 @@ class VoluntaryEffort:
         self._level = 0.0
         self._begin_ns: int | None = None
         self._end_ns: int | None = None
-        self._tremor = 0.0
+        self._wander = 0.0
+        self._lived_s = 0.0
         self.activation = 0.0
 
     @property
     def held(self) -> bool:
         """Whether an effort is being made."""
         return self.activation > 0.02
+
+    @property
+    def compliance(self) -> float:
+        """Will to work along, from 1 at the beginning towards 0."""
+        return math.exp(-self._p.effort_boredom_per_h * self._lived_s / 3600.0)
+
+    def truth(self) -> dict[str, float | int | str | None]:
+        """For ``truth/effort``."""
+        return {"activation": self.activation, "compliance": self.compliance}
 
     def see(self, phase: Phase, now_ns: int) -> None:
         """Read the screen."""
@@ -95,16 +116,17 @@ class VoluntaryEffort:
     def step(self, t_to_ns: int, span_s: float, fatigue: float) -> float:
         """Go on to `t_to_ns`, with the fatigue the person has; give back the activation then."""
         p = self._p
-        self._tremor += -self._tremor * span_s / _TREMOR_S
-        self._tremor += _TREMOR * math.sqrt(2 * span_s / _TREMOR_S) * float(self._rng.standard_normal())
+        self._lived_s += span_s
+        self._wander += -self._wander * span_s / _WANDER_S
+        self._wander += p.effort_wander * math.sqrt(2 * span_s / _WANDER_S) * float(self._rng.standard_normal())
         wanted = 0.0
         holding = self._begin_ns is not None and t_to_ns >= self._begin_ns
         if self._end_ns is not None and t_to_ns >= self._end_ns:
             self._begin_ns = self._end_ns = None
             holding = False
         if holding:
-            tremor = 1.0 + max(-0.3, min(0.3, self._tremor))
-            wanted = self._level * (1.0 - p.effort_decline * fatigue) * tremor
+            wander = 1.0 + max(-_WANDER_MOST, min(_WANDER_MOST, self._wander))
+            wanted = self._level * (1.0 - p.effort_decline * fatigue) * wander
         follow_s = _RISE_S / 3 if wanted > self.activation else _RELEASE_S / 3
         self.activation += (wanted - self.activation) * (1.0 - math.exp(-span_s / follow_s))
         if self.activation < 1e-4:
@@ -114,9 +136,11 @@ class VoluntaryEffort:
     def _expect(self) -> None:
         p = self._p
         early, missed = self._rng.random(2)
-        self._early, self._over = bool(early < p.effort_early), bool(missed < p.effort_missed)
+        compliance = self.compliance
+        left_out = 1.0 - (1.0 - p.effort_missed) * compliance
+        self._early, self._over = bool(early < p.effort_early), bool(missed < left_out)
         level = p.effort_level + p.effort_spread * float(self._rng.standard_normal())
-        self._level = min(1.0, max(0.5 * p.effort_level, level))
+        self._level = min(1.0, max(0.5 * p.effort_level, level)) * (0.5 + 0.5 * compliance)
 
     def _reaction_ns(self) -> int:
         seconds = self._p.reaction_s + self._p.reaction_spread_s * float(self._rng.standard_normal())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +14,14 @@ from myoloop.platform.messages import Event, Phase
 _REACTION_S = (0.2, 0.5)
 #: The person names one thing after the other.
 _APART_NS = 50_000_000
+_DRIFT_S = 1.0
+_DRY_S = 1200.0
+_HABIT_S = 300.0
+_WALK_S = 300.0
+#: The walks turn back at so many of their spreads.
+_WALK_MOST = 2.0
+#: No threshold is more or less than so many times its beginning.
+_DRIFT_MOST = 3.0
 
 
 def _motor_uc(others: Mapping[str, float]) -> float:
@@ -30,6 +38,15 @@ class PerceptionParameters(Parameters):
     sensory_uc, motor_uc, tolerance_uc
         Charge per phase at which the person first feels, sees a twitch, and wants no more; for a reference pulse of
         250 us.
+    electrode_drying
+        How much charge every threshold gains while the electrodes dry, as a natural logarithm; reached with a time
+        constant of 20 minutes.
+    sensory_habituation
+        How much charge the sensory threshold gains under felt stimulation, as a natural logarithm, with a time constant
+        of 5 minutes; tolerance gains half of it. It is lost again three times as slowly.
+    threshold_wander
+        Spread of a slow random walk of the logarithm of all thresholds together, and of another one of what is felt;
+        both return to where they began within some 5 minutes.
     """
 
     sensory_uc: float = parameter(
@@ -47,6 +64,16 @@ class PerceptionParameters(Parameters):
         varies=Relative(lambda others: others["recruitment_median_uc"], Uniform(1.4, 1.65)),
         source="our choice: well above half recruitment, within the platform's default envelope",
     )  # fmt: skip
+
+    electrode_drying: float = parameter(
+        0.0, 0.0, 0.5, varies=Uniform(0.0, 0.1), source="our choice: none, or up to a tenth more charge"
+    )
+    sensory_habituation: float = parameter(
+        0.0, 0.0, 1.0, varies=Uniform(0.0, 0.3), source="our choice: none, or up to a third more charge"
+    )
+    threshold_wander: float = parameter(
+        0.0, 0.0, 0.2, varies=Uniform(0.0, 0.03), source="our choice: none, or some per cent from minute to minute"
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -69,6 +96,91 @@ class Thresholds:
         """What a pulse is felt as."""
         levels = (("sensory", self.sensory_uc), ("motor", self.motor_uc), ("tolerance", self.tolerance_uc))
         return [what for what, threshold_uc in levels if charge_uc > threshold_uc]
+
+
+class ThresholdDrift:
+    """How the thresholds of a person's muscles move in a session.
+
+    What the electrodes do shifts all of a muscle's thresholds and its recruitment alike; what the person gets used to
+    shifts what is felt. Sensory, motor and tolerance stay in this order whatever happens, and none leaves three times
+    its beginning up or down.
+
+    Parameters
+    ----------
+    persons
+        Parameters of each muscle.
+    rng
+        For the random walks: two draws per muscle and second, whatever else happens.
+
+    Attributes
+    ----------
+    thresholds
+        Of each muscle, now.
+    electrode
+        Of each muscle: how many times the charge is needed that was needed at the beginning, for the same recruitment.
+    """
+
+    def __init__(self, persons: Sequence[PerceptionParameters], rng: np.random.Generator) -> None:
+        self._persons = tuple(persons)
+        self._rng = rng
+        self._lived_s = self._since_s = 0.0
+        self._felt = [False] * len(self._persons)
+        self._used_to = [0.0] * len(self._persons)
+        self._walks = [(0.0, 0.0)] * len(self._persons)
+        self.electrode = [1.0] * len(self._persons)
+        self.thresholds = [Thresholds(p.sensory_uc, p.motor_uc, p.tolerance_uc) for p in self._persons]
+
+    def feel(self, number: int, charge_uc: float) -> None:
+        """A pulse passes under the pads of a muscle."""
+        if charge_uc > self.thresholds[number].sensory_uc:
+            self._felt[number] = True
+
+    def step(self, span_s: float) -> None:
+        """Go on; the thresholds move once a second."""
+        self._since_s += span_s
+        while self._since_s >= _DRIFT_S - 1e-9:
+            self._since_s -= _DRIFT_S
+            self._lived_s += _DRIFT_S
+            drawn = self._rng.standard_normal((len(self._persons), 2)).tolist()
+            for number, (person, fresh) in enumerate(zip(self._persons, drawn, strict=True)):
+                self._move(number, person, fresh)
+            self._felt = [False] * len(self._persons)
+
+    def truth(self, names: Sequence[str]) -> dict[str, float | int | str | None]:
+        """For ``truth/threshold``: ``<name>.sensory_uc`` and so on of each muscle, by its name."""
+        return {
+            f"{name}.{what}_uc": getattr(threshold, f"{what}_uc")
+            for name, threshold in zip(names, self.thresholds, strict=True)
+            for what in ("sensory", "motor", "tolerance")
+        }
+
+    def _move(self, number: int, p: PerceptionParameters, fresh: Sequence[float]) -> None:
+        goal, time_s = (p.sensory_habituation, _HABIT_S) if self._felt[number] else (0.0, 3.0 * _HABIT_S)
+        self._used_to[number] += (goal - self._used_to[number]) * (1.0 - math.exp(-_DRIFT_S / time_s))
+        kept = math.exp(-_DRIFT_S / _WALK_S)
+        spread = p.threshold_wander * math.sqrt(1.0 - kept * kept)
+        most = _WALK_MOST * p.threshold_wander
+        pads, skin = (
+            min(most, max(-most, kept * walk + spread * one))
+            for walk, one in zip(self._walks[number], fresh, strict=True)
+        )
+        self._walks[number] = pads, skin
+        electrode = math.exp(p.electrode_drying * (1.0 - math.exp(-self._lived_s / _DRY_S)) + pads)
+        sensory = p.sensory_uc * math.exp(self._used_to[number] + skin)
+        tolerance = p.tolerance_uc * math.exp(0.5 * self._used_to[number] + skin)
+        # What is felt may come half way to the motor threshold, not past it: people feel before they twitch.
+        sensory = min(sensory, math.sqrt(p.sensory_uc * p.motor_uc))
+        tolerance = max(tolerance, math.sqrt(p.tolerance_uc * p.motor_uc))
+        self.electrode[number] = electrode
+        self.thresholds[number] = Thresholds(
+            _near(p.sensory_uc, electrode * sensory),
+            _near(p.motor_uc, electrode * p.motor_uc),
+            _near(p.tolerance_uc, electrode * tolerance),
+        )
+
+
+def _near(beginning_uc: float, now_uc: float) -> float:
+    return min(_DRIFT_MOST * beginning_uc, max(beginning_uc / _DRIFT_MOST, now_uc))
 
 
 class Perception:

@@ -73,3 +73,47 @@ def test_nothing_but_a_running_blocks_trial_is_worked_for(other):
 def test_a_tired_person_gives_up_a_part():
     fresh, tired = live(TRIAL)[300:590].mean(), live(TRIAL, fatigue=0.5, effort_decline=0.4)[300:590].mean()
     assert tired == pytest.approx(0.8 * fresh, rel=0.02)
+
+
+def trials_kept(hours, trials=400, **parameters):
+    """Share of trials with an effort, and the mean effort in them, after so long a session."""
+    person = VoluntaryEffort(SubjectParameters(**{**SURE, **parameters}), np.random.default_rng(2))
+    person.step(0, hours * 3600.0, 0.0)
+    kept, t_ns = [], 0
+    for trial in range(1, trials + 1):
+        for trial_state, seconds in (("hold", 1.5), ("rest", 1.5)):
+            person.see(screen(trial_state, trial=trial), t_ns)
+            for _ in range(round(seconds / 0.05)):
+                t_ns += 50_000_000
+                person.step(t_ns, 0.05, 0.0)
+            if trial_state == "hold":
+                kept.append(person.activation)
+    made = np.array(kept) > 0.02
+    return made.mean(), np.array(kept)[made].mean()
+
+
+def test_boredom_leaves_out_trials_and_halves_the_effort_in_the_end():
+    fresh_share, fresh_level = trials_kept(0.0)
+    assert fresh_share == 1.0
+    compliance = np.exp(-1.0 * 0.9)
+    # 400 trials of 3 s: the middle one is ten minutes later.
+    share, level = trials_kept(0.9 - 600 / 3600, effort_boredom_per_h=1.0)
+    assert share == pytest.approx(compliance, abs=0.09)
+    assert level == pytest.approx(fresh_level * (0.5 + 0.5 * compliance), rel=0.08)
+
+
+def test_compliance_falls_from_one_and_is_told():
+    person = VoluntaryEffort(SubjectParameters(effort_boredom_per_h=2.0), np.random.default_rng(1))
+    assert person.compliance == 1.0
+    person.step(10, 1800.0, 0.0)
+    assert person.truth() == {"activation": 0.0, "compliance": pytest.approx(np.exp(-1.0))}
+
+
+def test_an_effort_wanders_as_much_as_the_person_does():
+    def spread(wander):
+        held = live([(0, screen("hold"))] + [(2, screen("hold"))] * 60, effort_wander=wander)[200:]
+        return held.std() / held.mean()
+
+    assert spread(0.0) == pytest.approx(0.0, abs=1e-3)
+    assert spread(0.05) < spread(0.15)
+    assert 0.02 < spread(0.05) < 0.06
