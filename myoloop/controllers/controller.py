@@ -20,7 +20,7 @@ from myoloop.controllers.motion import Motion
 from myoloop.controllers.muscles import MuscleGroup
 from myoloop.controllers.parts import Faults
 from myoloop.controllers.policies.guarded import GuardedPolicy
-from myoloop.controllers.policies.policy import PHASE_STALE_NS, PolicyInput, make_policy, why_zero
+from myoloop.controllers.policies.policy import PHASE_STALE_NS, Decision, PolicyInput, make_policy, why_zero
 from myoloop.controllers.reflex import Reflex, Wish
 from myoloop.controllers.settings import ControllerSettings, EmgSource, ImuSource
 from myoloop.controllers.signals.conditioning import Conditioner
@@ -48,6 +48,8 @@ FORCE_STALE_NS = 100_000_000
 _FORCE_STALE_PERIODS = 3.0
 #: States of the gate in which a request may have been accepted.
 _LIVE = frozenset({"CALIBRATING", "ARMED", "STIMULATING"})
+#: A share of the asked current below this is less; the device's steps round a little.
+_LET_THROUGH = 0.98
 _PROMPTED = frozenset({"await_effort", "ramp_up", "hold", "ramp_down"})
 
 
@@ -311,30 +313,55 @@ class Controller:
         nothing = dict.fromkeys(self._outputs, 0.0)
         bad = self._bad_signal(given, wait_ns)
         why = why_zero(phase, now_ns) or self._blind()
-        trigger = False
-        wanted, reason = nothing, why
+        decision = Decision(nothing, why)
         adapt = True
         if phase is None or phase.state != "running":
             self._reset_policy()
         if phase is not None and not why:
             if phase.kind == "calibration":
-                wanted, reason = self._calibrate(phase), f"calibration: {phase.trial_state}"
+                decision = Decision(self._calibrate(phase), f"calibration: {phase.trial_state}")
                 adapt = False
             elif phase.kind == "block":
-                wanted, reason, trigger = self._ask(phase, now_ns, estimates)
+                decision = self._ask(phase, now_ns, estimates)
             else:
-                reason = f"{phase.kind}: no stimulation"
-        wish = Wish(now_ns, wanted, estimates, bad, -1 if phase is None else phase.index, adapt)
-        left, reflex = self._reflex.apply(wish)
-        if bad:
-            trigger = False
+                decision = Decision(nothing, f"{phase.kind}: no stimulation")
+        left, reflex = self._reflex.apply(self._wish(decision, estimates, bad, now_ns, adapt))
+        reason, trigger = decision.reason, decision.trigger and not bad
         arm_id = "" if phase is None else phase.arm_id
         if arm_id != self._arm_id:
             self._arm_id, self._accepted = arm_id, False
         if arm_id and not self._accepted:
             # The gate takes nothing else before it has taken a zero; one message may be lost or come late.
             left, reason = nothing, "zero until the gate has accepted a request of this arming"
-        return left, "; ".join(part for part in (reason, reflex) if part), trigger, reflex
+        state = str(self._reflex.state_name)
+        told = f"{state}: {reflex}" if reflex else state
+        return left, "; ".join(part for part in (reason, reflex) if part), trigger, told
+
+    def _wish(
+        self, decision: Decision, estimates: dict[str, MuscleEstimate], bad: str, now_ns: int, adapt: bool
+    ) -> Wish:
+        phase = self._phase
+        return Wish(
+            now_ns,
+            dict(decision.current_ma),
+            estimates,
+            bad,
+            -1 if phase is None else phase.index,
+            adapt,
+            "" if phase is None else phase.trial_state,
+            (0, 0) if phase is None else (phase.block, phase.trial),
+            decision.saturated,
+            decision.held,
+            self._held_back(),
+        )
+
+    def _held_back(self) -> bool:
+        """Whether the gate let less through than was asked for, by its newest report."""
+        report = self._report
+        if report is None or not report.rule:
+            return False
+        asked = sum(item.current_ma for item in report.requested)
+        return sum(item.current_ma for item in report.allowed) < _LET_THROUGH * asked
 
     def _reset_policy(self) -> None:
         if not self._policy_fresh:
@@ -345,17 +372,15 @@ class Controller:
         why = next((why for group in self._guarding if (why := group.lost("spasm"))), "")
         return f"{why}: no spasm would be seen" if why else ""
 
-    def _ask(
-        self, phase: Phase, now_ns: int, estimates: dict[str, MuscleEstimate]
-    ) -> tuple[dict[str, float], str, bool]:
+    def _ask(self, phase: Phase, now_ns: int, estimates: dict[str, MuscleEstimate]) -> Decision:
         self._policy_fresh = False
         activity = {name: item for group in self._groups.values() for name, item in group.activity().items()}
         # The reflexes judge by the same estimates: a policy may read them, not change them.
         given = PolicyInput(
-            now_ns, phase, MappingProxyType(estimates), activity, self._report, self._moved, self._force_now(now_ns)
-        )
-        decision = self._policy.decide(given)
-        return dict(decision.current_ma), decision.reason, decision.trigger
+            now_ns, phase, MappingProxyType(estimates), activity, self._report, self._moved, self._force_now(now_ns),
+            self._reflex.set_point_share,
+        )  # fmt: skip
+        return self._policy.decide(given)
 
     def _calibrate(self, phase: Phase) -> dict[str, float]:
         wanted = dict.fromkeys(self._outputs, 0.0)

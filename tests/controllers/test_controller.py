@@ -543,7 +543,7 @@ def test_a_spasm_stops_the_train_within_150_ms_and_it_comes_back(scene: Any) -> 
     assert current[6.65] == 0.0
     assert current[7.9] == 0.0
     assert current[10.0] == pytest.approx(20.0)
-    assert any(said.reflex == "spasm of antagonist" for _, _, said, _ in ran.steps)
+    assert any(said.reflex == "STOP: spasm of antagonist" for _, _, said, _ in ran.steps)
 
 
 def test_a_whole_emg_triggered_session_tires_and_is_estimated_so(scene: Any) -> None:

@@ -45,11 +45,12 @@ class GuardedPolicy:
             decision = self._policy.decide(given)
             current_ma, wrong, cause = self._plain(decision.current_ma)
             reason, trigger = one_line(decision.reason), bool(decision.trigger)
+            saturated, held = bool(decision.saturated), _finite(decision.held)
         except Exception as error:  # noqa: BLE001 - a policy is anybody's code; whatever it does ends in zero
             return self._zero("failed", said(error), type(error).__name__)
         if wrong:
             return self._zero("refused", wrong, cause)
-        return Decision(current_ma, reason, trigger)
+        return Decision(current_ma, reason, trigger, saturated, held)
 
     def reset(self) -> bool:
         """Reset it; whether that succeeded."""
@@ -114,3 +115,10 @@ class GuardedPolicy:
 
     def _tell(self, how: str, why: str, cause: str) -> None:
         self._faults.tell(f"policy {how} {cause}", f"policy {self._name!r} {how}: {why}")
+
+
+def _finite(value: Any) -> float | None:
+    """A number that means something; of what a policy says of itself nothing else is believed."""
+    if not isinstance(value, Real) or isinstance(value, bool) or not math.isfinite(value):
+        return None
+    return float(value)

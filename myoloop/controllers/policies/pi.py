@@ -1,18 +1,20 @@
-"""PI: keep effort, response or EMG level at a set point, around the target as feed-forward.
+"""PI: keep what is measured at a set point, around the target's current as feed-forward.
 
 Asked for is target x trapezoid x (1 + correction); the correction is proportional and integral in the error while
 the trial holds, and stays what it was outside of it, so that nothing jumps. What the gate did not allow is taken
-back out of the integral (back-calculation), so that it does not wind up against a limit.
+back out of the integral (:mod:`myoloop.controllers.policies.correction`). It needs to know nothing of the muscle; a
+policy that knows the recruitment curve tracks better (:mod:`myoloop.controllers.policies.inverse_recruitment`).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
+from myoloop.controllers.policies.controlled import UNITS, Quantity, Sight, check_quantity, measured
+from myoloop.controllers.policies.correction import Correction
 from myoloop.controllers.policies.policy import Decision, PolicyInput, trapezoid
 from myoloop.controllers.signals.snapshot import Restorable
-from myoloop.platform.messages import MuscleEstimate, StimReport
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +24,8 @@ class PISettings:
     Attributes
     ----------
     muscle, quantity, setpoint
-        What is kept, and where. ``level_uv`` in µV; the others are relative.
+        What is kept, and where: ``force`` in the force cell's unit, ``angle`` of the joint in rad, ``level_uv`` in µV;
+        the others are relative. `muscle` is not needed for force and angle.
     proportional
         Correction (share of the target) per unit of error.
     integral_per_s
@@ -31,21 +34,28 @@ class PISettings:
         The correction stays within -1 and this.
     tracking_s
         How fast the integral gives way to what was not allowed.
+    lost_s
+        What has not been known for so long while the trial holds is lost: what was added to the target then goes back
+        to nothing with `tracking_s`. Until then the correction is kept.
     """
 
-    muscle: str
-    quantity: Literal["effort", "response", "level_uv"]
+    quantity: Quantity
     setpoint: float
+    muscle: str = ""
     proportional: float = 0.5
     integral_per_s: float = 0.5
     correction_max: float = 0.5
     tracking_s: float = 0.3
+    lost_s: float = 2.0
 
     def __post_init__(self) -> None:
-        if self.tracking_s <= 0:
+        check_quantity("pi", self.quantity, self.muscle, self.setpoint)
+        if not self.tracking_s > 0:
             raise ValueError(f"pi.tracking_s is {self.tracking_s}, it must be above 0 s")
         if not 0 <= self.correction_max <= 1:
             raise ValueError(f"pi.correction_max is {self.correction_max}, allowed is 0 to 1")
+        if not self.lost_s > 0:
+            raise ValueError(f"pi.lost_s is {self.lost_s}, it must be above 0 s")
 
 
 class PI(Restorable):
@@ -53,87 +63,60 @@ class PI(Restorable):
 
     Settings = PISettings
 
-    _kept: ClassVar[tuple[str, ...]] = (
-        "_integral",
-        "_correction",
-        "_last_ns",
-        "_in_hold",
-        "_report_step",
-        "_report_ns",
-    )
+    _kept: ClassVar[tuple[str, ...]] = ("_correction", "_sight", "_last_ns")
 
     def __init__(self, settings: PISettings, channels: tuple[str, ...]) -> None:
         del channels
-        self._settings = settings
-        self._integral = 0.0
-        self._correction = 0.0
+        self._settings = s = settings
+        self._correction = Correction(s.proportional, s.integral_per_s, -1.0, s.correction_max, s.tracking_s)
+        self._sight = Sight(s.lost_s)
         self._last_ns: int | None = None
-        self._in_hold = False
-        self._report_step: int | None = None
-        self._report_ns: int | None = None
 
     def decide(self, given: PolicyInput) -> Decision:
         """Ask for the corrected target."""
-        phase = given.phase
+        settings, phase, correction = self._settings, given.phase, self._correction
         seconds = 0.0 if self._last_ns is None else max(0, given.now_ns - self._last_ns) * 1e-9
         self._last_ns = given.now_ns
-        holding = phase.trial_state == "hold"
-        measured = self._measured(given.estimates.get(self._settings.muscle))
         reason = f"PI: {phase.trial_state}"
-        if holding and measured is not None:
-            error = self._settings.setpoint - measured
-            self._correct(error, seconds, given.report)
-            reason = f"PI: {self._settings.quantity} {measured:.3g}, correction {self._correction:+.3f}"
-        elif holding:
-            reason = f"PI: {self._settings.quantity} not known, correction kept at {self._correction:+.3f}"
-        self._in_hold = holding and measured is not None
+        held, saturated = None, False
+        if phase.trial_state == "hold":
+            value = measured(given, settings.quantity, settings.muscle)
+            lost = self._sight.see(value is not None, seconds)
+            if value is not None:
+                setpoint = settings.setpoint * given.set_point_share
+                correction.go_on(setpoint - value, seconds, correction.cut(given.report, self._share_cut))
+                saturated = correction.value >= settings.correction_max
+                held = value / setpoint
+                reason = (
+                    f"PI: {settings.quantity} {value:.3g} of {setpoint:.3g} {UNITS[settings.quantity]}".rstrip()
+                    + f", correction {correction.value:+.3f}"
+                )
+            elif lost:
+                correction.fall(seconds, settings.tracking_s)
+                reason = (
+                    f"PI: {settings.quantity} not known for {self._sight.blind_s:.1f} s, "
+                    f"correction falls, {correction.value:+.3f}"
+                )
+            else:
+                correction.keep()
+                reason = f"PI: {settings.quantity} not known, correction kept at {correction.value:+.3f}"
+        else:
+            correction.keep()
         return Decision(
             {
-                target.channel: target.current_ma * trapezoid(phase, target, given.now_ns) * (1.0 + self._correction)
+                target.channel: target.current_ma * trapezoid(phase, target, given.now_ns) * (1.0 + correction.value)
                 for target in phase.targets
             },
             reason,
+            saturated=saturated,
+            held=held,
         )
 
     def reset(self) -> None:
         """Forget the correction."""
-        self._integral = self._correction = 0.0
+        self._correction.reset()
+        self._sight.reset()
         self._last_ns = None
-        self._in_hold = False
-        self._report_step = self._report_ns = None
 
-    def _measured(self, estimate: MuscleEstimate | None) -> float | None:
-        if estimate is None:
-            return None
-        if self._settings.quantity == "level_uv":
-            return estimate.level_uv
-        measure = estimate.effort if self._settings.quantity == "effort" else estimate.response
-        return measure.value if measure.valid else None
-
-    def _correct(self, error: float, seconds: float, report: StimReport | None) -> None:
-        settings = self._settings
-        proportional = settings.proportional * error
-        if not self._in_hold:
-            # Bumpless: the integral starts where the correction goes on.
-            self._integral = self._correction - proportional
-        else:
-            self._integral += settings.integral_per_s * error * seconds
-        self._integral += self._not_allowed(report)
-        wanted = self._integral + proportional
-        limited = min(max(wanted, -1.0), settings.correction_max)
-        self._integral += (limited - wanted) * min(1.0, seconds / settings.tracking_s)
-        self._correction = limited
-
-    def _not_allowed(self, report: StimReport | None) -> float:
-        """By how much the integral gives way to what the newest report did not allow; each report counts once."""
-        if report is None or report.step == self._report_step:
-            return 0.0
-        seconds = 0.0 if self._report_ns is None else max(0, report.t_ns - self._report_ns) * 1e-9
-        self._report_step, self._report_ns = report.step, report.t_ns
-        allowed = {item.channel: item.current_ma for item in report.allowed}
-        short = 0.0
-        for item in report.requested:
-            if item.current_ma > 0:
-                share = (allowed.get(item.channel, 0.0) - item.current_ma) / item.current_ma
-                short = min(short, share * (1.0 + self._correction))
-        return short * min(1.0, seconds / self._settings.tracking_s)
+    def _share_cut(self, requested_ma: float, allowed_ma: float) -> float:
+        return (allowed_ma - requested_ma) / requested_ma * (1.0 + self._correction.value)

@@ -23,6 +23,10 @@ BUILT_IN = {
     "emg_trigger": "myoloop.controllers.policies.emg_trigger:EmgTrigger",
     "pi": "myoloop.controllers.policies.pi:PI",
     "manual": "myoloop.controllers.policies.manual:Manual",
+    "inverse_recruitment": "myoloop.controllers.policies.inverse_recruitment:InverseRecruitment",
+    "adaptive_gain": "myoloop.controllers.policies.adaptive_gain:AdaptiveGain",
+    "iterative_learning": "myoloop.controllers.policies.iterative_learning:IterativeLearning",
+    "emg_proportional": "myoloop.controllers.policies.emg_proportional:EmgProportional",
 }
 #: A phase older than this is not known: request zero.
 PHASE_STALE_NS = 300_000_000
@@ -68,6 +72,8 @@ class PolicyInput:
         What is known of the segment with the IMU, None where there is none.
     force_n
         Newest value of the force cell, in its unit (N or N m); None where there is none, or none fresh.
+    set_point_share
+        Share of its set point that a policy is to aim at: less than 1 once the supervisor has planned the task anew.
     """
 
     now_ns: int
@@ -77,6 +83,7 @@ class PolicyInput:
     report: StimReport | None = None
     motion: MotionEstimate | None = None
     force_n: float | None = None
+    set_point_share: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +98,17 @@ class Decision:
         One line for the record.
     trigger
         The person's effort has been seen: the director may go on from ``await_effort``.
+    saturated
+        More current was wanted than may be asked for.
+    held
+        Controlled quantity over its set point while the trial holds; None where it is not known, or not controlled.
     """
 
     current_ma: Mapping[str, float]
     reason: str = ""
     trigger: bool = False
+    saturated: bool = False
+    held: float | None = None
 
 
 @runtime_checkable

@@ -1,0 +1,298 @@
+"""Tracking through the inverse of the recruitment curve: what the policies with a model of the muscle have in common.
+
+The muscle is taken for a static recruitment curve, then a gain, then a lag of first order with a delay::
+
+    response = full_response * gain * lag(delay(share));   share = Phi(ln(current / median) / spread)
+
+The share that the set point's course r(t) needs is its inverse, foreseen by the delay::
+
+    feed = (r(t + delay) + lag * dr/dt(t + delay)) / full_response
+    share = (feed + learned(t)) * (1 + correction) / gain
+
+limited to what the target's current recruits, in its slew, and to nothing below the motor threshold. The correction is
+proportional and integral in the relative error (:class:`~myoloop.controllers.policies.correction.Correction`); the
+integral moves only while the trial holds. `gain` and `learned` are what the policies differ in.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from myoloop.controllers.policies.controlled import Quantity, Sight, check_quantity, measured
+from myoloop.controllers.policies.correction import Correction
+from myoloop.controllers.policies.course import Place, due
+from myoloop.controllers.policies.gain import FixedGain, GainEstimate
+from myoloop.controllers.policies.learned import Learned, NothingLearned
+from myoloop.controllers.policies.policy import Decision, PolicyInput, trapezoid
+from myoloop.controllers.policies.recruitment import RecruitmentCurve
+from myoloop.controllers.signals.snapshot import Restorable
+from myoloop.platform.messages import Target
+
+#: Over which the slope of the course is taken.
+_SLOPE_S = 0.02
+#: No error relative to less than this share of the set point.
+_DUE_LEAST = 0.1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrackingSettings:
+    """Set point, model of the muscle, gains and limits.
+
+    The target's current is the most that is ever asked for.
+
+    Attributes
+    ----------
+    quantity, setpoint, muscle
+        What is kept, where, and of which muscle (not needed for ``force`` and ``angle``). The set point holds in the
+        trial's hold; its ramps lead there and back.
+    channel
+        Which channel is steered; empty: all that the trial has a target for. Others follow their trapezoid.
+    full_response
+        Response to full recruitment of the fresh muscle, in the unit of the set point.
+    recruitment_median_ma, recruitment_spread
+        Current that recruits half of the muscle, and standard deviation of the logarithm of the thresholds.
+    threshold_ma
+        Motor threshold: less current recruits nothing, and is not asked for.
+    recruitment_phase_us, chronaxie_us
+        Phase width that these currents were found at (0: that of the target), and the chronaxie that carries them to
+        another.
+    lag_s, delay_s
+        Of the response to a change of recruitment.
+    proportional, integral_per_s
+        Correction (share of the feed-forward) per relative error, and the same per second.
+    correction_max
+        The correction stays within -1 and this.
+    tracking_s
+        How fast the integral gives way to a limit.
+    rise_per_s, fall_per_s
+        The share of the muscle that is recruited moves at most this fast.
+    lost_s
+        What has not been known for so long within a train is lost; until then the correction is kept.
+    when_lost
+        ``feed_forward``: what was added for fatigue is taken back, what is left is what the fresh muscle would need;
+        ``zero``: no current until it is known again.
+    """
+
+    quantity: Quantity
+    setpoint: float
+    full_response: float
+    recruitment_median_ma: float
+    recruitment_spread: float = 0.35
+    muscle: str = ""
+    channel: str = ""
+    threshold_ma: float = 0.0
+    recruitment_phase_us: float = 0.0
+    chronaxie_us: float = 300.0
+    lag_s: float = 0.11
+    delay_s: float = 0.045
+    proportional: float = 0.6
+    integral_per_s: float = 2.0
+    correction_max: float = 3.0
+    tracking_s: float = 0.3
+    rise_per_s: float = 2.0
+    fall_per_s: float = 10.0
+    lost_s: float = 0.3
+    when_lost: str = "feed_forward"
+
+    def __post_init__(self) -> None:
+        check_tracking(self, "tracking")
+
+
+def check_tracking(settings: Any, policy: str) -> None:
+    """Refuse settings that make no sense.
+
+    Raises
+    ------
+    ValueError
+        Naming the setting, what was found and what is allowed.
+    """
+    check_quantity(policy, settings.quantity, settings.muscle, settings.setpoint)
+    above = ("full_response", "recruitment_median_ma", "recruitment_spread", "chronaxie_us", "tracking_s",
+             "rise_per_s", "fall_per_s", "lost_s")  # fmt: skip
+    for name in above:
+        value = getattr(settings, name)
+        if not (math.isfinite(value) and value > 0):
+            raise ValueError(f"{policy}.{name} is {value:g}, it must be above 0")
+    for name, most in (("lag_s", 1.0), ("delay_s", 0.5), ("proportional", 5.0), ("integral_per_s", 20.0),
+                       ("correction_max", 10.0), ("recruitment_phase_us", 1000.0)):  # fmt: skip
+        value = getattr(settings, name)
+        if not 0 <= value <= most:
+            raise ValueError(f"{policy}.{name} is {value:g}, allowed is 0 to {most:g}")
+    if not 0 <= settings.threshold_ma < settings.recruitment_median_ma:
+        raise ValueError(
+            f"{policy}.threshold_ma is {settings.threshold_ma:g}, allowed is 0 to below recruitment_median_ma "
+            f"({settings.recruitment_median_ma:g})"
+        )
+    if settings.setpoint > settings.full_response:
+        raise ValueError(
+            f"{policy}.setpoint is {settings.setpoint:g}, allowed is up to full_response ({settings.full_response:g})"
+        )
+    if settings.when_lost not in ("feed_forward", "zero"):
+        raise ValueError(f"{policy}.when_lost is {settings.when_lost!r}, allowed: feed_forward, zero")
+
+
+def check_channel(policy: str, channel: str, channels: tuple[str, ...]) -> None:
+    """Refuse a channel that does not exist.
+
+    Raises
+    ------
+    ValueError
+        Naming it.
+    """
+    if channel and channel not in channels:
+        raise ValueError(f"{policy}.channel is {channel!r}, allowed: {', '.join(channels)}")
+
+
+class Tracking(Restorable):
+    """Keeps a quantity on the course of the trial by way of the recruitment curve.
+
+    Parameters
+    ----------
+    name
+        Of the policy, for its reasons.
+    gain, learned
+        What it knows of the gain, and what it has learnt of the course.
+    """
+
+    _kept: ClassVar[tuple[str, ...]] = ("_correction", "_sight", "_place", "_gain", "_learned", "_share")
+
+    def __init__(
+        self, name: str, settings: Any, gain: FixedGain | GainEstimate, learned: NothingLearned | Learned
+    ) -> None:
+        self._name = name
+        self._settings = s = settings
+        self._curve = RecruitmentCurve(
+            median_ma=s.recruitment_median_ma,
+            spread=s.recruitment_spread,
+            threshold_ma=s.threshold_ma,
+            phase_us=s.recruitment_phase_us,
+            chronaxie_us=s.chronaxie_us,
+        )
+        self._correction = Correction(s.proportional, s.integral_per_s, -1.0, s.correction_max, s.tracking_s)
+        self._sight = Sight(s.lost_s)
+        self._place = Place()
+        self._gain = gain
+        self._learned = learned
+        self._share = 0.0
+        self._phase_us = 0.0
+        self._most: tuple[tuple[float, float], float] = ((-1.0, -1.0), 0.0)
+
+    def decide(self, given: PolicyInput) -> Decision:
+        """Ask for the current that the course needs now."""
+        settings, phase, place = self._settings, given.phase, self._place
+        seconds = place.go_on(given)
+        if place.new or place.at_s is None:
+            self._learned.end_trial()
+        steered = [t for t in phase.targets if not settings.channel or t.channel == settings.channel]
+        if not steered or place.at_s is None:
+            self._share = 0.0
+            self._gain.drive(0.0, seconds)
+            self._correction.settle()
+            what = phase.trial_state if steered else f"no target on {settings.channel or 'any channel'}"
+            return self._asked(given, steered, f"{self._name}: {what}")
+        first = steered[0]
+        self._phase_us = first.phase_us
+        most = min(self._recruits(target) for target in steered)
+        goal = settings.setpoint * given.set_point_share / settings.full_response
+        value = measured(given, settings.quantity, settings.muscle)
+        lost = self._sight.see(value is not None, seconds)
+        if lost and settings.when_lost == "zero":
+            self._share = 0.0
+            self._gain.drive(0.0, seconds)
+            self._correction.keep()
+            return self._asked(given, steered, f"{self._name}: {settings.quantity} lost, zero")
+        due_now = due(phase, first, given.now_ns, 0.0)
+        ahead = due(phase, first, given.now_ns, settings.delay_s)
+        slope = (due(phase, first, given.now_ns, settings.delay_s + _SLOPE_S) - ahead) / _SLOPE_S
+        feed = goal * (ahead + settings.lag_s * slope)
+        gain = 1.0 if lost else self._gain.value
+        if not lost:
+            feed += self._learned.at(place.at_s)
+        feed = max(0.0, feed) / gain
+        response = None if value is None else value / settings.full_response
+        correction = self._correct(given, response, lost, goal, due_now, feed, most, seconds)
+        wanted = feed * (1.0 + correction)
+        limited = min(wanted, most, self._share + settings.rise_per_s * seconds)
+        self._share = max(limited, self._share - settings.fall_per_s * seconds, 0.0)
+        saturated = wanted > most
+        self._gain.drive(self._share, seconds)
+        held = None
+        if response is not None:
+            if phase.trial_state == "hold":
+                self._gain.hear(response, place.at_s, seconds)
+                held = response / goal
+            error = goal * due_now - response
+            self._learned.note(place.at_s, min(error, 0.0) if saturated else error)
+        return self._asked(
+            given, steered, self._reason(value, lost, goal * due_now, feed, correction, saturated), saturated, held
+        )
+
+    def reset(self) -> None:
+        """Forget correction, gain, and what was learnt."""
+        self._correction.reset()
+        self._sight.reset()
+        self._place.reset()
+        self._gain.reset()
+        self._learned.reset()
+        self._share = 0.0
+
+    def _correct(
+        self, given: PolicyInput, response: float | None, lost: bool, goal: float, due_now: float, feed: float,
+        most: float, seconds: float,
+    ) -> float:  # fmt: skip
+        correction, settings = self._correction, self._settings
+        if response is None:
+            return correction.fall(seconds, settings.tracking_s) if lost else correction.keep()
+        error = (goal * due_now - response) / (goal * max(due_now, _DUE_LEAST))
+        room = most / feed - 1.0 if feed > 0.0 else None
+        return correction.go_on(
+            error,
+            seconds,
+            correction.cut(given.report, self._share_cut),
+            integrate=given.phase.trial_state == "hold",
+            high=room,
+        )
+
+    def _share_cut(self, requested_ma: float, allowed_ma: float) -> float:
+        asked = self._curve.share(requested_ma, self._phase_us)
+        if asked <= 0.0:
+            return 0.0
+        return (self._curve.share(allowed_ma, self._phase_us) - asked) / asked * (1.0 + self._correction.value)
+
+    def _recruits(self, target: Target) -> float:
+        key = (target.current_ma, target.phase_us)
+        if self._most[0] != key:
+            self._most = (key, self._curve.share(target.current_ma, target.phase_us))
+        return self._most[1]
+
+    def _asked(
+        self, given: PolicyInput, steered: list[Target], reason: str, saturated: bool = False,
+        held: float | None = None,
+    ) -> Decision:  # fmt: skip
+        current_ma = {}
+        for target in given.phase.targets:
+            if target in steered:
+                wanted_ma = self._curve.current_ma(self._share, target.phase_us) if self._share > 0.0 else 0.0
+                current_ma[target.channel] = min(wanted_ma, target.current_ma)
+            else:
+                current_ma[target.channel] = target.current_ma * trapezoid(given.phase, target, given.now_ns)
+        return Decision(current_ma, reason, saturated=saturated, held=held)
+
+    def _reason(
+        self, value: float | None, lost: bool, goal: float, feed: float, correction: float, saturated: bool
+    ) -> str:
+        settings = self._settings
+        due_value = goal * settings.full_response
+        if lost:
+            seen = f"{settings.quantity} lost, feed-forward of the fresh muscle"
+        elif value is None:
+            seen = f"{settings.quantity} not known, correction kept"
+        else:
+            seen = f"{settings.quantity} {value:.3g} of {due_value:.3g}"
+        at_limit = ", at the target's current" if saturated else ""
+        return (
+            f"{self._name}: {seen}, gain {self._gain.value:.2f}, feed {feed:.3f}, correction {correction:+.3f}, "
+            f"recruits {self._share:.3f}{at_limit}"
+        )

@@ -1,0 +1,202 @@
+"""Repeated trials of many people at once: each with a policy of their own, asked once per pulse.
+
+Isometric, 5 s on and 5 s off (ramp of 1 s, hold of 3 s, ramp of 1 s), 33.3 Hz. The policy hears the force cell 10 ms
+before the pulse that carries its answer. What it knows of the muscle comes from a calibration of the rested muscle,
+with the force cell's noise and the muscle's own variation from train to train; since then the thresholds have moved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from myoloop.controllers.policies.policy import Policy, PolicyInput
+from myoloop.controllers.policies.recruitment import RecruitmentCurve, fit_recruitment
+from myoloop.experiments.benchmarks.plant import PULSE_S, Plant
+from myoloop.experiments.subjects.ding import FRESH_N
+from myoloop.experiments.subjects.parameters import SubjectParameters
+from myoloop.platform.messages import Phase, Target
+
+Array = npt.NDArray[np.float64]
+
+RAMP_S, HOLD_S, REST_S = 1.0, 3.0, 5.0
+ON_S = 2 * RAMP_S + HOLD_S
+REPETITION_S = ON_S + REST_S
+RATE_HZ, PHASE_US = 1.0 / PULSE_S, 250.0
+#: Noise of the force cell, of Ding's muscle's force.
+FORCE_NOISE_N = 0.5
+CALIBRATION_TRAINS = 8
+#: Spread of a response from train to train, and of the thresholds since the calibration.
+TRAIN_SPREAD, DRIFT_SPREAD = 0.02, 0.02
+#: Electromechanical delay of the fresh muscle: with calcium's own 20 ms, 30 to 50 ms.
+DELAY_S = (0.01, 0.03)
+_AHEAD_NS = 10_000_000
+_START_NS = 1_000_000_000
+_STATES = (("ramp_up", RAMP_S), ("hold", HOLD_S), ("ramp_down", RAMP_S), ("rest", REST_S))
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One person on one day, as the controller knows them and as they are.
+
+    Attributes
+    ----------
+    person
+        As drawn.
+    known, full_response
+        Recruitment curve from the calibration, and the response to full recruitment, in N.
+    drift
+        Thresholds now over those of the calibration.
+    delay_s
+        Electromechanical delay beyond what calcium makes in the model.
+    most_ma
+        What the person tolerates: the target of the policies that choose their own current.
+    seed
+        Of the force cell's noise.
+    """
+
+    person: SubjectParameters
+    known: RecruitmentCurve
+    full_response: float
+    drift: float
+    delay_s: float
+    most_ma: float
+    seed: int
+
+    @property
+    def fresh_n(self) -> float:
+        """Force of the fresh muscle, fully recruited."""
+        return FRESH_N * self.person.strength
+
+
+def make_case(person: SubjectParameters, seed: int) -> Case:
+    """Calibrate a person, and let the thresholds move."""
+    rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence((0x706F6C69, seed))))
+    width = PHASE_US * (250.0 + person.chronaxie_us) / (PHASE_US + person.chronaxie_us) * 1e-3
+    median_ma, most_ma = person.recruitment_median_uc / width, person.tolerance_uc / width
+    true = RecruitmentCurve(median_ma=median_ma, spread=person.recruitment_spread)
+    currents = np.linspace(true.current_ma(0.03), most_ma, CALIBRATION_TRAINS)
+    fresh_n = FRESH_N * person.strength
+    shares = np.array([true.share(float(current)) for current in currents])
+    responses = fresh_n * shares * np.exp(TRAIN_SPREAD * rng.standard_normal(CALIBRATION_TRAINS))
+    responses += FORCE_NOISE_N * person.strength * rng.standard_normal(CALIBRATION_TRAINS)
+    known, full = fit_recruitment(list(currents), list(responses), phase_us=PHASE_US, chronaxie_us=person.chronaxie_us)
+    drift = float(np.exp(DRIFT_SPREAD * np.clip(rng.standard_normal(), -2, 2)))
+    delay_s = float(rng.uniform(*DELAY_S))
+    return Case(person, known, full, drift, delay_s, most_ma, seed)
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """What came of it: (repetitions, people) each.
+
+    Attributes
+    ----------
+    rmse
+        Of the true force against its course over the on-time, over the target.
+    held
+        Mean force in the hold, over the target.
+    charge_mc
+        Of each repetition.
+    """
+
+    rmse: Array
+    held: Array
+    charge_mc: Array
+
+
+MakePolicy = Callable[[Case, float], tuple[Policy, float]]
+
+
+def run(cases: Sequence[Case], make: MakePolicy, *, target_n: float, fatigue: Array, repetitions: int) -> Course:
+    """Repeat a trial.
+
+    Parameters
+    ----------
+    make
+        From a case and its set point in N to its policy and the target's current in mA.
+    target_n
+        Of Ding's muscle; a person's set point is that share of their own fresh force.
+    fatigue
+        Factor on Ding's fatigue coefficients, by person.
+    """
+    median, spread, recovery, fresh, delay = (
+        np.array([value(case) for case in cases])
+        for value in (
+            lambda c: _median_ma(c) * c.drift,
+            lambda c: c.person.recruitment_spread,
+            lambda c: c.person.recovery_s,
+            lambda c: c.fresh_n,
+            lambda c: c.delay_s,
+        )
+    )
+    plant = Plant(median, spread, fatigue, recovery, delay)
+    rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence((0x6E6F6973, *(case.seed for case in cases)))))
+    noise_n = FORCE_NOISE_N * fresh / FRESH_N
+    share = target_n / FRESH_N
+    made = [make(case, share * case.fresh_n) for case in cases]
+    asked = [(policy.decide, _target(most_ma)) for policy, most_ma in made]
+    pulses, on = round(REPETITION_S / PULSE_S), round(ON_S / PULSE_S)
+    times = np.arange(1, pulses + 1) * PULSE_S
+    course = np.interp(times, [0, RAMP_S, RAMP_S + HOLD_S, ON_S], [0, 1, 1, 0])
+    in_hold = (times > RAMP_S + 0.5) & (times <= RAMP_S + HOLD_S)
+    count = len(cases)
+    rmse, held, charge = (np.zeros((repetitions, count)) for _ in range(3))
+    force = np.zeros((pulses, count))
+    for repetition in range(repetitions):
+        begin_ns = _START_NS + round(repetition * REPETITION_S * 1e9)
+        phases: list[list[Phase]] = [
+            [_phase(state, begin_ns + round(at * 1e9), length, repetition, target) for _, target in asked]
+            for state, length, at in _spans()
+        ]
+        ends = np.cumsum([length for _, length in _STATES])
+        before = plant.force
+        for pulse in range(pulses):
+            at_s = pulse * PULSE_S
+            current = np.zeros(count)
+            # Once in the rest every policy has been told that the trial is over, nothing changes until the next.
+            if pulse <= on + 2:
+                state = int(np.searchsorted(ends, at_s + 1e-9, side="right"))
+                now_ns = begin_ns + round(at_s * 1e9)
+                heard = before * fresh + noise_n * rng.standard_normal(count)
+                for n, ((decide, target), phase) in enumerate(zip(asked, phases[state], strict=True)):
+                    given = PolicyInput(now_ns, phase, {}, {}, None, None, float(heard[n]))
+                    current[n] = decide(given).current_ma[target.channel]
+                charge[repetition] += current * (PHASE_US * 1e-6)
+            thirds = plant.pulse(current)
+            before = thirds[1]
+            force[pulse] = thirds[2]
+        reached = force / share
+        rmse[repetition] = np.sqrt(np.mean((reached[:on] - course[:on, None]) ** 2, axis=0))
+        held[repetition] = reached[in_hold].mean(axis=0)
+    return Course(rmse, held, charge)
+
+
+def _median_ma(case: Case) -> float:
+    p = case.person
+    return p.recruitment_median_uc / (PHASE_US * 1e-3 * (250.0 + p.chronaxie_us) / (PHASE_US + p.chronaxie_us))
+
+
+def _spans() -> list[tuple[str, float, float]]:
+    spans, at = [], 0.0
+    for state, length in _STATES:
+        spans.append((state, length, at))
+        at += length
+    return spans
+
+
+def _target(current_ma: float) -> Target:
+    return Target(
+        channel="ch1", current_ma=current_ma, phase_us=PHASE_US, rate_hz=RATE_HZ, ramp_up_s=RAMP_S, ramp_down_s=RAMP_S
+    )
+
+
+def _phase(state: str, since_ns: int, length_s: float, repetition: int, target: Target) -> Phase:
+    return Phase(
+        t_ns=since_ns, session="bench", state="running", kind="block", machine="cyclic", index=1, block=1,
+        trial=repetition + 1, trials=repetition + 1, trial_state=state, t_state_ns=since_ns, state_s=length_s,
+        arm_id="bench", targets=(target,),
+    )  # fmt: skip
