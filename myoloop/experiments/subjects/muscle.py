@@ -1,47 +1,147 @@
-"""One muscle: which share of it a pulse recruits, the force that gives, and how it tires and recovers.
+"""Muscles: which fibres a pulse recruits, the force that gives, and how they tire and recover.
 
-Force and fatigue are Ding's model of 2003, with one change that is ours: the fatigue states are driven by the stress
-of the recruited fibres, not by the absolute force, so that a muscle of which little is recruited tires like one of
-which much is (driven by absolute force it would not tire at all below half recruitment). All recruited fibres
-share one state in this version.
+Force and fatigue are Ding's model of 2003 (:mod:`myoloop.experiments.subjects.ding`), with two changes that are ours.
+A muscle is cut into bins of fibres by the threshold of their axons, each with calcium, force and fatigue of its own,
+so that fibres that a stronger pulse adds are fresh. And the fatigue states of a bin are driven by its stress, the
+force per recruited fibre, not by the muscle's absolute force: Ding's coefficients were identified at one strong
+intensity, and driven by absolute force a muscle of which little is recruited would not tire, or would even grow
+stronger, because tau1 lengthens faster than A falls.
 
-Equations, with x = Cn / (Km + Cn)::
+The closed form of Cn is exact; F follows exponentially over steps of 1 ms with x at their middle; A, tau1 and Km
+follow exponentially over a block, for its mean stress. Two electrical states of a bin go beside them, ours too::
 
-    Cn(t) = (Cn0 + S0 t / tau_c) exp(-t / tau_c)     between pulses;  S <- S exp(-t / tau_c) + R at each
-    R     = 1 + (R0 - 1) exp(-interval / tau_c)      R0 = Km_rest + 1.04;  R = 1 for the first
-    dF/dt = A x - F / (tau1 + tau2 x)
-    dA/dt = -(A - A_rest) / tau_fat + alpha_A F, and so for tau1 and Km
+    du/dt = (f' - u) / tau_u      f' = (1 - ec_share) (1 - capacity);  tau_u: falling and recovering differ
+    dp/dt = (1 - p) stress / (fresh stress tau_p) - p / tau_r
+    velocity = 1 - cv_slowing u         M-wave = (1 + mwave_potentiation p) (1 - mwave_fall u)
 
-The closed form of Cn is exact; F follows exponentially over steps of 1 ms with x at their middle. Constants: Ding
-2003 as re-tabulated in cocofest; golden values in ``tests/data/ding_golden.json``.
+so that with an ``ec_share`` (excitation-contraction failure) force is lost that no EMG shows.
+
+All muscles of a person, or of many persons, are rows of the same arrays.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
 
+import numpy as np
+import numpy.typing as npt
+
+from myoloop.experiments.subjects.ding import (
+    A_REST_N_S,
+    ALPHA_A_S2,
+    ALPHA_KM_S_N,
+    ALPHA_TAU1_N,
+    FRESH_N,
+    KM_REST,
+    R0,
+    TAU1_REST_S,
+    TAU2_S,
+    TAU_C_S,
+    force_capacity_n,
+)
 from myoloop.experiments.subjects.distributions import LogNormal, Parameters, Uniform, parameter
 
-TAU_C_S = 0.020
-A_REST_N_S = 3009.0
-TAU1_REST_S = 0.050957
-TAU2_S = 0.060
-KM_REST = 0.103
-ALPHA_A_S2 = -0.40
-ALPHA_TAU1_N = 2.1e-5
-ALPHA_KM_S_N = 1.9e-5
-R0 = KM_REST + 1.04
+Array = npt.NDArray[np.float64]
+
+#: Shares of the muscle, in order of the axons' thresholds, at which the bins begin and end. Finer at the bottom: a bin
+#: of which a part is recruited tires as one, so the first must be small.
+EDGES: Array = np.array([0.0, 0.01, 0.03, 0.07, 0.15, 0.25, 0.375, 0.5, 0.65, 0.8, 1.0])
+SHARES: Array = np.diff(EDGES)
+BINS = len(SHARES)
 
 REFERENCE_PHASE_US = 250.0
-#: Below this share of the axons fatigue fades out: one state for all fibres cannot mean a handful of them.
-_POOL = 0.05
-_RECRUITED_AT_LEAST = 1e-4
+#: Less than this of a bin is not recruited at all.
+_RECRUITED_AT_LEAST = 0.01
 _VOLUNTARY_RISE_S = 0.08
 _STEP_S = 0.001
-_DECAY = math.exp(-_STEP_S / TAU_C_S)
-#: Mean Cn of an endless 33 Hz train: the train that force capacity is measured with.
-_CN_33HZ = 33.0 * TAU_C_S * (1.0 + (R0 - 1.0) * math.exp(-1.0 / (33.0 * TAU_C_S)))
+_POTENTIATION_RISE_S = 5.0
+_POTENTIATION_FALL_S = 300.0
+_LOWEST_VELOCITY = 0.3
+#: Angle at which the electrodes' distance has changed by the whole of ``recruitment_angle_shift``.
+_SHIFT_RAD = 1.0
+_REST: Array = np.array([A_REST_N_S, TAU1_REST_S, KM_REST])[:, None, None]
+_ALPHA: Array = np.array([ALPHA_A_S2, ALPHA_TAU1_N, ALPHA_KM_S_N])[:, None, None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MuscleParameters(Parameters):
+    """A muscle and the nerve to it.
+
+    Attributes
+    ----------
+    recruitment_median_uc, recruitment_spread
+        Charge per phase that recruits half of the motor axons under the pads, and the standard deviation of its
+        natural logarithm over them; for a reference pulse of 250 us.
+    recruitment_angle_shift
+        Share by which a charge must rise for the same recruitment when the muscle has moved its joint by 1 rad, as
+        the electrode then lies farther from the nerve; negative: nearer.
+    chronaxie_us
+        Of the strength-duration law.
+    fatigue_rate
+        Scales Ding's three fatigue coefficients; 0.70, 0.94 and 1.29 are able-bodied, acute and chronic spinal cord
+        injury (``preset_fit``).
+    recovery_s
+        Time constant of recovery (Ding's tau_fat).
+    voluntary_fatigue
+        Share of the stress of a voluntary contraction that fatigues.
+    ec_share
+        Share of the lost force that is lost between membrane and filament, and that EMG does not show.
+    cv_slowing
+        Conduction velocity lost per unit of fatigue that EMG shows: 0.5 is 30 % at a fatigue of 0.6.
+    cv_fall_s, cv_recovery_s
+        Time constants with which conduction velocity and M-wave follow fatigue, and with which they recover.
+    mwave_potentiation, mwave_fall
+        Share that an M-wave gains with use, and that it loses at a fatigue of 1.
+    strength
+        Force relative to Ding's muscle, whose fresh maximum is 270 N.
+    """
+
+    recruitment_median_uc: float = parameter(
+        5.0, 1.0, 50.0, varies=LogNormal(5.0, 0.2), source="our choice: half of the axons at 20 mA and 250 us"
+    )
+    recruitment_spread: float = parameter(
+        0.35, 0.05, 1.5, varies=Uniform(0.25, 0.5), source="our choice: from a tenth to nine tenths in a factor of 2.5"
+    )
+    recruitment_angle_shift: float = parameter(
+        0.0, -0.5, 0.5, varies=Uniform(-0.2, 0.2), source="our choice: +-20 % as the skin slides over the nerve"
+    )
+    chronaxie_us: float = parameter(
+        300.0, 50.0, 1000.0, varies=Uniform(250.0, 400.0), source="Weiss' law, surface stimulation (waveform_golden)"
+    )
+    fatigue_rate: float = parameter(
+        0.5, 0.0, 3.0, varies=LogNormal(0.94, 0.12), source="Bickel 2004: 0.70 to 1.29 by group (preset_fit)"
+    )
+    recovery_s: float = parameter(127.0, 10.0, 1000.0, varies=LogNormal(127.0, 0.12), source="Ding 2003: 127 s")
+    voluntary_fatigue: float = parameter(
+        0.35, 0.0, 1.0, varies=Uniform(0.25, 0.45), source="our choice: voluntary units rotate and fire slowly"
+    )
+    ec_share: float = parameter(
+        0.0, 0.0, 1.0, varies=Uniform(0.0, 0.6), source="our choice: M-waves fall little where force falls by half"
+    )
+    cv_slowing: float = parameter(
+        0.5, 0.0, 0.9, varies=LogNormal(0.5, 0.15), source="our choice: 10 to 30 % over a fatiguing contraction"
+    )
+    cv_fall_s: float = parameter(
+        2.0, 0.1, 300.0, varies=Uniform(2.0, 20.0), source="our choice: 30 to 90 s in all, most of it fatigue's own"
+    )
+    cv_recovery_s: float = parameter(
+        10.0, 0.1, 1000.0,
+        varies=Uniform(120.0, 300.0),
+        source="our choice: 2 to 5 min, as potassium is cleared; where nobody is drawn EMG goes with force",
+    )  # fmt: skip
+    mwave_potentiation: float = parameter(
+        0.0, 0.0, 0.5, varies=Uniform(0.0, 0.15), source="our choice: 0 to 15 % in the first contractions"
+    )
+    mwave_fall: float = parameter(
+        0.2, 0.0, 1.0, varies=Uniform(0.1, 0.5), source="our choice: muscles differ (Vromans and Faghri 2017)"
+    )
+    strength: float = parameter(
+        0.5, 0.05, 5.0, varies=LogNormal(0.5, 0.2), source="our choice: half of the quadriceps that Ding measured"
+    )
 
 
 def equivalent_charge_uc(current_ma: float, phase_us: float, chronaxie_us: float) -> float:
@@ -56,222 +156,242 @@ def recruitment(charge_uc: float, median_uc: float, spread: float) -> float:
     return 0.5 * math.erfc((math.log(median_uc) - math.log(charge_uc)) / (spread * math.sqrt(2.0)))
 
 
-def force_capacity_n(a_n_s: float, tau1_s: float, km: float) -> float:
-    """Force of Ding's fully recruited muscle at the plateau of a 33 Hz train."""
-    x = _CN_33HZ / (km + _CN_33HZ)
-    return a_n_s * x * (tau1_s + TAU2_S * x)
+def bins_recruited(share: npt.ArrayLike) -> Array:
+    """Share of each bin's fibres that a pulse recruits which recruits `share` of the muscle: (..., bins), 0 to 1."""
+    filled = (np.asarray(share, dtype=np.float64)[..., None] - EDGES[:-1]) / SHARES
+    part: Array = np.minimum(1.0, np.maximum(0.0, filled))
+    return part
 
 
-_FRESH_N = force_capacity_n(A_REST_N_S, TAU1_REST_S, KM_REST)
+class Recruited(NamedTuple):
+    """A pulse, as a muscle gets it."""
+
+    muscle: int
+    t_ns: int
+    share: float
 
 
-@dataclass(frozen=True, kw_only=True)
-class MuscleParameters(Parameters):
-    """A muscle and the nerve to it.
+class _Grid:
+    """What calcium does by itself over a block of some milliseconds; steps along the first axis."""
 
-    Attributes
-    ----------
-    recruitment_median_uc, recruitment_spread
-        Charge per phase that recruits half of the motor axons under the pads, and the standard deviation of its
-        natural logarithm over them; for a reference pulse of 250 us.
-    chronaxie_us
-        Of the strength-duration law.
-    fatigue_rate
-        Scales Ding's three fatigue coefficients; 0.70, 0.94 and 1.29 are able-bodied, acute and chronic spinal cord
-        injury (`preset_fit`).
-    recovery_s
-        Time constant of recovery (Ding's tau_fat).
-    voluntary_fatigue
-        Share of the stress of a voluntary contraction that fatigues.
-    cv_slowing
-        Conduction velocity lost per unit of fatigue: 0.5 is 30 % at a fatigue of 0.6.
-    strength
-        Force relative to Ding's muscle, whose fresh maximum is 270 N.
-    """
-
-    recruitment_median_uc: float = parameter(
-        5.0, 1.0, 50.0, varies=LogNormal(5.0, 0.08), source="our choice: half of the axons at 20 mA and 250 us"
-    )
-    recruitment_spread: float = parameter(
-        0.35, 0.05, 1.5, varies=Uniform(0.28, 0.42), source="our choice: from a tenth to nine tenths in a factor of 2.5"
-    )
-    chronaxie_us: float = parameter(
-        300.0, 50.0, 1000.0, varies=Uniform(250.0, 400.0), source="Weiss' law, surface stimulation (waveform_golden)"
-    )
-    fatigue_rate: float = parameter(
-        0.5,
-        0.0,
-        3.0,
-        varies=Uniform(0.4, 0.65),
-        source="Bickel 2004: 0.70 to 1.29 (preset_fit); the demo tires less",
-    )
-    recovery_s: float = parameter(127.0, 10.0, 1000.0, varies=Uniform(110.0, 150.0), source="Ding 2003: 127 s")
-    voluntary_fatigue: float = parameter(
-        0.35, 0.0, 1.0, varies=Uniform(0.25, 0.45), source="our choice: voluntary units rotate and fire slowly"
-    )
-    cv_slowing: float = parameter(
-        0.5, 0.0, 0.9, varies=LogNormal(0.5, 0.04), source="our choice: 10 to 30 % over a contraction"
-    )
-    strength: float = parameter(
-        0.5, 0.05, 5.0, varies=LogNormal(0.5, 0.15), source="our choice: half of the quadriceps that Ding measured"
-    )
+    def __init__(self, steps: int) -> None:
+        self.steps = steps
+        self.middle_s: Array = ((np.arange(steps, dtype=np.float64) + 0.5) * _STEP_S)[:, None]
+        since: Array = self.middle_s[:, :, None] / TAU_C_S
+        self.keep: Array = np.exp(-since)
+        self.rise: Array = since * self.keep
+        self.end_keep = math.exp(-steps * _STEP_S / TAU_C_S)
+        self.end_rise = steps * _STEP_S / TAU_C_S * self.end_keep
+        self.follow: Array = np.exp(-np.arange(1.0, steps + 1.0) * (_STEP_S / _VOLUNTARY_RISE_S))[:, None]
 
 
-@dataclass(slots=True)
-class MuscleState:
-    """Where a muscle stands.
-
-    Attributes
-    ----------
-    cn, s
-        Ding's calcium-troponin state and the sum that drives it.
-    recruited
-        Share recruited by the newest pulse.
-    stress_n, stimulated_n, voluntary_n
-        Force that full recruitment would give; force of the recruited share; force of voluntary effort and spasm.
-    """
-
-    cn: float = 0.0
-    s: float = 0.0
-    last_pulse_ns: int | None = None
-    recruited: float = 0.0
-    stress_n: float = 0.0
-    stimulated_n: float = 0.0
-    voluntary_n: float = 0.0
-    a_n_s: float = A_REST_N_S
-    tau1_s: float = TAU1_REST_S
-    km: float = KM_REST
+_grid = lru_cache(maxsize=64)(_Grid)
 
 
-class Muscle:
-    """A muscle that is stepped by blocks of whole milliseconds.
+def _ranks(pulses: Sequence[Recruited]) -> list[list[Recruited]]:
+    """Pulses in order of time, grouped so that no group has two for one muscle."""
+    groups: list[list[Recruited]] = []
+    given: dict[int, int] = {}
+    for pulse in pulses:
+        rank = given.get(pulse.muscle, 0)
+        given[pulse.muscle] = rank + 1
+        if rank == len(groups):
+            groups.append([])
+        groups[rank].append(pulse)
+    return groups
+
+
+class Muscles:
+    """Muscles that are stepped together, by blocks of whole milliseconds.
 
     Parameters
     ----------
     parameters
-        Of the person.
-    state
-        Where it stands; fresh if not given.
+        One per muscle.
+
+    Attributes
+    ----------
+    force_n
+        Force of each muscle now, (muscles,).
+    velocity_by_bin, mwave_by_bin
+        Conduction velocity and M-wave of each bin's fibres relative to fresh, (muscles, bins).
     """
 
-    def __init__(self, parameters: MuscleParameters, state: MuscleState | None = None) -> None:
-        self._p = parameters
-        self.state = state or MuscleState()
+    def __init__(self, parameters: Sequence[MuscleParameters]) -> None:
+        def column(name: str) -> Array:
+            return np.array([getattr(one, name) for one in parameters], dtype=np.float64)[:, None]
+
+        self._p = tuple(parameters)
+        shape = (len(parameters), BINS)
+        self._strength = column("strength")[:, 0]
+        self._rate, self._recovery_s = column("fatigue_rate"), column("recovery_s")
+        self._voluntary_fatigue = column("voluntary_fatigue")
+        self._shown = 1.0 - column("ec_share")
+        self._cv_slowing = column("cv_slowing")
+        self._fall_s, self._recover_s = column("cv_fall_s"), column("cv_recovery_s")
+        self._potentiation, self._mwave_fall = column("mwave_potentiation"), column("mwave_fall")
+        self._last_s = np.full(shape, -math.inf)
+        self._cn, self._s = np.zeros(shape), np.zeros(shape)
+        self._part = np.zeros(shape)
+        self._stress_n, self._evoked_n = np.zeros(shape), np.zeros(shape)
+        self._voluntary_n = np.zeros(shape[0])
+        self._slow = np.repeat(np.repeat(_REST, shape[0], axis=1), BINS, axis=2)
+        self._hidden_u, self._potentiated = np.zeros(shape), np.zeros(shape)
+        self._capacity = np.ones(shape)
+        self.velocity_by_bin, self.mwave_by_bin = np.ones(shape), np.ones(shape)
+        self.force_n = np.zeros(shape[0])
+        self._span_s = 0.0
+
+    def __len__(self) -> int:
+        return len(self._p)
 
     @property
-    def capacity(self) -> float:
-        """Force capacity now over fresh; slightly above 1 while potentiated."""
-        s = self.state
-        return force_capacity_n(s.a_n_s, s.tau1_s, s.km) / _FRESH_N
+    def slow_states(self) -> Array:
+        """Ding's A in N/s, tau1 in s and Km of each bin: (3, muscles, bins)."""
+        return self._slow.copy()
 
     @property
-    def fatigue(self) -> float:
+    def capacity(self) -> Array:
+        """Force capacity now over fresh if all fibres were recruited; slightly above 1 while potentiated."""
+        whole: Array = self._capacity @ SHARES
+        return whole
+
+    @property
+    def fatigue(self) -> Array:
         """1 - capacity, 0 to 1."""
-        return min(1.0, max(0.0, 1.0 - self.capacity))
+        return np.minimum(1.0, np.maximum(0.0, 1.0 - self.capacity))
 
     @property
-    def force_n(self) -> float:
-        """Force now."""
-        return (self.state.stimulated_n + self.state.voluntary_n) * self._p.strength
+    def evoked_capacity(self) -> Array:
+        """Force capacity per fibre that the latest pulses recruit, over fresh: what a response to them shows.
 
-    def recruits(self, charge_uc: float) -> float:
-        """Share that an equivalent charge per phase recruits."""
-        return recruitment(charge_uc, self._p.recruitment_median_uc, self._p.recruitment_spread)
+        NaN before the first pulse.
+        """
+        weight = self._part * SHARES
+        total = weight.sum(axis=1)
+        with np.errstate(invalid="ignore"):
+            per_fibre: Array = np.where(total > 0.0, (weight * self._capacity).sum(axis=1) / total, np.nan)
+        return per_fibre
 
-    def advance(self, t_from_ns: int, steps: int, pulses: list[tuple[int, float]], activation: float) -> list[float]:
+    @property
+    def velocity(self) -> Array:
+        """Mean conduction velocity over fresh: of voluntary EMG, whose units are of all bins."""
+        mean: Array = self.velocity_by_bin @ SHARES
+        return mean
+
+    def recruits(self, muscle: int, charge_uc: float, angle_rad: float = 0.0) -> float:
+        """Share that an equivalent charge per phase recruits, with the muscle's joint moved by `angle_rad`."""
+        p = self._p[muscle]
+        if p.recruitment_angle_shift:
+            moved = max(-1.0, min(1.0, angle_rad / _SHIFT_RAD))
+            charge_uc /= 1.0 + p.recruitment_angle_shift * moved
+        return recruitment(charge_uc, p.recruitment_median_uc, p.recruitment_spread)
+
+    def advance(self, t_from_ns: int, steps: int, pulses: Sequence[Recruited], activation: Array) -> Array:
         """Go on for `steps` milliseconds.
 
         Parameters
         ----------
         pulses
-            (time, share recruited), in order of time, all within the span.
+            In order of time, all within the span.
         activation
-            Voluntary and involuntary activation, 0 to 1.
+            Voluntary and involuntary activation of each muscle, 0 to 1: (muscles,).
 
         Returns
         -------
-        list of float
+        array (steps, muscles)
             Force in N at the end of each millisecond.
         """
-        state = self.state
-        span_s = steps * _STEP_S
-        target_n = activation * _FRESH_N * max(0.0, self.capacity)
-        follow = math.exp(-_STEP_S / _VOLUNTARY_RISE_S)
-        if not pulses and state.cn < 1e-9 and state.stress_n < 1e-6:
-            stress_sum = 0.0
-            state.cn = state.s = state.stress_n = state.stimulated_n = 0.0
-            voluntary = state.voluntary_n
-            forces = []
-            for _ in range(steps):
-                voluntary = target_n + (voluntary - target_n) * follow
-                forces.append(voluntary)
-            state.voluntary_n = voluntary
+        times = _grid(steps)
+        target_n = activation * FRESH_N * np.maximum(0.0, self._capacity @ SHARES)
+        voluntary: Array = target_n + (self._voluntary_n - target_n) * times.follow
+        self._voluntary_n = voluntary[-1]
+        if not pulses and not self._busy():
+            forces = voluntary
+            stress: Array | float = 0.0
+            self._last_s -= steps * _STEP_S
         else:
-            forces, stress_sum = self._contract(t_from_ns, steps, pulses, target_n, follow)
-        self._tire(span_s, stress_sum / steps)
-        strength = self._p.strength
-        return [force * strength for force in forces]
-
-    def _contract(
-        self, t_from_ns: int, steps: int, pulses: list[tuple[int, float]], target_n: float, follow: float
-    ) -> tuple[list[float], float]:
-        state = self.state
-        cn, s, stress, stimulated, voluntary = (
-            state.cn, state.s, state.stress_n, state.stimulated_n, state.voluntary_n,
-        )  # fmt: skip
-        a, tau1, km, share = state.a_n_s, state.tau1_s, state.km, state.recruited
-        waiting = [pulse for pulse in pulses if pulse[1] >= _RECRUITED_AT_LEAST]
-        exp = math.exp
-        forces = []
-        stress_sum = 0.0
-        end_ns = t_from_ns
-        for _ in range(steps):
-            begin_ns, end_ns = end_ns, end_ns + 1_000_000
-            cn_before = cn
-            if waiting and waiting[0][0] <= end_ns:
-                at_ns = begin_ns
-                while waiting and waiting[0][0] <= end_ns:
-                    pulse_ns, share = waiting.pop(0)
-                    since_s = max(0, pulse_ns - at_ns) * 1e-9
-                    decay = exp(-since_s / TAU_C_S)
-                    cn = (cn + s * since_s / TAU_C_S) * decay
-                    s = s * decay + self._summation(pulse_ns)
-                    at_ns = max(at_ns, pulse_ns)
-                left_s = (end_ns - at_ns) * 1e-9
-                decay = exp(-left_s / TAU_C_S)
-                cn = (cn + s * left_s / TAU_C_S) * decay
-                s *= decay
-            else:
-                cn = (cn + s * (_STEP_S / TAU_C_S)) * _DECAY
-                s *= _DECAY
-            middle = 0.5 * (cn_before + cn)
-            x = middle / (km + middle)
-            tau = tau1 + TAU2_S * x
-            keep = exp(-_STEP_S / tau)
-            full = a * x * tau * (1.0 - keep)
-            stress = stress * keep + full
-            stimulated = stimulated * keep + full * share
-            voluntary = target_n + (voluntary - target_n) * follow
-            stress_sum += stress
+            evoked, held, stress = self._contract(t_from_ns, times, pulses)
             # Fibres that stimulation holds cannot be held by the person as well.
-            forces.append(stimulated + voluntary * (1.0 - share * x))
-        state.cn, state.s, state.stress_n, state.stimulated_n, state.voluntary_n = (
-            cn, s, stress, stimulated, voluntary,
-        )  # fmt: skip
-        state.recruited = share
-        return forces, stress_sum
+            forces = evoked + voluntary * (1.0 - held)
+        self._tire(steps * _STEP_S, stress)
+        made: Array = forces * self._strength
+        self.force_n = made[-1]
+        return made
 
-    def _summation(self, pulse_ns: int) -> float:
-        last_ns, self.state.last_pulse_ns = self.state.last_pulse_ns, pulse_ns
-        if last_ns is None:
-            return 1.0
-        return 1.0 + (R0 - 1.0) * math.exp(-max(0, pulse_ns - last_ns) * 1e-9 / TAU_C_S)
+    def _busy(self) -> bool:
+        if self._s.max() >= 1e-9 or self._cn.max() >= 1e-9 or self._stress_n.max() >= 1e-6:
+            return True
+        for quiet in (self._cn, self._s, self._stress_n, self._evoked_n):
+            quiet[:] = 0.0
+        return False
 
-    def _tire(self, span_s: float, stress_n: float) -> None:
-        state, p = self.state, self._p
-        pool = min(1.0, state.recruited / _POOL)
-        drive_n = (stress_n * pool + state.voluntary_n * p.voluntary_fatigue) * p.fatigue_rate
-        state.a_n_s += span_s * (ALPHA_A_S2 * drive_n - (state.a_n_s - A_REST_N_S) / p.recovery_s)
-        state.tau1_s += span_s * (ALPHA_TAU1_N * drive_n - (state.tau1_s - TAU1_REST_S) / p.recovery_s)
-        state.km += span_s * (ALPHA_KM_S_N * drive_n - (state.km - KM_REST) / p.recovery_s)
-        state.a_n_s = max(0.02 * A_REST_N_S, state.a_n_s)
+    def _contract(self, begin_ns: int, times: _Grid, pulses: Sequence[Recruited]) -> tuple[Array, Array, Array]:
+        """Force of the recruited fibres, their share that is held, both (steps, muscles); mean stress of each bin."""
+        middle: Array = times.keep * self._cn + times.rise * self._s
+        end_cn = times.end_keep * self._cn + times.end_rise * self._s
+        end_s = times.end_keep * self._s
+        parts: Array | None = None
+        if pulses:
+            parts = np.repeat(self._part[None], times.steps, axis=0)
+            for together in _ranks(pulses):
+                self._excite(begin_ns, times, together, middle, end_cn, end_s, parts)
+            self._part = parts[-1].copy()
+        part = self._part if parts is None else parts
+        self._cn, self._s = end_cn, end_s
+        self._last_s -= times.steps * _STEP_S
+        a, tau1, km = self._slow
+        x = middle / (km + middle)
+        tau = tau1 + TAU2_S * x
+        keep = np.exp(-_STEP_S / tau)
+        gained = a * x * tau * (1.0 - keep)
+        # f_k = f_(k-1) keep_k + gained_k, for all steps at once; keep never gets near 0 within a block.
+        kept = np.cumprod(keep, axis=0)
+        stress: Array = kept * (self._stress_n + np.cumsum(gained / kept, axis=0))
+        evoked: Array = kept * (self._evoked_n + np.cumsum(gained * part / kept, axis=0))
+        mean_n = (0.5 * (self._stress_n - stress[-1]) + stress.sum(axis=0)) / times.steps
+        self._stress_n, self._evoked_n = stress[-1], evoked[-1]
+        return evoked @ SHARES, (x * part) @ SHARES, mean_n
+
+    def _excite(
+        self, begin_ns: int, times: _Grid, pulses: Sequence[Recruited],
+        middle: Array, end_cn: Array, end_s: Array, parts: Array,
+    ) -> None:  # fmt: skip
+        """Add at most one pulse per muscle to what calcium does in the block."""
+        rows = np.array([pulse.muscle for pulse in pulses])
+        at_s: Array = np.array([max(0, pulse.t_ns - begin_ns) * 1e-9 for pulse in pulses])
+        recruited = bins_recruited([pulse.share for pulse in pulses])
+        hit = recruited >= _RECRUITED_AT_LEAST
+        last_s, pulse_s = self._last_s[rows], at_s[:, None]
+        summed = np.where(hit, 1.0 + (R0 - 1.0) * np.exp((last_s - pulse_s) * (1.0 / TAU_C_S)), 0.0)
+        self._last_s[rows] = np.where(hit, pulse_s, last_s)
+        since = (times.middle_s - at_s) * (1.0 / TAU_C_S)
+        wave = np.where(since > 0.0, since * np.exp(-since), 0.0)
+        middle[:, rows] += wave[:, :, None] * summed
+        left = (times.steps * _STEP_S - pulse_s) * (1.0 / TAU_C_S)
+        added = np.exp(-left) * summed
+        end_cn[rows] += left * added
+        end_s[rows] += added
+        newer = (times.middle_s + 0.5 * _STEP_S >= at_s)[:, :, None] & hit
+        parts[:, rows] = np.where(newer, recruited, parts[:, rows])
+
+    def _tire(self, span_s: float, stress_n: Array | float) -> None:
+        if span_s != self._span_s:
+            self._span_s = span_s
+            self._recovers: Array = np.exp(-span_s / self._recovery_s)
+            self._falls: Array = 1.0 - np.exp(-span_s / self._fall_s)
+            self._returns: Array = 1.0 - np.exp(-span_s / self._recover_s)
+            self._driven: Array = _ALPHA * (self._rate * self._recovery_s)
+        drive_n = stress_n + self._voluntary_n[:, None] * self._voluntary_fatigue
+        goal = _REST + self._driven * drive_n
+        self._slow = goal + (self._slow - goal) * self._recovers
+        np.maximum(self._slow[0], 0.02 * A_REST_N_S, out=self._slow[0])
+        self._capacity = force_capacity_n(*self._slow)
+        self._capacity *= 1.0 / FRESH_N
+        lacking = (1.0 - self._capacity) * self._shown - self._hidden_u
+        self._hidden_u += lacking * np.where(lacking > 0.0, self._falls, self._returns)
+        use = drive_n * (span_s / (FRESH_N * _POTENTIATION_RISE_S))
+        self._potentiated += (1.0 - self._potentiated) * np.minimum(1.0, use)
+        self._potentiated *= math.exp(-span_s / _POTENTIATION_FALL_S)
+        self.velocity_by_bin = np.maximum(_LOWEST_VELOCITY, 1.0 - self._cv_slowing * self._hidden_u)
+        self.mwave_by_bin = (1.0 + self._potentiation * self._potentiated) * (1.0 - self._mwave_fall * self._hidden_u)

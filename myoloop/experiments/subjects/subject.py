@@ -13,13 +13,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from myoloop.experiments.subjects.adc import COUNTS, VOLTS_PER_COUNT
 from myoloop.experiments.subjects.effort import VoluntaryEffort
-from myoloop.experiments.subjects.emg import COUNTS, VOLTS_PER_COUNT, Electrodes
+from myoloop.experiments.subjects.electrodes import Electrodes
 from myoloop.experiments.subjects.force_cell import ForceCell
 from myoloop.experiments.subjects.imu import IMU_CHANNELS, Imu
 from myoloop.experiments.subjects.involuntary import SpasmGenerator
 from myoloop.experiments.subjects.limb import Limb
-from myoloop.experiments.subjects.muscle import Muscle, equivalent_charge_uc
+from myoloop.experiments.subjects.muscle import SHARES, Muscles, Recruited, bins_recruited, equivalent_charge_uc
 from myoloop.experiments.subjects.parameters import SubjectParameters
 from myoloop.experiments.subjects.perception import Perception, Thresholds
 from myoloop.experiments.subjects.spasms import Spasm
@@ -28,7 +29,6 @@ from myoloop.platform.steps import Outgoing
 from myoloop.stimulators.emulators.ledger import Pulse
 
 TRUTH_PERIOD_NS = 100_000_000
-_LOWEST_VELOCITY = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +122,7 @@ class VirtualSubject:
         seeds = np.random.SeedSequence((0x6D796F6C, seed)).spawn(8)
         own, self._noise, *others = (np.random.Generator(np.random.PCG64(one)) for one in seeds)
         self._persons = [_differing(parameters, own) for _ in muscles]
-        self._muscle = [Muscle(person) for person in self._persons]
+        self._muscle = Muscles(self._persons)
         self._thresholds = [Thresholds(p.sensory_uc, p.motor_uc, p.tolerance_uc) for p in self._persons]
         self._electrodes = Electrodes(self._persons, [len(site.emg_channels) for site in muscles], self.emg_rate_hz)
         self._spasms = SpasmGenerator(parameters, len(muscles), others[0], start_ns)
@@ -131,7 +131,10 @@ class VirtualSubject:
         self._limb = Limb(parameters, others[4])
         self._imu = Imu(parameters, others[3], rate_hz=imu_rate_hz, start_ns=start_ns)
         self._cell = ForceCell(parameters, others[5], rate_hz=force_rate_hz, start_ns=start_ns) if force_cell else None
-        self._activation = [parameters.resting_tone] * len(muscles)
+        self._activation = np.full(len(muscles), parameters.resting_tone)
+        self._effort_shares = np.array([site.effort_share for site in muscles])
+        self._joint_signs = np.array([site.joint_sign for site in muscles])
+        self._current_ma = 0.0
         self._site_of = {output: (i, name) for i, site in enumerate(muscles) for output, name in site.outputs}
         self._t_ns = self._start_ns = start_ns
         self._emg_made = 0
@@ -188,12 +191,15 @@ class VirtualSubject:
     @property
     def fatigue(self) -> dict[str, float]:
         """Fatigue of each muscle, 0 to 1."""
-        return {site.name: muscle.fatigue for site, muscle in zip(self.muscles, self._muscle, strict=True)}
+        return self._by_muscle(self._muscle.fatigue)
 
     @property
     def velocity(self) -> dict[str, float]:
         """Conduction velocity of each muscle relative to fresh."""
-        return dict(zip((site.name for site in self.muscles), self._velocities(), strict=True))
+        return self._by_muscle(self._muscle.velocity)
+
+    def _by_muscle(self, values: npt.NDArray[np.float64]) -> dict[str, float]:
+        return {site.name: float(value) for site, value in zip(self.muscles, values, strict=True)}
 
     def see(self, phase: Phase, now_ns: int) -> None:
         """What the screen shows, from `now_ns` on."""
@@ -226,19 +232,22 @@ class VirtualSubject:
         last_ns = self._start_ns + round(self._emg_made / self.emg_rate_hz * 1e9)
         self._emg_made += rows
 
+        fatigue = self._muscle.fatigue.tolist()
         recruited, truths = self._receive(pulses, rows, last_ns)
-        began, ended = self._spasms.step(t_from_ns, t_to_ns, self._effort.held)
-        effort = self._effort.step(t_to_ns, span_s, max(muscle.fatigue for muscle in self._muscle))
-        velocity = self._velocities()
-        ramps, net_n = [], [0.0] * steps
-        for number, (site, muscle) in enumerate(zip(self.muscles, self._muscle, strict=True)):
-            before, after = self._activation[number], self._activated(number, effort, t_to_ns, ended)
-            self._activation[number] = after
-            ramps.append((before, after))
-            forces = muscle.advance(t_from_ns, steps, recruited[number], 0.5 * (before + after))
-            if site.joint_sign:
-                net_n = [net + site.joint_sign * force for net, force in zip(net_n, forces, strict=True)]
-        states = self._limb.advance(net_n)
+        began, ended = self._spasms.step(
+            t_from_ns,
+            t_to_ns,
+            self._effort.held,
+            stretch_rad_s=[-site.joint_sign * self._limb.velocity_rad_s for site in self.muscles],
+            step_ma=self._stepped_ma(pulses),
+            fatigue=fatigue,
+        )
+        effort = self._effort.step(t_to_ns, span_s, max(fatigue))
+        before, self._activation = self._activation, self._activated(effort, t_from_ns, steps)
+        velocity = self._muscle.velocity.tolist()
+        forces_n = self._muscle.advance(t_from_ns, steps, recruited, 0.5 * (before + self._activation))
+        states = self._limb.advance((forces_n @ self._joint_signs).tolist())
+        ramps = list(zip(before.tolist(), self._activation.tolist(), strict=True))
         emg = self._electrodes.block(rows, ramps, velocity, self._noise)
         imu = self._imu.read(states, t_to_ns)
         force = self._cell.read(self._limb.torques_n_m, t_to_ns) if self._cell is not None else None
@@ -248,10 +257,8 @@ class VirtualSubject:
             truths += self._slow_truths(t_to_ns)
         return SubjectOutput(emg, imu, self._perception.step(t_to_ns), truths, force)
 
-    def _receive(
-        self, pulses: Sequence[Pulse], rows: int, last_ns: int
-    ) -> tuple[list[list[tuple[int, float]]], list[Outgoing]]:
-        recruited: list[list[tuple[int, float]]] = [[] for _ in self.muscles]
+    def _receive(self, pulses: Sequence[Pulse], rows: int, last_ns: int) -> tuple[list[Recruited], list[Outgoing]]:
+        recruited: list[Recruited] = []
         told: dict[tuple[int, float, float], list[int]] = {}
         for pulse in pulses:
             told.setdefault((pulse.output, pulse.current_ma, pulse.phase_us), []).append(pulse.t_ns)
@@ -259,14 +266,15 @@ class VirtualSubject:
             if site is None or pulse.current_ma <= 0:
                 continue
             number, channel = site
-            person, muscle = self._persons[number], self._muscle[number]
+            person, sign = self._persons[number], self.muscles[number].joint_sign
             charge_uc = equivalent_charge_uc(pulse.current_ma, pulse.phase_us, person.chronaxie_us)
-            share = muscle.recruits(charge_uc)
-            recruited[number].append((pulse.t_ns, share))
+            share = self._muscle.recruits(number, charge_uc, sign * self._limb.angle_rad)
+            recruited.append(Recruited(number, pulse.t_ns, share))
             self._imu.jolt(pulse.t_ns, share)
+            fibres = bins_recruited(share) * SHARES
             self._electrodes.evoke(
-                number, last_ns - pulse.t_ns, rows, pulse.current_ma, pulse.phase_us, share,
-                self._velocity(number), muscle.fatigue,
+                number, last_ns - pulse.t_ns, rows, pulse.current_ma, pulse.phase_us, fibres,
+                self._muscle.velocity_by_bin[number], self._muscle.mwave_by_bin[number],
             )  # fmt: skip
             self._perception.feel(pulse.t_ns, channel, pulse.current_ma, charge_uc, self._thresholds[number])
         truths = []
@@ -280,20 +288,20 @@ class VirtualSubject:
             truths.append(Outgoing("truth/pulse", Truth(t_ns=times[-1], values=values, pulses_ns=tuple(times))))
         return recruited, truths
 
-    def _activated(self, number: int, effort: float, t_ns: int, ended: Spasm | None) -> float:
+    def _stepped_ma(self, pulses: Sequence[Pulse]) -> float:
+        """By how much the current rose above that of the last block that had pulses."""
+        if not pulses:
+            return 0.0
+        before_ma, self._current_ma = self._current_ma, max(pulse.current_ma for pulse in pulses)
+        return max(0.0, self._current_ma - before_ma)
+
+    def _activated(self, effort: float, t_from_ns: int, steps: int) -> npt.NDArray[np.float64]:
         """Drives onto one pool of motor neurons add, until all of it is recruited."""
-        spasm = self._spasms.now
-        involuntary = spasm.activation(t_ns) if spasm is not None and spasm.muscle == number else 0.0
-        tone = self._persons[number].resting_tone
-        effort *= self.muscles[number].effort_share
-        return min(1.0, effort + involuntary + tone)
-
-    def _velocity(self, number: int) -> float:
-        lost = self._persons[number].cv_slowing * self._muscle[number].fatigue
-        return max(_LOWEST_VELOCITY, 1.0 - lost)
-
-    def _velocities(self) -> list[float]:
-        return [self._velocity(number) for number in range(len(self._muscle))]
+        drive = effort * self._effort_shares + self.parameters.resting_tone
+        involuntary = self._spasms.activation(t_from_ns, steps)
+        if involuntary is not None:
+            drive += involuntary[:, -1]
+        return np.minimum(1.0, drive)
 
     def _spasm_truths(self, began: Spasm | None, ended: Spasm | None) -> list[Outgoing]:
         truths = []
@@ -311,13 +319,10 @@ class VirtualSubject:
         return truths
 
     def _slow_truths(self, t_ns: int) -> list[Outgoing]:
-        force: dict[str, float | int | str | None] = {
-            site.name: muscle.force_n for site, muscle in zip(self.muscles, self._muscle, strict=True)
-        }
         return [
             Outgoing("truth/fatigue", Truth(t_ns=t_ns, values=dict(self.fatigue))),
             Outgoing("truth/velocity", Truth(t_ns=t_ns, values=dict(self.velocity))),
-            Outgoing("truth/force", Truth(t_ns=t_ns, values=force)),
+            Outgoing("truth/force", Truth(t_ns=t_ns, values=dict(self._by_muscle(self._muscle.force_n)))),
             Outgoing("truth/joint", Truth(t_ns=t_ns, values=self._limb.truth())),
         ]
 
