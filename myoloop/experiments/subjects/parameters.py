@@ -22,6 +22,7 @@ from myoloop.experiments.subjects.imu import ImuParameters
 from myoloop.experiments.subjects.involuntary import InvoluntaryParameters
 from myoloop.experiments.subjects.limb import LimbParameters
 from myoloop.experiments.subjects.muscle import MuscleParameters
+from myoloop.experiments.subjects.pain import PainParameters
 from myoloop.experiments.subjects.perception import PerceptionParameters
 from myoloop.platform.yamlfile import FileError, at, load_yaml
 
@@ -39,6 +40,7 @@ class SubjectParameters(
     ForceCellParameters,
     EffortParameters,
     PerceptionParameters,
+    PainParameters,
 ):
     """One virtual person: the parameters of every model, each described where its model is.
 

@@ -21,14 +21,17 @@ from myoloop.experiments.subjects.imu import IMU_CHANNELS, Imu
 from myoloop.experiments.subjects.involuntary import SpasmGenerator
 from myoloop.experiments.subjects.limb import Limb
 from myoloop.experiments.subjects.muscle import SHARES, Muscles, Recruited, bins_recruited, equivalent_charge_uc
+from myoloop.experiments.subjects.pain import Pain
 from myoloop.experiments.subjects.parameters import SubjectParameters
-from myoloop.experiments.subjects.perception import Perception, Thresholds
+from myoloop.experiments.subjects.perception import Perception, ThresholdDrift
 from myoloop.experiments.subjects.spasms import Spasm
 from myoloop.platform.messages import Event, Phase, SampleDescriptor, Truth
 from myoloop.platform.steps import Outgoing
 from myoloop.stimulators.emulators.ledger import Pulse
 
 TRUTH_PERIOD_NS = 100_000_000
+#: The person's own state moves once a second.
+PERSON_PERIOD_NS = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,15 +122,16 @@ class VirtualSubject:
         self.parameters = parameters
         self.muscles = tuple(muscles)
         self.emg_rate_hz = float(emg_rate_hz)
-        seeds = np.random.SeedSequence((0x6D796F6C, seed)).spawn(8)
+        seeds = np.random.SeedSequence((0x6D796F6C, seed)).spawn(10)
         own, self._noise, *others = (np.random.Generator(np.random.PCG64(one)) for one in seeds)
         self._persons = [_differing(parameters, own) for _ in muscles]
         self._muscle = Muscles(self._persons)
-        self._thresholds = [Thresholds(p.sensory_uc, p.motor_uc, p.tolerance_uc) for p in self._persons]
         self._electrodes = Electrodes(self._persons, [len(site.emg_channels) for site in muscles], self.emg_rate_hz)
         self._spasms = SpasmGenerator(parameters, len(muscles), others[0], start_ns)
         self._effort = VoluntaryEffort(parameters, others[1])
         self._perception = Perception(others[2])
+        self._drift = ThresholdDrift(self._persons, others[6])
+        self._pain = Pain(parameters, others[7], start_ns)
         self._limb = Limb(parameters, others[4])
         self._imu = Imu(parameters, others[3], rate_hz=imu_rate_hz, start_ns=start_ns)
         self._cell = ForceCell(parameters, others[5], rate_hz=force_rate_hz, start_ns=start_ns) if force_cell else None
@@ -139,6 +143,7 @@ class VirtualSubject:
         self._t_ns = self._start_ns = start_ns
         self._emg_made = 0
         self._truth_ns = start_ns + TRUTH_PERIOD_NS
+        self._person_ns = start_ns
 
     @property
     def emg_channels(self) -> tuple[str, ...]:
@@ -234,6 +239,8 @@ class VirtualSubject:
 
         fatigue = self._muscle.fatigue.tolist()
         recruited, truths = self._receive(pulses, rows, last_ns)
+        self._drift.step(span_s)
+        self._pain.step(t_to_ns)
         began, ended = self._spasms.step(
             t_from_ns,
             t_to_ns,
@@ -255,6 +262,9 @@ class VirtualSubject:
         if t_to_ns >= self._truth_ns:
             self._truth_ns += TRUTH_PERIOD_NS * max(1, math.ceil((t_to_ns - self._truth_ns + 1) / TRUTH_PERIOD_NS))
             truths += self._slow_truths(t_to_ns)
+        if t_to_ns >= self._person_ns + PERSON_PERIOD_NS:
+            self._person_ns = t_to_ns
+            truths += self._person_truths(t_to_ns)
         return SubjectOutput(emg, imu, self._perception.step(t_to_ns), truths, force)
 
     def _receive(self, pulses: Sequence[Pulse], rows: int, last_ns: int) -> tuple[list[Recruited], list[Outgoing]]:
@@ -268,7 +278,8 @@ class VirtualSubject:
             number, channel = site
             person, sign = self._persons[number], self.muscles[number].joint_sign
             charge_uc = equivalent_charge_uc(pulse.current_ma, pulse.phase_us, person.chronaxie_us)
-            share = self._muscle.recruits(number, charge_uc, sign * self._limb.angle_rad)
+            arriving_uc = charge_uc / self._drift.electrode[number]
+            share = self._muscle.recruits(number, arriving_uc, sign * self._limb.angle_rad)
             recruited.append(Recruited(number, pulse.t_ns, share))
             self._imu.jolt(pulse.t_ns, share)
             fibres = bins_recruited(share) * SHARES
@@ -276,7 +287,10 @@ class VirtualSubject:
                 number, last_ns - pulse.t_ns, rows, pulse.current_ma, pulse.phase_us, fibres,
                 self._muscle.velocity_by_bin[number], self._muscle.mwave_by_bin[number],
             )  # fmt: skip
-            self._perception.feel(pulse.t_ns, channel, pulse.current_ma, charge_uc, self._thresholds[number])
+            thresholds = self._drift.thresholds[number]
+            self._perception.feel(pulse.t_ns, channel, pulse.current_ma, charge_uc, thresholds)
+            self._drift.feel(number, charge_uc)
+            self._pain.feel(charge_uc, thresholds)
         truths = []
         for (output, current_ma, phase_us), times in told.items():
             values: dict[str, float | int | str | None] = {
@@ -325,6 +339,14 @@ class VirtualSubject:
             Outgoing("truth/force", Truth(t_ns=t_ns, values=dict(self._by_muscle(self._muscle.force_n)))),
             Outgoing("truth/joint", Truth(t_ns=t_ns, values=self._limb.truth())),
         ]
+
+    def _person_truths(self, t_ns: int) -> list[Outgoing]:
+        told = {
+            "pain": self._pain.truth(),
+            "effort": self._effort.truth(),
+            "threshold": self._drift.truth([site.name for site in self.muscles]),
+        }
+        return [Outgoing(f"truth/{what}", Truth(t_ns=t_ns, values=values)) for what, values in told.items()]
 
 
 def _differing(person: SubjectParameters, rng: np.random.Generator) -> SubjectParameters:
