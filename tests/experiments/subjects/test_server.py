@@ -29,13 +29,12 @@ TWENTY = [ChannelSetting(channel="stim", current_ma=20.0, phase_us=250.0, rate_h
 class Served:
     """A server whose clock the test moves; clients that wait for it are waited for by serving."""
 
-    def __init__(self, folder: Path, addresses=None):
+    def __init__(self, folder: Path, addresses=None, force_cell=False):
         self.folder = folder
         self.source_address, self.device_address = addresses or (f"unix:{folder}/source", f"unix:{folder}/device")
         self.now_ns = 1_000_000_000
-        subject = VirtualSubject(
-            draw(1), 1, muscles=[MuscleSite("quad", ("emg",), ((0, "stim"),))], start_ns=self.now_ns
-        )
+        sites = [MuscleSite("quad", ("emg",), ((0, "stim"),))]
+        subject = VirtualSubject(draw(1), 1, muscles=sites, force_cell=force_cell, start_ns=self.now_ns)
         body = VirtualBody(subject, SimulatedDevice(start_ns=self.now_ns), source="body", start_ns=self.now_ns)
         self.server = BodyServer(body, self.source_address, self.device_address, folder / "ledger.jsonl")
         self.server.open()
@@ -96,6 +95,21 @@ def test_samples_arrive_whole_and_in_order(served):
     assert [block.first_sample for block in emg] == [20 * k for k in range(20)]
     assert [block.t_ns for block in emg] == [1_000_000_000 + 10 * MS * (k + 1) for k in range(20)]
     source.close()
+
+
+def test_a_force_cell_is_a_third_stream():
+    folder = Path(tempfile.mkdtemp(prefix="myo"))
+    served = Served(folder, force_cell=True)
+    try:
+        source = served.source()
+        served.go(200)
+        force = [block for block in source.read(1.0) if block.topic == "force/body"]
+        assert [block.first_sample for block in force] == list(range(20))
+        assert all(block.array.shape == (1, 1) and block.array.dtype == "<f4" for block in force)
+        source.close()
+    finally:
+        served.server.close()
+        shutil.rmtree(folder)
 
 
 def test_the_driver_opens_commands_stops_and_the_ledger_has_it(served):
