@@ -378,7 +378,7 @@ class Controller:
         # The reflexes judge by the same estimates: a policy may read them, not change them.
         given = PolicyInput(
             now_ns, phase, MappingProxyType(estimates), activity, self._report, self._moved, self._force_now(now_ns),
-            self._reflex.set_point_share,
+            self._reflex.set_point_share, self._reflex.let_through,
         )  # fmt: skip
         return self._policy.decide(given)
 

@@ -12,6 +12,8 @@ Quantity = Literal["force", "angle", "effort", "response", "level_uv"]
 
 #: What a set point and a measurement of each are given in.
 UNITS: dict[str, str] = {"force": "N", "angle": "rad", "effort": "", "response": "", "level_uv": "uV"}
+#: Less than this share of what was asked for came through: the muscle did not get it, and its answer is to less.
+HELD_BACK = 0.98
 #: Quantities that belong to a muscle.
 OF_A_MUSCLE = frozenset({"effort", "response", "level_uv"})
 

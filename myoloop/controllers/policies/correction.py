@@ -73,9 +73,11 @@ class Correction(Restorable):
         self._running = False
         return self.value
 
-    def settle(self) -> float:
-        """Outside of a train, where nothing is corrected: only what the integral holds stays."""
+    def settle(self, share: float = 1.0) -> float:
+        """Outside of a train, where nothing is corrected: only what the integral holds stays, of a gain this share."""
         self.value = min(max(self._integral, self._low), self._high)
+        if self.value > 0.0:
+            self.value *= share
         self._integral = self.value
         self._running = True
         return self.value

@@ -16,7 +16,10 @@ class FixedGain(Restorable):
     def drive(self, share: float, seconds: float) -> None:
         """Nothing depends on it."""
 
-    def hear(self, response: float, at_s: float, seconds: float) -> None:
+    def recover(self, share: float) -> None:
+        """It never fell."""
+
+    def hear(self, response: float, seconds: float) -> None:
         """Nothing is learnt of it."""
 
     def reset(self) -> None:
@@ -59,14 +62,20 @@ class GainEstimate(Restorable):
         self._last_share = 0.0
 
     def drive(self, share: float, seconds: float) -> None:
-        """What is asked of the muscle from now on."""
+        """What the muscle got since the last step, and now: the share that is recruited."""
         follow = 1.0 - math.exp(-seconds / self._lag_s) if self._lag_s > 0 else 1.0
         self._driven += (self._last_share - self._driven) * follow
         self._last_share = share
         if share <= 0.0:
             self._still_s = 0.0
 
-    def hear(self, response: float, at_s: float, seconds: float) -> None:
+    def recover(self, share: float) -> None:
+        """A muscle at rest goes back to fresh: of what it has lost, this share is left."""
+        if self.value < 1.0:
+            self.value = 1.0 - (1.0 - self.value) * share
+            self._product = self.value * self._power
+
+    def hear(self, response: float, seconds: float) -> None:
         """What it answers while the trial holds."""
         self._still_s += seconds
         if self._still_s < self._settle_s or self._driven < self._DRIVEN_LEAST:

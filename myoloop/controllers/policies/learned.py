@@ -75,7 +75,7 @@ class Learned(Restorable):
         place = at_s / self._bin_s - 0.5
         low = int(place) if place > 0 else 0
         if low >= len(self.course) - 1:
-            return float(self.course[-1]) if low == len(self.course) - 1 else 0.0
+            return float(self.course[-1])
         share = min(max(place - low, 0.0), 1.0)
         return float(self.course[low]) * (1.0 - share) + float(self.course[low + 1]) * share
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from myoloop.controllers.policies.controlled import UNITS, Quantity, Sight, check_quantity, measured
+from myoloop.controllers.policies.controlled import HELD_BACK, UNITS, Quantity, Sight, check_quantity, measured
 from myoloop.controllers.policies.correction import Correction
 from myoloop.controllers.policies.policy import Decision, PolicyInput, trapezoid
 from myoloop.controllers.signals.snapshot import Restorable
@@ -84,7 +84,14 @@ class PI(Restorable):
             lost = self._sight.see(value is not None, seconds)
             if value is not None:
                 setpoint = settings.setpoint * given.set_point_share
-                correction.go_on(setpoint - value, seconds, correction.cut(given.report, self._share_cut))
+                error = setpoint - value
+                correction.go_on(
+                    error,
+                    seconds,
+                    correction.cut(given.report, self._share_cut),
+                    # What the reflexes hold back is not to be made up for.
+                    integrate=error < 0 or given.let_through > HELD_BACK,
+                )
                 saturated = correction.value >= settings.correction_max
                 held = value / setpoint
                 reason = (

@@ -74,6 +74,8 @@ class PolicyInput:
         Newest value of the force cell, in its unit (N or N m); None where there is none, or none fresh.
     set_point_share
         Share of its set point that a policy is to aim at: less than 1 once the supervisor has planned the task anew.
+    let_through
+        Share of the current it asked for in the last step that the reflexes left; what the gate left is in `report`.
     """
 
     now_ns: int
@@ -84,6 +86,7 @@ class PolicyInput:
     motion: MotionEstimate | None = None
     force_n: float | None = None
     set_point_share: float = 1.0
+    let_through: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

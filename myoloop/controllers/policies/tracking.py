@@ -20,7 +20,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from myoloop.controllers.policies.controlled import Quantity, Sight, check_quantity, measured
+from myoloop.controllers.policies.controlled import HELD_BACK, Quantity, Sight, check_quantity, measured
 from myoloop.controllers.policies.correction import Correction
 from myoloop.controllers.policies.course import Place, due
 from myoloop.controllers.policies.gain import FixedGain, GainEstimate
@@ -68,6 +68,8 @@ class TrackingSettings:
         How fast the integral gives way to a limit.
     rise_per_s, fall_per_s
         The share of the muscle that is recruited moves at most this fast.
+    recovery_s
+        Between trains the muscle recovers: what was added for its fatigue fades with this time constant.
     lost_s
         What has not been known for so long within a train is lost; until then the correction is kept.
     when_lost
@@ -93,6 +95,7 @@ class TrackingSettings:
     tracking_s: float = 0.3
     rise_per_s: float = 2.0
     fall_per_s: float = 10.0
+    recovery_s: float = 127.0
     lost_s: float = 0.3
     when_lost: str = "feed_forward"
 
@@ -110,7 +113,7 @@ def check_tracking(settings: Any, policy: str) -> None:
     """
     check_quantity(policy, settings.quantity, settings.muscle, settings.setpoint)
     above = ("full_response", "recruitment_median_ma", "recruitment_spread", "chronaxie_us", "tracking_s",
-             "rise_per_s", "fall_per_s", "lost_s")  # fmt: skip
+             "rise_per_s", "fall_per_s", "recovery_s", "lost_s")  # fmt: skip
     for name in above:
         value = getattr(settings, name)
         if not (math.isfinite(value) and value > 0):
@@ -156,7 +159,7 @@ class Tracking(Restorable):
         What it knows of the gain, and what it has learnt of the course.
     """
 
-    _kept: ClassVar[tuple[str, ...]] = ("_correction", "_sight", "_place", "_gain", "_learned", "_share")
+    _kept: ClassVar[tuple[str, ...]] = ("_correction", "_sight", "_place", "_gain", "_learned", "_share", "_block")
 
     def __init__(
         self, name: str, settings: Any, gain: FixedGain | GainEstimate, learned: NothingLearned | Learned
@@ -176,6 +179,7 @@ class Tracking(Restorable):
         self._gain = gain
         self._learned = learned
         self._share = 0.0
+        self._block: list[int] = []
         self._phase_us = 0.0
         self._most: tuple[tuple[float, float], float] = ((-1.0, -1.0), 0.0)
 
@@ -185,11 +189,20 @@ class Tracking(Restorable):
         seconds = place.go_on(given)
         if place.new or place.at_s is None:
             self._learned.end_trial()
+        if place.trial[:2] != self._block:
+            # Another block may be another task, after another rest.
+            self._block = place.trial[:2]
+            self._learned.reset()
+        if self._share <= 0.0 and seconds > 0.0:
+            left = math.exp(-seconds / settings.recovery_s)
+            self._gain.recover(left)
+            if place.at_s is None or place.new:
+                self._correction.settle(left)
+        through = self._through(given)
+        self._gain.drive(self._got(through, phase.targets), seconds)
         steered = [t for t in phase.targets if not settings.channel or t.channel == settings.channel]
         if not steered or place.at_s is None:
             self._share = 0.0
-            self._gain.drive(0.0, seconds)
-            self._correction.settle()
             what = phase.trial_state if steered else f"no target on {settings.channel or 'any channel'}"
             return self._asked(given, steered, f"{self._name}: {what}")
         first = steered[0]
@@ -200,31 +213,33 @@ class Tracking(Restorable):
         lost = self._sight.see(value is not None, seconds)
         if lost and settings.when_lost == "zero":
             self._share = 0.0
-            self._gain.drive(0.0, seconds)
             self._correction.keep()
             return self._asked(given, steered, f"{self._name}: {settings.quantity} lost, zero")
         due_now = due(phase, first, given.now_ns, 0.0)
         ahead = due(phase, first, given.now_ns, settings.delay_s)
         slope = (due(phase, first, given.now_ns, settings.delay_s + _SLOPE_S) - ahead) / _SLOPE_S
         feed = goal * (ahead + settings.lag_s * slope)
-        gain = 1.0 if lost else self._gain.value
-        if not lost:
-            feed += self._learned.at(place.at_s)
+        gain, learned = self._gain.value, self._learned.at(place.at_s)
+        if lost:
+            # Nothing that adds current outlives the measurement that it was found by.
+            gain, learned = max(gain, 1.0), min(learned, 0.0)
+        feed += learned
         feed = max(0.0, feed) / gain
         response = None if value is None else value / settings.full_response
-        correction = self._correct(given, response, lost, goal, due_now, feed, most, seconds)
+        correction = self._correct(
+            given, response, lost, goal, due_now, most / feed - 1.0 if feed else None, through, seconds
+        )
         wanted = feed * (1.0 + correction)
         limited = min(wanted, most, self._share + settings.rise_per_s * seconds)
         self._share = max(limited, self._share - settings.fall_per_s * seconds, 0.0)
         saturated = wanted > most
-        self._gain.drive(self._share, seconds)
         held = None
         if response is not None:
             if phase.trial_state == "hold":
-                self._gain.hear(response, place.at_s, seconds)
+                self._gain.hear(response, seconds)
                 held = response / goal
             error = goal * due_now - response
-            self._learned.note(place.at_s, min(error, 0.0) if saturated else error)
+            self._learned.note(place.at_s, min(error, 0.0) if saturated or through < HELD_BACK else error)
         return self._asked(
             given, steered, self._reason(value, lost, goal * due_now, feed, correction, saturated), saturated, held
         )
@@ -237,21 +252,39 @@ class Tracking(Restorable):
         self._gain.reset()
         self._learned.reset()
         self._share = 0.0
+        self._block = []
+
+    def _through(self, given: PolicyInput) -> float:
+        """Share of the current that was asked for which the muscle got, after reflexes and gate."""
+        report = given.report
+        if report is None:
+            return given.let_through
+        asked = sum(item.current_ma for item in report.requested)
+        allowed = sum(item.current_ma for item in report.allowed)
+        return given.let_through * (min(1.0, allowed / asked) if asked > 0 else 1.0)
+
+    def _got(self, through: float, targets: tuple[Target, ...]) -> float:
+        """Share of the muscle that was recruited."""
+        if through >= HELD_BACK or self._share <= 0.0:
+            return self._share
+        phase_us = next((t.phase_us for t in targets if t.channel == self._settings.channel), self._phase_us)
+        return self._curve.share(through * self._curve.current_ma(self._share, phase_us), phase_us)
 
     def _correct(
-        self, given: PolicyInput, response: float | None, lost: bool, goal: float, due_now: float, feed: float,
-        most: float, seconds: float,
+        self, given: PolicyInput, response: float | None, lost: bool, goal: float, due_now: float,
+        room: float | None, through: float, seconds: float,
     ) -> float:  # fmt: skip
         correction, settings = self._correction, self._settings
         if response is None:
             return correction.fall(seconds, settings.tracking_s) if lost else correction.keep()
         error = (goal * due_now - response) / (goal * max(due_now, _DUE_LEAST))
-        room = most / feed - 1.0 if feed > 0.0 else None
+        holding = given.phase.trial_state == "hold"
         return correction.go_on(
             error,
             seconds,
-            correction.cut(given.report, self._share_cut),
-            integrate=given.phase.trial_state == "hold",
+            # What was added is taken back; the feed-forward stays, so that a slow rise costs nothing.
+            max(correction.cut(given.report, self._share_cut), -max(correction.value, 0.0)),
+            integrate=holding and (error < 0.0 or through >= HELD_BACK),
             high=room,
         )
 
@@ -275,7 +308,8 @@ class Tracking(Restorable):
         for target in given.phase.targets:
             if target in steered:
                 wanted_ma = self._curve.current_ma(self._share, target.phase_us) if self._share > 0.0 else 0.0
-                current_ma[target.channel] = min(wanted_ma, target.current_ma)
+                # A target that is no number gives none either.
+                current_ma[target.channel] = wanted_ma if wanted_ma < target.current_ma else target.current_ma
             else:
                 current_ma[target.channel] = target.current_ma * trapezoid(given.phase, target, given.now_ns)
         return Decision(current_ma, reason, saturated=saturated, held=held)

@@ -35,7 +35,7 @@ class Reflex(Restorable):
 
     _kept: ClassVar[tuple[str, ...]] = (
         "_spasm", "_off_until_ns", "_resume", "_rising", "_retries", "_phase_index", "_last_ns", "_state", "_duty",
-        "_replan",
+        "_replan", "let_through",
     )  # fmt: skip
 
     def __init__(self, settings: ReflexSettings, drives: Mapping[str, str]) -> None:
@@ -50,6 +50,8 @@ class Reflex(Restorable):
         self._state = str(State.IDLE)
         self._duty = Duty(settings.fatigue, drives)
         self._replan = Replan(settings.replan)
+        #: Share of what was wanted that the last step left.
+        self.let_through = 1.0
 
     @property
     def state_name(self) -> State:
@@ -83,6 +85,7 @@ class Reflex(Restorable):
             state, why = State.REST, self._duty.resting
         if state is not None:
             self._state = str(follow(State(self._state), state))
+            self.let_through = 0.0 if wants else 1.0
             return dict.fromkeys(wanted, 0.0), why
         reasons = [why] if why else []
         left = {name: ma * self._resume * (shares[name] * work if wish.adapt else 1.0) for name, ma in wanted.items()}
@@ -92,6 +95,7 @@ class Reflex(Restorable):
             reasons += [text for text in texts if text]
             reduced = len(reasons) > bool(why)
         self._state = str(follow(State(self._state), self._flowing(wish, wants, reduced)))
+        self.let_through = sum(left.values()) / sum(wanted.values()) if wants else 1.0
         return left, "; ".join(reasons)
 
     def _flowing(self, wish: Wish, wants: bool, reduced: bool) -> State:
