@@ -191,4 +191,5 @@ def rotation(x_rad: float, y_rad: float, z_rad: float) -> _Floats:
         return np.eye(3)
     x, y, z = x_rad / angle, y_rad / angle, z_rad / angle
     cross = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
-    return np.eye(3) + math.sin(angle) * cross + (1.0 - math.cos(angle)) * (cross @ cross)
+    made: _Floats = np.eye(3) + math.sin(angle) * cross + (1.0 - math.cos(angle)) * (cross @ cross)
+    return made
