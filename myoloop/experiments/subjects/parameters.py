@@ -16,7 +16,7 @@ import numpy as np
 
 from myoloop.experiments.subjects.distributions import parameter
 from myoloop.experiments.subjects.effort import EffortParameters
-from myoloop.experiments.subjects.emg import EmgParameters
+from myoloop.experiments.subjects.electrodes import ElectrodeParameters
 from myoloop.experiments.subjects.force_cell import ForceCellParameters
 from myoloop.experiments.subjects.imu import ImuParameters
 from myoloop.experiments.subjects.involuntary import InvoluntaryParameters
@@ -33,7 +33,7 @@ _PSEUDONYM = re.compile(r"[A-Za-z0-9]{1,32}")
 @dataclass(frozen=True, kw_only=True)
 class SubjectParameters(
     MuscleParameters,
-    EmgParameters,
+    ElectrodeParameters,
     InvoluntaryParameters,
     LimbParameters,
     ImuParameters,
