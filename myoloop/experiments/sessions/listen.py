@@ -19,7 +19,7 @@ from myoloop.experiments.origins import SIMULATED, Origins
 from myoloop.experiments.replay import processor
 from myoloop.experiments.sessions.survey import needs_body, origins_of, survey
 from myoloop.experiments.sessions.virtual_body import virtual_body
-from myoloop.experiments.subjects.parameters import draw
+from myoloop.experiments.subjects.population import draw
 from myoloop.platform.messages import Event, SampleDescriptor, Samples, Vital
 from myoloop.platform.recording.folder import create_attempt, keep_copy, next_session, no_attempt_if_refused
 from myoloop.platform.recording.versions import version_metadata

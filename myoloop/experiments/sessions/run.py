@@ -27,7 +27,9 @@ from myoloop.experiments.sessions.setup import (
 from myoloop.experiments.sessions.simulated_rig import simulated_rig
 from myoloop.experiments.sessions.survey import Survey, survey
 from myoloop.experiments.sessions.virtual_body import virtual_body
-from myoloop.experiments.subjects.parameters import SubjectParameters, draw, load_subject
+from myoloop.experiments.subjects.parameters import SubjectParameters
+from myoloop.experiments.subjects.population import draw
+from myoloop.experiments.subjects.subject_file import load_subject
 from myoloop.platform.messages import Phase
 from myoloop.platform.recording.compact import compact
 from myoloop.platform.recording.folder import create_attempt, keep_copy, next_session, no_attempt_if_refused

@@ -16,7 +16,7 @@ from myoloop.experiments.sessions.lockstep import TICK_NS, Lockstep, LockstepBus
 from myoloop.experiments.sessions.run import prepare
 from myoloop.experiments.sessions.setup import make_setup
 from myoloop.experiments.sessions.simulated_rig import simulated_rig
-from myoloop.experiments.subjects.parameters import draw
+from myoloop.experiments.subjects.population import draw
 from myoloop.platform.clock import VirtualClock
 from myoloop.platform.messages import DeviceReport, Event, Phase, Pulses, StimReport, StimRequest
 from myoloop.platform.node import NodeFault

@@ -5,7 +5,7 @@ import pytest
 
 from myoloop.acquisition.simulated import SimulatedSource, SimulatedSourceSettings
 from myoloop.experiments.subjects.body import VirtualBody
-from myoloop.experiments.subjects.parameters import draw
+from myoloop.experiments.subjects.population import draw
 from myoloop.experiments.subjects.subject import MuscleSite, VirtualSubject
 from myoloop.platform.clock import VirtualClock
 from myoloop.platform.messages import ChannelSetting

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from scipy import signal
 
-from myoloop.experiments.subjects.emg import VOLTS_PER_COUNT
-from myoloop.experiments.subjects.parameters import SubjectParameters, draw
+from myoloop.experiments.subjects.adc import VOLTS_PER_COUNT
+from myoloop.experiments.subjects.parameters import SubjectParameters
+from myoloop.experiments.subjects.population import draw
 from myoloop.experiments.subjects.subject import MuscleSite, VirtualSubject
 from myoloop.platform.messages import Phase
 from myoloop.platform.streams import stream_of
@@ -173,7 +174,8 @@ def test_an_antagonist_moves_the_joint_back():
     def angle(sign):
         sites = (replace(SITES[0], joint_sign=sign), SITES[1])
         person = subject(parameters=replace(SubjectParameters(), spasm_rate_per_min=0.0), sites=sites)
-        return live(person, 2, 25.0)[2][-1].message.values["angle_rad"]
+        joint = [truth for truth in live(person, 2, 25.0)[2] if truth.topic == "truth/joint"]
+        return joint[-1].message.values["angle_rad"]
 
     assert abs(angle(-1.0)) < 0.2 * angle(1.0)
 
