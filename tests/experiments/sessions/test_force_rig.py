@@ -38,7 +38,7 @@ phases:
   - rest: {name: begin, duration: 0.3 s}
   - block: {name: train, trials: 1, machine: cyclic, ramp_up: 1 s, hold: 1 s, ramp_down: 0.1 s, rest: 1 s,
             intensity: {ref: motor, x: 1.0}}
-controller: {policy: open_loop}
+controller: {policy: open_loop, reflex: {spasm: {enabled: false}}}
 stop_rules: [{session_max: 1 min}]
 outcomes: {primary: none}
 """
