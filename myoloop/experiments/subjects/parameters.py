@@ -19,6 +19,7 @@ from myoloop.experiments.subjects.limb import LimbParameters
 from myoloop.experiments.subjects.muscle import MuscleParameters
 from myoloop.experiments.subjects.pain import PainParameters
 from myoloop.experiments.subjects.perception import PerceptionParameters
+from myoloop.experiments.subjects.tremor import TremorParameters
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +27,7 @@ class SubjectParameters(
     MuscleParameters,
     ElectrodeParameters,
     InvoluntaryParameters,
+    TremorParameters,
     LimbParameters,
     ImuParameters,
     ForceCellParameters,

@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from myoloop.experiments.subjects.adc import COUNTS, VOLTS_PER_COUNT
+from myoloop.experiments.subjects.adc import COUNTS
+from myoloop.experiments.subjects.contact import ElectrodeEvent
 from myoloop.experiments.subjects.effort import VoluntaryEffort
 from myoloop.experiments.subjects.electrodes import Electrodes
 from myoloop.experiments.subjects.force_cell import ForceCell
@@ -25,6 +26,7 @@ from myoloop.experiments.subjects.pain import Pain
 from myoloop.experiments.subjects.parameters import SubjectParameters
 from myoloop.experiments.subjects.perception import Perception, ThresholdDrift
 from myoloop.experiments.subjects.spasms import Spasm
+from myoloop.experiments.subjects.tremor import Tremor
 from myoloop.platform.messages import Event, Phase, SampleDescriptor, Truth
 from myoloop.platform.steps import Outgoing
 from myoloop.stimulators.emulators.ledger import Pulse
@@ -97,6 +99,8 @@ class VirtualSubject:
         At least one.
     force_cell
         Whether there is one on the joint.
+    electrode_events
+        What happens to electrodes and leads, by number of the EMG channel.
     start_ns
         When the person's time begins: the `t_from_ns` of the first step.
 
@@ -116,26 +120,34 @@ class VirtualSubject:
         imu_rate_hz: float = 100.0,
         force_rate_hz: float = 100.0,
         force_cell: bool = False,
+        electrode_events: Sequence[ElectrodeEvent] = (),
         start_ns: int = 0,
     ) -> None:
         _check(muscles, emg_rate_hz)
         self.parameters = parameters
         self.muscles = tuple(muscles)
         self.emg_rate_hz = float(emg_rate_hz)
-        seeds = np.random.SeedSequence((0x6D796F6C, seed)).spawn(10)
+        seeds = np.random.SeedSequence((0x6D796F6C, seed)).spawn(12)
         own, self._noise, *others = (np.random.Generator(np.random.PCG64(one)) for one in seeds)
         self._persons = [_differing(parameters, own) for _ in muscles]
         self._muscle = Muscles(self._persons)
-        self._electrodes = Electrodes(self._persons, [len(site.emg_channels) for site in muscles], self.emg_rate_hz)
+        self._electrodes = Electrodes(
+            self._persons,
+            [len(site.emg_channels) for site in muscles],
+            self.emg_rate_hz,
+            events=electrode_events,
+            rng=others[8],
+        )
         self._spasms = SpasmGenerator(parameters, len(muscles), others[0], start_ns)
         self._effort = VoluntaryEffort(parameters, others[1])
+        self._tremor = Tremor(parameters, others[9])
         self._perception = Perception(others[2])
         self._drift = ThresholdDrift(self._persons, others[6])
         self._pain = Pain(parameters, others[7], start_ns)
         self._limb = Limb(parameters, others[4])
         self._imu = Imu(parameters, others[3], rate_hz=imu_rate_hz, start_ns=start_ns)
         self._cell = ForceCell(parameters, others[5], rate_hz=force_rate_hz, start_ns=start_ns) if force_cell else None
-        self._activation = np.full(len(muscles), parameters.resting_tone)
+        self._effort_before = 0.0
         self._effort_shares = np.array([site.effort_share for site in muscles])
         self._joint_signs = np.array([site.joint_sign for site in muscles])
         self._current_ma = 0.0
@@ -159,7 +171,7 @@ class VirtualSubject:
             dtype="<i2",
             channels=channels,
             units=(*["V"] * (len(channels) - 1), "1"),
-            scale=(*[VOLTS_PER_COUNT] * (len(channels) - 1), 1.0),
+            scale=(*self._electrodes.adc.volts_per_count.tolist(), 1.0),
             offset=(0.0,) * len(channels),
             rail_low=-COUNTS,
             rail_high=COUNTS,
@@ -233,8 +245,8 @@ class VirtualSubject:
         steps, span_s = span_ns // 1_000_000, span_ns * 1e-9
         self._t_ns = t_to_ns
         since_start_s = (t_to_ns - self._start_ns) * 1e-9
-        rows = round(since_start_s * self.emg_rate_hz) - self._emg_made
-        last_ns = self._start_ns + round(self._emg_made / self.emg_rate_hz * 1e9)
+        rows = round(since_start_s * self._electrodes.rate_hz) - self._emg_made
+        last_ns = self._start_ns + round(self._emg_made / self._electrodes.rate_hz * 1e9)
         self._emg_made += rows
 
         fatigue = self._muscle.fatigue.tolist()
@@ -250,12 +262,19 @@ class VirtualSubject:
             fatigue=fatigue,
         )
         effort = self._effort.step(t_to_ns, span_s, max(fatigue))
-        before, self._activation = self._activation, self._activated(effort, t_from_ns, steps)
+        self._tremor.step(steps)
+        activation = self._activated(effort, t_from_ns, steps)
         velocity = self._muscle.velocity.tolist()
-        forces_n = self._muscle.advance(t_from_ns, steps, recruited, 0.5 * (before + self._activation))
-        states = self._limb.advance((forces_n @ self._joint_signs).tolist())
-        ramps = list(zip(before.tolist(), self._activation.tolist(), strict=True))
-        emg = self._electrodes.block(rows, ramps, velocity, self._noise)
+        forces_n = self._muscle.advance(
+            t_from_ns, steps, recruited, 0.5 * (activation[:, :-1] + activation[:, 1:]).mean(1)
+        )
+        shaking_n_m = self._tremor.torque_n_m(self._effort.held)
+        states = self._limb.advance(
+            (forces_n @ self._joint_signs).tolist(), None if shaking_n_m is None else shaking_n_m.tolist()
+        )
+        for number, t_ns, size in self._spasms.discharges(t_from_ns, t_to_ns):
+            self._electrodes.discharge(number, last_ns - t_ns, size, velocity[number])
+        emg = self._electrodes.block(rows, activation, velocity, self._noise)
         imu = self._imu.read(states, t_to_ns)
         force = self._cell.read(self._limb.torques_n_m, t_to_ns) if self._cell is not None else None
         truths += self._spasm_truths(began, ended)
@@ -310,12 +329,20 @@ class VirtualSubject:
         return max(0.0, self._current_ma - before_ma)
 
     def _activated(self, effort: float, t_from_ns: int, steps: int) -> npt.NDArray[np.float64]:
-        """Drives onto one pool of motor neurons add, until all of it is recruited."""
-        drive = effort * self._effort_shares + self.parameters.resting_tone
+        """Activation of each muscle at the block's begin and at the end of each ms, (muscles, steps + 1).
+
+        Drives onto one pool of motor neurons add, until all of it is recruited.
+        """
+        willed = np.linspace(self._effort_before, effort, steps + 1)
+        self._effort_before = effort
+        shaking = self._tremor.on_effort()
+        if shaking is not None:
+            willed *= shaking
+        drive = self._effort_shares[:, None] * willed + self.parameters.resting_tone
         involuntary = self._spasms.activation(t_from_ns, steps)
         if involuntary is not None:
-            drive += involuntary[:, -1]
-        return np.minimum(1.0, drive)
+            drive += involuntary
+        return np.minimum(1.0, drive, out=drive)
 
     def _spasm_truths(self, began: Spasm | None, ended: Spasm | None) -> list[Outgoing]:
         truths = []
@@ -327,6 +354,8 @@ class VirtualSubject:
                     "level": spasm.level,
                     "onset_ns": spasm.onset_ns,
                     "end_ns": end_ns,
+                    "clonus_hz": spasm.clonus_hz if spasm.kind == "clonus" else None,
+                    "joined": " ".join(self.muscles[other].name for other in spasm.muscles[1:]),
                 }
                 t_ns = spasm.onset_ns if end_ns is None else end_ns
                 truths.append(Outgoing("truth/spasm", Truth(t_ns=t_ns, values=values)))
