@@ -11,7 +11,7 @@ import numpy.typing as npt
 from myoloop.controllers.choice import Choice
 from myoloop.controllers.estimators.baseline import BaselineSettings, RestBaseline
 from myoloop.controllers.estimators.estimator import BUILT_IN, Heard, Setup, Situation, make_estimator
-from myoloop.controllers.estimators.fatigue import fuse
+from myoloop.controllers.estimators.fused import TERMS, FusedFatigue
 from myoloop.controllers.estimators.guarded import GuardedEstimator
 from myoloop.controllers.parts import Faults
 from myoloop.controllers.policies.policy import Activity
@@ -76,7 +76,8 @@ class MuscleGroup:
         self._level: list[float | None] = [None] * muscles
         self._short: tuple[list[float], list[bool]] = ([0.0] * muscles, [False] * muscles)
         self._invalid_share = 0.0
-        self._fused: tuple[Any, Any, list[Measure]] | None = None
+        self._fused = FusedFatigue(muscles)
+        self._reported_ns = -1
         #: Host time of the newest sample used, None before the first.
         self.heard_ns: int | None = None
 
@@ -103,6 +104,10 @@ class MuscleGroup:
 
     def advance(self, now_ns: int, stimulating: bool, situation: Situation) -> None:
         """Work through everything that need not wait any longer."""
+        report = situation.report
+        if stimulating and report is not None and report.t_ns != self._reported_ns:
+            self._reported_ns = report.t_ns
+            self._conditioner.hear_currents({item.channel: item.current_ma for item in report.allowed})
         for hop in self._conditioner.release(now_ns, stimulating):
             self._hear(hop, situation)
         for estimator in self._estimators:
@@ -117,7 +122,7 @@ class MuscleGroup:
         silent = self.heard_ns is None or now_ns - self.heard_ns > silent_ns
         known["level_uv"] = [None] * count if silent else self._level
         if "fatigue" not in known:
-            known["fatigue"] = self._fuse(known, count)
+            known["fatigue"] = self._fused.step(now_ns, self._terms(known, count))
         for name in ("spasm", "effort", "response"):
             if name not in known:
                 known[name] = [self._missing(name)] * count
@@ -147,6 +152,7 @@ class MuscleGroup:
             "parts": {name: part.state() for name, part in parts.items()},
             "estimators": [estimator.state() for estimator in self._estimators],
             "heard_ns": self.heard_ns,
+            "reported_ns": self._reported_ns,
             "level": list(self._level),
             "short": [list(self._short[0]), list(self._short[1])],
             "invalid_share": self._invalid_share,
@@ -165,10 +171,10 @@ class MuscleGroup:
         for estimator, saved in zip(self._estimators, state["estimators"], strict=True):
             estimator.restore(saved)
         self.heard_ns = state["heard_ns"]
+        self._reported_ns = state["reported_ns"]
         self._level = list(state["level"])
         self._short = (list(state["short"][0]), list(state["short"][1]))
         self._invalid_share = state["invalid_share"]
-        self._fused = None
 
     def _parts(self) -> dict[str, Any]:
         return {
@@ -177,6 +183,7 @@ class MuscleGroup:
             "invalid": self._invalid,
             "recent": self._recent,
             "rest": self._rest,
+            "fused": self._fused,
         }
 
     def _hear(self, hop: Hop, situation: Situation) -> None:
@@ -222,12 +229,7 @@ class MuscleGroup:
         why = self.lost(field)
         return Measure(reason=why) if why else _UNKNOWN
 
-    def _fuse(self, known: Mapping[str, Sequence[Any]], count: int) -> list[Measure]:
-        emg = known.get("fatigue_emg")
-        mechanical = known.get("fatigue_mechanical")
-        if self._fused is None or self._fused[0] is not emg or self._fused[1] is not mechanical:
-            emg_known = emg or [self._missing("fatigue_emg")] * count
-            mechanical_known = mechanical or [self._missing("fatigue_mechanical")] * count
-            fused = [fuse(a, b) for a, b in zip(emg_known, mechanical_known, strict=True)]
-            self._fused = (emg, mechanical, fused)
-        return self._fused[2]
+    def _terms(self, known: Mapping[str, Sequence[Any]], count: int) -> Mapping[str, Sequence[Any]]:
+        """The terms of fatigue; of one that a part should tell and does not, why not."""
+        lost = {name: why for name in TERMS if name not in known and (why := self.lost(name))}
+        return {**known, **{name: [Measure(reason=why)] * count for name, why in lost.items()}} if lost else known
