@@ -1,4 +1,4 @@
-"""One joint: ``J a = M_muscles + M_tremor - B w - K (theta - theta0) - W sin(theta) - end-stops``.
+"""One joint: ``J a = M_muscles + M_other - B w - K (theta - theta0) - W sin(theta) - end-stops``.
 
 The segment hangs at theta = 0, so that the joint angle is the segment's inclination from the vertical as well. Steps
 are 1 ms. The passive joint is integrated half-implicitly (velocity first, damping at the step's end), which is stable
@@ -12,8 +12,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-import numpy as np
 
 from myoloop.experiments.subjects.distributions import Parameters, parameter
 
@@ -46,8 +44,6 @@ class LimbParameters(Parameters):
     moment_arm_best_rad, moment_arm_fall
         The angle of the largest arm, and the share of it lost one radian away; it falls with the square of that
         distance, to a fifth at least.
-    tremor_torque_n_m, tremor_torque_hz
-        Amplitude and mean frequency of a postural tremor.
     """
 
     inertia_kg_m2: float = parameter(0.05, 0.001, 5.0, source="our choice: a forearm and hand about the elbow")
@@ -65,10 +61,6 @@ class LimbParameters(Parameters):
     moment_arm_m: float = parameter(0.04, 0.001, 0.2, source="our choice: a flexor about the elbow")
     moment_arm_best_rad: float = parameter(0.0, -1.5, 1.5, source="our choice: at rest")
     moment_arm_fall: float = parameter(0.0, 0.0, 0.8, source="our choice: an arm that does not change")
-    tremor_torque_n_m: float = parameter(0.0, 0.0, 5.0, source="our choice: no tremor unless a study asks for it")
-    tremor_torque_hz: float = parameter(
-        9.0, 3.0, 12.0, source="literature: rest tremor 4-6, essential 4-12, enhanced physiological 8-12 Hz"
-    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -84,23 +76,17 @@ class LimbParameters(Parameters):
 class Limb:
     """The joint; begins at rest where its passive torques balance.
 
-    Parameters
-    ----------
-    rng
-        For the tremor.
-
     Attributes
     ----------
     angle_rad, velocity_rad_s, acceleration_rad_s2
         Now.
     torques_n_m
-        What muscles and tremor exerted about the joint in each millisecond of the last advance: what a force cell
-        measures.
+        What was exerted about the joint in each millisecond of the last advance, by the muscles and otherwise: what a
+        force cell measures.
     """
 
-    def __init__(self, parameters: LimbParameters, rng: np.random.Generator) -> None:
+    def __init__(self, parameters: LimbParameters) -> None:
         self._p = parameters
-        self._tremor = _Tremor(parameters, rng) if parameters.tremor_torque_n_m > 0 else None
         self._fixed = parameters.joint_fixed == 1.0
         self.angle_rad = parameters.joint_rest_rad if self._fixed else _balance_rad(parameters)
         self.velocity_rad_s = 0.0
@@ -132,19 +118,21 @@ class Limb:
         Parameters
         ----------
         torques_n_m
-            From outside, one per force: a hand that moves the limb, a load.
+            Other ones about the joint, one per force: a tremor, a hand that moves the limb, a load.
 
         Returns
         -------
         list
             The state after each millisecond.
         """
-        active = self._active(forces_n)
-        if self._fixed:
-            self.velocity_rad_s = self.acceleration_rad_s2 = 0.0
-            return [(self.angle_rad, 0.0, 0.0)] * len(active)
+        # The arm is that of the block's beginning: nobody moves far in 10 ms.
+        arm_m = self.moment_arm_m(self.angle_rad)
+        active = [arm_m * force_n for force_n in forces_n]
         if torques_n_m is not None:
             active = [own + other for own, other in zip(active, torques_n_m, strict=True)]
+        self.torques_n_m = active
+        if self._fixed:
+            return [(self.angle_rad, 0.0, 0.0)] * len(active)
         p = self._p
         angle, velocity, acceleration = self.angle_rad, self.velocity_rad_s, self.acceleration_rad_s2
         stiffness, weight, rest = p.stiffness_n_m, p.weight_n_m, p.joint_rest_rad
@@ -168,15 +156,6 @@ class Limb:
         self.angle_rad, self.velocity_rad_s, self.acceleration_rad_s2 = angle, velocity, acceleration
         return states
 
-    def _active(self, forces_n: Sequence[float]) -> list[float]:
-        """Torque of muscles and tremor. The arm is that of the block's beginning: nobody moves far in 10 ms."""
-        arm_m = self.moment_arm_m(self.angle_rad)
-        active = [arm_m * force_n for force_n in forces_n]
-        if self._tremor is not None:
-            active = [torque + more for torque, more in zip(active, self._tremor.step(len(active)), strict=True)]
-        self.torques_n_m = active
-        return active
-
     def _stopped(self, pushed_rad_s: float, beyond_rad: float, way: float) -> float:
         """Velocity after a millisecond against a stop: spring and damper taken at the step's end."""
         p = self._p
@@ -198,28 +177,3 @@ def _balance_rad(p: LimbParameters) -> float:
         else:
             slack = middle
     return min(p.stop_high_rad, max(p.stop_low_rad, 0.5 * (hanging + slack)))
-
-
-class _Tremor:
-    """A rhythm about its mean frequency, whose rate and strength wander: a peak in the spectrum, not a line."""
-
-    def __init__(self, p: LimbParameters, rng: np.random.Generator) -> None:
-        self._p = p
-        self._rng = rng
-        self._phase = 2 * math.pi * float(rng.random())
-        self._rate = self._strength = 0.0
-
-    def step(self, steps: int) -> list[float]:
-        """Torque of each of so many milliseconds."""
-        p = self._p
-        span_s = steps * _STEP_S
-        # Half a second of memory; 3 % of the frequency and 20 % of the strength.
-        kept = math.exp(-span_s / 0.5)
-        fresh = math.sqrt(1.0 - kept * kept)
-        rate, strength = self._rng.standard_normal(2).tolist()
-        self._rate = kept * self._rate + fresh * rate
-        self._strength = kept * self._strength + fresh * strength
-        turn = 2 * math.pi * p.tremor_torque_hz * (1.0 + 0.03 * self._rate) * _STEP_S
-        amplitude = p.tremor_torque_n_m * max(0.0, 1.0 + 0.2 * self._strength)
-        begin, self._phase = self._phase, (self._phase + steps * turn) % (2 * math.pi)
-        return [amplitude * math.sin(begin + k * turn) for k in range(1, steps + 1)]

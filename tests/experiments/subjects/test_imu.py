@@ -39,7 +39,7 @@ def test_inclination_can_be_read_from_gravity(angle):
 
 
 def test_the_gyroscope_integrates_to_the_angle():
-    limb = Limb(LimbParameters(), np.random.default_rng(1))
+    limb = Limb(LimbParameters())
     states = limb.advance([80.0] * 400)
     read = imu().read(states, 400 * MS)
     assert read[:, 4].sum() * 1e-3 == pytest.approx(limb.angle_rad, rel=1e-4)
@@ -53,7 +53,7 @@ def test_moving_it_reads_tangential_and_centripetal_acceleration():
 
 def test_accelerometer_and_gyroscope_agree_by_the_right_hand():
     # What the gyroscope turns, gravity turns in the sensor's frame the other way: d(up)/dt = up x w.
-    limb = Limb(LimbParameters(), np.random.default_rng(1))
+    limb = Limb(LimbParameters())
     made = imu(imu_distance_m=0.0, imu_mount_x_rad=0.2, imu_mount_y_rad=-0.1, imu_mount_z_rad=0.3)
     read = made.read(limb.advance([100.0] * 200), 200 * MS).astype(float)
     up = read[:, :3] / GRAVITY_M_S2
@@ -61,7 +61,7 @@ def test_accelerometer_and_gyroscope_agree_by_the_right_hand():
 
 
 def test_what_it_feels_of_movement_is_the_double_difference_of_its_place():
-    limb = Limb(LimbParameters(damping_n_m_s=0.2), np.random.default_rng(1))
+    limb = Limb(LimbParameters(damping_n_m_s=0.2))
     states = limb.advance([60.0] * 300)
     angle = np.array([state[0] for state in states])
     # Hanging, x points down and z to one side; at an angle both have turned about y.
