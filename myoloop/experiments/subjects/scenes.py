@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy.signal import lfilter
 
 from myoloop.experiments.subjects.emg import shaped_noise
 from myoloop.experiments.subjects.spasms import Course, Spasm, draw_spasm, unit_level
@@ -31,6 +32,9 @@ _LEVEL_DB = (-3.0, 6.0)
 _DRIFT = 0.5
 #: Peak of what is left of a pulse, in units of the rest RMS.
 _RESIDUAL = 3.0
+#: Most of it moves slowly, as a template lags behind a muscle that tires; the rest is new with every pulse: jitter.
+_FRESH_SHARE = 0.2
+_LAG_S = 2.0
 _POTENTIAL_WIDTH_S = 1.3e-3
 
 
@@ -71,8 +75,9 @@ def spasm_scene(
     snr_db
         Median-like level of the events over the mean rest RMS; each lies -3 to +6 dB from it.
     stimulated
-        Whether residuals of 33 Hz stimulation (:func:`pulse_times_s`) are in it, each with a gain of its own and a
-        peak of about 3 times the rest RMS, jittered by 50 us.
+        Whether residuals of 33 Hz stimulation (:func:`pulse_times_s`) are in it: an M-wave's shape, jittered by 50
+        us, whose peak has an RMS of 3 times the rest RMS, of which four fifths of the power drift over 2 s and one
+        fifth is new with every pulse.
 
     Returns
     -------
@@ -178,9 +183,14 @@ def _train(spasm: Spasm, times_s: Array) -> Array:
 
 
 def _stimulate(emg: Array, seconds: float, rate_hz: float, rng: np.random.Generator) -> None:
-    """Add what a template of the artifact and M-wave leaves: a wave whose gain differs from pulse to pulse."""
+    """Add what a template of the artifact and M-wave leaves: a wave whose gain moves from pulse to pulse."""
     given_s = pulse_times_s(seconds)
-    gains = _RESIDUAL * np.clip(rng.standard_normal(len(given_s)), -2.0, 2.0)
+    slow, fresh = rng.standard_normal((2, len(given_s)))
+    keep = math.exp(-1.0 / (STIMULATION_HZ * _LAG_S))
+    slow[1:] *= math.sqrt(1.0 - keep * keep)
+    drifted = lfilter([1.0], [1.0, -keep], slow)
+    gains = math.sqrt(1.0 - _FRESH_SHARE) * drifted + math.sqrt(_FRESH_SHARE) * fresh
+    gains = _RESIDUAL * np.clip(gains, -2.0, 2.0)
     jittered_s = given_s + 50e-6 * rng.uniform(-1.0, 1.0, len(given_s))
     length = math.ceil(0.015 * rate_hz)
     rows = np.ceil(jittered_s * rate_hz).astype(np.int64)[:, None] + np.arange(length)
