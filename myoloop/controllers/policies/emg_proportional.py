@@ -23,6 +23,8 @@ from myoloop.controllers.signals.snapshot import Restorable
 _LET_THROUGH = frozenset({"await_effort", "ramp_up", "hold", "ramp_down"})
 #: Activity is judged over its own window (50 ms) at the end of a pause, and then some.
 _JUDGED_S = 0.1
+#: Of a threshold's logarithm above rest: further up is nothing that a muscle makes.
+_MARGIN_MOST = 20.0
 #: The level is over 50 ms: what flowed that long ago still shows in it.
 _LEVEL_S = 0.05
 
@@ -148,7 +150,7 @@ class EmgProportional(Restorable):
         estimate = given.estimates.get(settings.muscle)
         self._blind_s = 0.0
         margin = max(settings.threshold_sigmas * activity.rest_sigma, math.log(settings.threshold_ratio))
-        threshold = activity.rest_uv * math.exp(margin)
+        threshold = activity.rest_uv * math.exp(min(margin, _MARGIN_MOST))
         self._asked_ma *= math.exp(-seconds / _LEVEL_S)
         left_uv = activity.level_uv - settings.artifact_uv_per_ma * self._asked_ma
         heard = f"{left_uv:.1f} uV of {activity.level_uv:.1f}"

@@ -7,14 +7,16 @@ with the force cell's noise and the muscle's own variation from train to train; 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from myoloop.controllers.policies.policy import Policy, PolicyInput
+from myoloop.controllers.policies.policy import Decision, Policy, PolicyInput
 from myoloop.controllers.policies.recruitment import RecruitmentCurve, fit_recruitment
+from myoloop.controllers.reflex import Reflex, ReflexSettings, Wish
 from myoloop.experiments.benchmarks.plant import PULSE_S, Plant
 from myoloop.experiments.subjects.ding import FRESH_N
 from myoloop.experiments.subjects.parameters import SubjectParameters
@@ -96,16 +98,66 @@ class Course:
     Attributes
     ----------
     rmse
-        Of the true force against its course over the on-time, over the target.
+        Of the true force against the course that is aimed at, over the on-time; over the target aimed at.
     held
-        Mean force in the hold, over the target.
+        Mean force in the hold, over the target aimed at.
     charge_mc
         Of each repetition.
+    aim
+        Target aimed at over the one of the protocol: less than 1 once a supervisor has planned the task anew.
+    at_limit
+        Share of the hold with all the current that may be asked for.
     """
 
     rmse: Array
     held: Array
     charge_mc: Array
+    aim: Array
+    at_limit: Array
+
+
+class Supervised:
+    """A policy under the supervisor, as the controller has it: asked, then judged.
+
+    Parameters
+    ----------
+    settings
+        Of the supervisor.
+    """
+
+    def __init__(self, policy: Policy, settings: ReflexSettings) -> None:
+        self._policy = policy
+        self._reflex = Reflex(settings, {"ch1": "agonist"})
+
+    @property
+    def set_point_share(self) -> float:
+        """Share of the protocol's set point that is aimed at."""
+        return self._reflex.set_point_share
+
+    def decide(self, given: PolicyInput) -> Decision:
+        """Ask the policy, and let the supervisor judge."""
+        reflex, phase = self._reflex, given.phase
+        given = replace(given, set_point_share=reflex.set_point_share, let_through=reflex.let_through)
+        decision = self._policy.decide(given)
+        wish = Wish(
+            given.now_ns, decision.current_ma, given.estimates, "", phase.index, True, phase.trial_state,
+            (phase.block, phase.trial), decision.saturated, decision.held,
+        )  # fmt: skip
+        left, why = reflex.apply(wish)
+        return replace(decision, current_ma=left, reason=f"{decision.reason}; {why}")
+
+    def reset(self) -> None:
+        """Reset the policy."""
+        self._policy.reset()
+
+    def state(self) -> dict[str, Any]:
+        """Of both."""
+        return {"policy": self._policy.state(), "reflex": self._reflex.state()}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Of both."""
+        self._policy.restore(state["policy"])
+        self._reflex.restore(state["reflex"])
 
 
 MakePolicy = Callable[[Case, float], tuple[Policy, float]]
@@ -144,7 +196,8 @@ def run(cases: Sequence[Case], make: MakePolicy, *, target_n: float, fatigue: Ar
     course = np.interp(times, [0, RAMP_S, RAMP_S + HOLD_S, ON_S], [0, 1, 1, 0])
     in_hold = (times > RAMP_S + 0.5) & (times <= RAMP_S + HOLD_S)
     count = len(cases)
-    rmse, held, charge = (np.zeros((repetitions, count)) for _ in range(3))
+    rmse, held, charge, aim, at_limit = (np.zeros((repetitions, count)) for _ in range(5))
+    most_ma = np.array([target.current_ma for _, target in asked])
     force = np.zeros((pulses, count))
     for repetition in range(repetitions):
         begin_ns = _START_NS + round(repetition * REPETITION_S * 1e9)
@@ -154,6 +207,7 @@ def run(cases: Sequence[Case], make: MakePolicy, *, target_n: float, fatigue: Ar
         ]
         ends = np.cumsum([length for _, length in _STATES])
         before = plant.force
+        aim[repetition] = [getattr(policy, "set_point_share", 1.0) for policy, _ in made]
         for pulse in range(pulses):
             at_s = pulse * PULSE_S
             current = np.zeros(count)
@@ -166,13 +220,16 @@ def run(cases: Sequence[Case], make: MakePolicy, *, target_n: float, fatigue: Ar
                     given = PolicyInput(now_ns, phase, {}, {}, None, None, float(heard[n]))
                     current[n] = decide(given).current_ma[target.channel]
                 charge[repetition] += current * (PHASE_US * 1e-6)
+                if in_hold[pulse]:
+                    at_limit[repetition] += current >= 0.999 * most_ma
             thirds = plant.pulse(current)
             before = thirds[1]
             force[pulse] = thirds[2]
-        reached = force / share
+        reached = force / (share * aim[repetition])
+        at_limit[repetition] /= in_hold.sum()
         rmse[repetition] = np.sqrt(np.mean((reached[:on] - course[:on, None]) ** 2, axis=0))
         held[repetition] = reached[in_hold].mean(axis=0)
-    return Course(rmse, held, charge)
+    return Course(rmse, held, charge, aim, at_limit)
 
 
 def _median_ma(case: Case) -> float:
