@@ -6,7 +6,7 @@ import msgspec
 
 from myoloop.experiments.subjects.node import BodySettings, make_body
 from myoloop.experiments.subjects.parameters import SubjectParameters
-from myoloop.experiments.subjects.subject import MuscleSite
+from myoloop.experiments.subjects.person import MuscleSite
 from myoloop.platform.errors import UserError
 from myoloop.platform.plugins import PluginError, plugin_settings
 from myoloop.platform.rig import Rig

@@ -9,8 +9,9 @@ import msgspec
 
 from myoloop.experiments.subjects.body import BLOCK_NS, VirtualBody
 from myoloop.experiments.subjects.parameters import SubjectParameters
+from myoloop.experiments.subjects.person import MuscleSite
 from myoloop.experiments.subjects.server import BodyServer
-from myoloop.experiments.subjects.subject import MuscleSite, VirtualSubject
+from myoloop.experiments.subjects.subject import VirtualSubject
 from myoloop.platform.bus import Bus
 from myoloop.platform.clock import MonotonicClock
 from myoloop.platform.endpoint import EndpointError

@@ -5,8 +5,9 @@ import pytest
 
 from myoloop.acquisition.simulated import SimulatedSource, SimulatedSourceSettings
 from myoloop.experiments.subjects.body import VirtualBody
+from myoloop.experiments.subjects.person import MuscleSite
 from myoloop.experiments.subjects.population import draw
-from myoloop.experiments.subjects.subject import MuscleSite, VirtualSubject
+from myoloop.experiments.subjects.subject import VirtualSubject
 from myoloop.platform.clock import VirtualClock
 from myoloop.platform.messages import ChannelSetting
 from myoloop.stimulators.emulators.simulated import SimulatedDevice

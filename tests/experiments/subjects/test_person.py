@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from myoloop.experiments.subjects.parameters import SubjectParameters
-from myoloop.experiments.subjects.subject import MuscleSite, VirtualSubject
+from myoloop.experiments.subjects.person import MuscleSite
+from myoloop.experiments.subjects.subject import VirtualSubject
 from myoloop.platform.messages import Phase
 from myoloop.stimulators.emulators.ledger import Pulse
 
@@ -34,7 +35,7 @@ def live(person, seconds, current_ma=0.0, start_s=0, rate_hz=20):
 
 def test_the_persons_truths_come_once_a_second():
     _, truths = live(subject(), 5)
-    assert [len(truths[f"truth/{what}"]) for what in ("pain", "effort", "threshold")] == [5, 5, 5]
+    assert [len(truths[f"truth/{what}"]) for what in ("pain", "threshold")] == [5, 5]
     assert truths["truth/threshold"][0]["ext.motor_uc"] == pytest.approx(2.8)
     assert truths["truth/pain"][0]["pain"] == 0.0
 
@@ -59,7 +60,7 @@ def test_dry_pads_recruit_less_and_are_felt_later():
     def after(drying):
         made = subject(electrode_drying=drying, fatigue_rate=0.0)
         # Twenty minutes of rest at once: the drift's own clock is all that matters.
-        made._drift.step(1200.0)
+        made.person.drift.step(1200.0)
         outputs, truths = live(made, 3, 20.0)
         force = np.vstack([each.force for each in outputs[-100:]]).mean()
         return force, truths["truth/threshold"][-1]
@@ -73,7 +74,7 @@ def test_dry_pads_recruit_less_and_are_felt_later():
 
 def test_calibration_is_answered_at_the_threshold_of_today():
     made = subject(electrode_drying=0.5)
-    made._drift.step(12000.0)
+    made.person.drift.step(12000.0)
     made.see(Phase(t_ns=0, session="s", state="waiting", kind="calibration", index=1), 0)
     felt = {}
     for second in range(30):

@@ -12,9 +12,10 @@ import pytest
 from myoloop.acquisition.simulated import SimulatedSource, SimulatedSourceSettings
 from myoloop.acquisition.source import Ended, SourceError
 from myoloop.experiments.subjects.body import VirtualBody
+from myoloop.experiments.subjects.person import MuscleSite
 from myoloop.experiments.subjects.population import draw
 from myoloop.experiments.subjects.server import BodyServer
-from myoloop.experiments.subjects.subject import MuscleSite, VirtualSubject
+from myoloop.experiments.subjects.subject import VirtualSubject
 from myoloop.platform import endpoint
 from myoloop.platform.messages import ChannelSetting
 from myoloop.stimulators.driver import DriverError

@@ -9,8 +9,9 @@ from scipy import signal
 
 from myoloop.experiments.subjects.adc import VOLTS_PER_COUNT
 from myoloop.experiments.subjects.parameters import SubjectParameters
+from myoloop.experiments.subjects.person import MuscleSite
 from myoloop.experiments.subjects.population import draw
-from myoloop.experiments.subjects.subject import MuscleSite, VirtualSubject
+from myoloop.experiments.subjects.subject import VirtualSubject
 from myoloop.platform.messages import Phase
 from myoloop.platform.streams import stream_of
 from myoloop.stimulators.emulators.ledger import Pulse
@@ -196,9 +197,40 @@ def test_calibration_is_answered_at_the_persons_thresholds():
 
 
 def test_every_truth_has_a_stream_of_its_own():
-    truths = live(subject(), 30, 20.0)[2]
-    assert {t.topic for t in truths} >= {"truth/fatigue", "truth/force", "truth/pulse", "truth/spasm"}
+    parameters = replace(draw(1, "chronic_sci"), tremor_torque_n_m=0.1, spasm_rate_per_min=20.0)
+    truths = live(subject(parameters=parameters), 20, 20.0)[2]
+    told = {"fatigue", "velocity", "force", "joint", "effort", "spasm", "pulse", "evoked", "mwave", "contact", "pain"}
+    assert {t.topic for t in truths} == {f"truth/{what}" for what in (*told, "threshold", "tremor")}
     assert all(stream_of(t.topic).message is type(t.message) for t in truths)
+
+
+def truths_of(topic, truths):
+    return [truth.message.values for truth in truths if truth.topic == f"truth/{topic}"]
+
+
+def test_what_pulses_evoke_is_told_as_it_is():
+    steady = replace(SubjectParameters(), spasm_rate_per_min=0.0, muscle_spread=0.0, emg_noise_uv=0.1, mains_uv=0.0)
+    person = subject(parameters=replace(steady, artifact_mv_per_ma=0.0, resting_tone=0.0))
+    assert truths_of("evoked", live(person, 1)[2])[-1] == {"left": None, "right": None}
+    emg, _, truths, _ = live(person, 20, 20.0, rate_hz=20.0, start_ns=1_000_000_000)
+    told = truths_of("mwave", truths)
+    assert len(told) == len(truths_of("evoked", truths)) == 20
+    for end, values in ((1, told[0]), (20, told[-1])):
+        swing_v = np.ptp(emg[2000 * (end - 1) : 2000 * end, 0]) * VOLTS_PER_COUNT
+        assert values["left.ptp_mv"] == pytest.approx(swing_v * 1e3, rel=0.03)
+    assert told[-1]["left.recruited"] == pytest.approx(0.5, abs=0.01)
+    assert told[-1]["left.width_ms"] > told[0]["left.width_ms"] > 2.0
+    # A half of the muscle is recruited, and that half is what tires.
+    assert 1 - truths_of("evoked", truths)[-1]["left"] == pytest.approx(2 * person.fatigue["left"], abs=0.03)
+
+
+def test_effort_is_told_without_what_is_not_willed():
+    person = subject(parameters=replace(SubjectParameters(), effort_missed=0.0, resting_tone=0.05))
+    hold = Phase(t_ns=0, session="s", state="running", kind="block", block=1, trial=1, trial_state="hold")
+    person.see(hold, 0)
+    last = truths_of("effort", live(person, 3)[2])[-1]
+    assert last["left.voluntary"] == last["activation"] > 0.2
+    assert last["left.total"] == pytest.approx(last["left.voluntary"] + 0.05)
 
 
 def test_the_artifact_may_rail_and_the_rails_are_the_descriptors():
