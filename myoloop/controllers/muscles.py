@@ -215,10 +215,12 @@ class MuscleGroup:
             hop.t_ns, hop.samples, good, recent, recent_good, hop.blanked, hop.lost_hops,
             log_level, log_hop, share, share_hop,
             rest.slow.median, rest.slow.sigma, rest.fast.median, rest.fast.sigma, rest.known,
-            level_uv, level_share, rest.contracting, rest.began, rest.ended, self._nobody,
+            level_uv, level_share, rest.contracting, rest.began, rest.ended, self._nobody, hop.evoked,
         )  # fmt: skip
         for estimator in self._estimators:
             estimator.hear(heard, situation)
+        if self._setup.stimulated:
+            self._conditioner.freeze(heard.spasm)
         known = level_share >= SHARE_MIN
         self._level = [v if k else None for v, k in zip(level_uv.tolist(), known.tolist(), strict=True)]
         self._short = (np.sqrt(short_power).tolist(), (usable & rest.known).tolist())

@@ -1,13 +1,13 @@
-"""Which samples a stimulation pulse has spoilt.
+"""What of the EMG around a stimulation pulse can be used, and what cannot.
 
-A pulse spoils the EMG from just before its leading edge (its time is known to within half a sample at best) until
-the M-wave is over. Those samples are not evidence for anything; they are left out, not set to zero. Pulse times come
-from the amplifier's own `sync` channel where there is one, else from the stimulator's messages.
+Three kinds of samples are lost to a pulse: those within its blank (the stimulus itself), those at the amplifier's
+rail and shortly behind them, and those where subtracting the mean answer leaves more than the EMG itself. They are
+not evidence for anything; they are left out, not set to zero. Before the filter a straight line bridges them.
 """
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar, Literal
 
 import msgspec
 import numpy as np
@@ -17,115 +17,207 @@ from myoloop.controllers.signals.snapshot import Restorable
 
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
-Times = npt.NDArray[np.int64]
 
-#: More pulses than this within the short memory cannot be real (one second at 500 pulses/s on one channel).
-MOST_PULSES = 512
+_LONGEST_MS = 1000.0
 
 
 class ArtifactSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is left out around a pulse, and how long the controller waits to know of pulses.
+    """What is left out around a pulse, what is subtracted, and how long the controller waits.
 
     Attributes
     ----------
+    pulses_from
+        Where pulse times come from: ``sync`` (the amplifier's trigger channel), ``host`` (the stimulator's messages),
+        ``artifact`` (found in the EMG); ``auto`` is ``sync`` where there is such a channel, else ``host``.
     before_ms, after_ms
-        From this long before a pulse to this long after it nothing is used. An M-wave lasts to about 18 ms.
+        From this long before a pulse to this long after it nothing is used.
+    mwave_ms
+        While no template is known the blank ends only here: an M-wave lasts to about 18 ms.
+    template_ms
+        How far behind a pulse the template reaches, at most to the next pulse.
+    template_pulses
+        The template is a mean with the memory of so many pulses.
+    seed_pulses
+        A template is used after so many pulses, and after as many more in which what it leaves was looked at.
+    left_ratio
+        What is left where must not be above so many times the power of the EMG between M-waves.
+    jitter_ms
+        Standard deviation of a pulse against its own clock.
+    gap_ms
+        After so long without a pulse a template is only a first guess.
+    recovery_ms
+        An amplifier that was at its rail is not believed for so long.
+    flat_top
+        Where rails are not known: three samples in a row alike, this near to the largest one seen, are one.
+    onset_threshold
+        ``artifact``: an onset is this many times sharper than the EMG usually is.
+    open_ms
+        The end of a blank must be in hand to bridge it: while stimulation may flow samples wait for it up to so long.
     wait_ms
-        While stimulation may flow, samples are used only once they are this old: the news of a pulse takes the
-        stimulator's cycle and the controller's, and the end of the spoilt stretch must be in hand to bridge it.
+        Samples wait so long for news of pulses where neither a trigger channel nor a steady train tells of them.
     quiet_after_ms
         Stimulation may flow from the first request for current until this long after the last sign of it.
     sync_level
         Physical value of the sync channel above which the trigger is on.
     """
 
+    pulses_from: Literal["auto", "sync", "host", "artifact"] = "auto"
     before_ms: float = 0.5
-    after_ms: float = 18.0
+    after_ms: float = 3.0
+    mwave_ms: float = 18.0
+    template_ms: float = 30.0
+    template_pulses: int = 20
+    seed_pulses: int = 4
+    left_ratio: float = 3.0
+    jitter_ms: float = 0.1
+    gap_ms: float = 500.0
+    recovery_ms: float = 2.0
+    flat_top: float = 0.97
+    onset_threshold: float = 12.0
+    open_ms: float = 10.0
     wait_ms: float = 30.0
     quiet_after_ms: float = 300.0
     sync_level: float = 0.5
 
     def __post_init__(self) -> None:
-        for name in ("before_ms", "after_ms", "wait_ms", "quiet_after_ms"):
+        for name in (
+            "before_ms", "after_ms", "mwave_ms", "template_ms", "jitter_ms", "gap_ms", "recovery_ms", "open_ms",
+            "wait_ms", "quiet_after_ms",
+        ):  # fmt: skip
             value = getattr(self, name)
-            if not 0 <= value <= 1000:
-                raise ValueError(f"artifact.{name} is {value}, allowed is 0 to 1000 ms")
+            if not 0 <= value <= _LONGEST_MS:
+                raise ValueError(f"artifact.{name} is {value}, allowed is 0 to {_LONGEST_MS:g} ms")
+        for low, high in (("after_ms", "mwave_ms"), ("mwave_ms", "template_ms"), ("open_ms", "wait_ms")):
+            if getattr(self, low) > getattr(self, high):
+                raise ValueError(
+                    f"artifact.{low} is {getattr(self, low):g}, allowed is at most {high}, {getattr(self, high):g} ms"
+                )
+        for name, least, most in (("template_pulses", 2, 1000), ("seed_pulses", 2, 100)):
+            value = getattr(self, name)
+            if not least <= value <= most:
+                raise ValueError(f"artifact.{name} is {value}, allowed is {least} to {most}")
+        if not self.left_ratio >= 1:
+            raise ValueError(f"artifact.left_ratio is {self.left_ratio}, allowed is 1 and above")
+        if not 0 < self.flat_top <= 1:
+            raise ValueError(f"artifact.flat_top is {self.flat_top}, allowed is above 0 to 1")
+        if not self.onset_threshold > 1:
+            raise ValueError(f"artifact.onset_threshold is {self.onset_threshold}, allowed is above 1")
+
+    def check_rate(self, channel: str, pulses_hz: float) -> None:
+        """See that a pulse rate leaves something to hear.
+
+        Raises
+        ------
+        ValueError
+            If the blank is as long as the pulse interval, or the interval as long as what counts as a gap.
+        """
+        if not pulses_hz > 0:
+            return
+        interval_ms = 1000.0 / pulses_hz
+        blank_ms = self.before_ms + self.after_ms
+        if blank_ms >= interval_ms:
+            raise ValueError(
+                f"artifact.before_ms + after_ms is {blank_ms:g}, allowed is less than the pulse interval of "
+                f"{channel}, {interval_ms:.4g} ms"
+            )
+        if self.gap_ms <= interval_ms:
+            raise ValueError(
+                f"artifact.gap_ms is {self.gap_ms:g}, allowed is more than the pulse interval of {channel}, "
+                f"{interval_ms:.4g} ms"
+            )
 
 
-class SpoiltStretches(Restorable):
-    """The stretches that recent pulses have spoilt."""
-
-    _kept: ClassVar[tuple[str, ...]] = ("_stretches",)
-
-    def __init__(self, settings: ArtifactSettings) -> None:
-        self._before_ns = round(settings.before_ms * 1e6)
-        self._after_ns = round(settings.after_ms * 1e6)
-        self._stretches: list[list[int]] = []
-
-    def add(self, times_ns: Any, uncertainty_ns: int = 0) -> int | None:
-        """Remember pulses; the beginning of the earliest stretch, None where there was no pulse."""
-        earliest = None
-        for time_ns in times_ns:
-            begin = int(time_ns) - self._before_ns - uncertainty_ns
-            self._stretches.append([begin, int(time_ns) + self._after_ns + uncertainty_ns])
-            earliest = begin if earliest is None else min(earliest, begin)
-        if len(self._stretches) > MOST_PULSES:
-            del self._stretches[:-MOST_PULSES]
-        return earliest
-
-    def forget(self, before_ns: int) -> None:
-        """Drop what ended before `before_ns`."""
-        if self._stretches and self._stretches[0][1] < before_ns:
-            self._stretches = [stretch for stretch in self._stretches if stretch[1] >= before_ns]
-
-    def runs(self, times_ns: Times) -> list[tuple[int, int]]:
-        """Which rows are spoilt, as half-open runs in order; `times_ns` is sorted."""
-        if not self._stretches:
-            return []
-        ends = np.array(self._stretches, dtype=np.int64)
-        lows = np.searchsorted(times_ns, ends[:, 0], side="left").tolist()
-        highs = np.searchsorted(times_ns, ends[:, 1], side="right").tolist()
-        merged: list[tuple[int, int]] = []
-        for low, high in sorted(zip(lows, highs, strict=True)):
-            if low >= high:
-                continue
-            if merged and low <= merged[-1][1]:
-                merged[-1] = (merged[-1][0], max(high, merged[-1][1]))
-            else:
-                merged.append((low, high))
-        return merged
-
-
-def bridge(samples: Floats, invalid: Mask, runs: list[tuple[int, int]], rows: int, before: Floats) -> None:
-    """Put a straight line over each run within the first `rows` rows, in place.
-
-    The line keeps the filter behind it from ringing; what it covers is never evidence.
+class Clipping(Restorable):
+    """Marks samples at the amplifier's rail, and those behind them while it recovers.
 
     Parameters
     ----------
-    samples
-        (n, channels); rows past `rows` are looked at, not changed.
-    invalid
-        (n, channels); the line does not lead to such a sample.
-    runs
-        Half-open runs of rows, in order.
-    rows
-        How many rows are wanted.
+    low, high
+        The rails in the unit of the samples, per channel; None where unknown: then flat tops are looked for.
+    recovery_rows
+        How long it recovers.
+    flat_top
+        How near to the largest value seen a flat top must lie.
+    """
+
+    _kept: ClassVar[tuple[str, ...]] = ("_since", "_tail", "_largest")
+
+    def __init__(
+        self, low: Floats | None, high: Floats | None, channels: int, recovery_rows: int, flat_top: float
+    ) -> None:
+        self._low, self._high = low, high
+        self._recovery = recovery_rows
+        self._flat = flat_top
+        #: Rows since the last clipped one.
+        self._since = np.full(channels, recovery_rows + 1, dtype=np.int64)
+        self._tail: Floats = np.zeros((2, channels))
+        self._largest: Floats = np.full(channels, np.inf)
+
+    def mark(self, samples: Floats, bad: Mask) -> None:
+        """Add to `bad` (n, channels) what is clipped in `samples` and what is not believed behind it."""
+        clipped = self._clipped(samples)
+        if clipped is None:
+            if self._since.min() > self._recovery:
+                return
+            clipped = np.zeros(samples.shape, dtype=np.bool_)
+        rows = np.arange(len(samples))[:, None]
+        last = np.where(clipped, rows, -1 - self._since)
+        np.maximum.accumulate(last, axis=0, out=last)
+        behind = rows - last
+        bad |= behind <= self._recovery
+        self._since[:] = np.minimum(len(samples) - 1 - last[-1], self._recovery + 1)
+
+    def _clipped(self, samples: Floats) -> Mask | None:
+        if self._low is not None and self._high is not None:
+            inside = (samples.max(axis=0) < self._high) & (samples.min(axis=0) > self._low)
+            return None if inside.all() else (samples <= self._low) | (samples >= self._high)
+        return self._flat_tops(samples)
+
+    def _flat_tops(self, samples: Floats) -> Mask | None:
+        size = np.maximum(samples.max(axis=0), -samples.min(axis=0))
+        largest = np.where(np.isinf(self._largest), size, np.maximum(self._largest, size))
+        self._largest[:] = largest
+        whole = np.concatenate([self._tail, samples])
+        self._tail[:] = whole[-2:]
+        if not np.count_nonzero(size >= self._flat * largest):
+            return None
+        high = (np.abs(whole) >= self._flat * largest) & (largest > 0)
+        three = high[:-2] & high[1:-1] & high[2:]
+        if not np.count_nonzero(three):
+            return None
+        marked = np.zeros(whole.shape, dtype=np.bool_)
+        for shift in range(3):
+            marked[shift : shift + len(three)] |= three
+        return marked[2:]
+
+
+def bridge(samples: Floats, missing: Mask, before: Floats) -> None:
+    """Put a straight line over what is missing of each channel, in place.
+
+    The line keeps the filter behind it from ringing; what it covers is never evidence. Where what follows is not in
+    hand the last value is held.
+
+    Parameters
+    ----------
+    samples, missing
+        (n, channels).
     before
         (channels,) the row before the first.
     """
-    for low, high in runs:
-        if low >= rows:
-            break
-        start = samples[low - 1] if low else before
-        stop = np.where(invalid[high], start, samples[high]) if high < len(samples) else start
-        share = np.arange(1, min(high, rows) - low + 1)[:, None] / (high - low + 1)
-        samples[low : min(high, rows)] = start + (stop - start) * share
+    n = len(samples)
+    rows = np.arange(n)[:, None]
+    last = np.where(missing, -1, rows)
+    np.maximum.accumulate(last, axis=0, out=last)
+    following = np.where(missing, n, rows)[::-1]
+    following = np.minimum.accumulate(following, axis=0)[::-1]
+    start = np.where(last < 0, before, np.take_along_axis(samples, np.maximum(last, 0), axis=0))
+    stop = np.take_along_axis(samples, np.minimum(following, n - 1), axis=0)
+    stop = np.where(following < n, stop, start)
+    share = (rows - last) / np.maximum(following - last, 1)
+    np.copyto(samples, start + (stop - start) * share, where=missing)
 
 
-def hold(samples: Floats, invalid: Mask, before: Floats) -> None:
-    """Let each channel keep its last valid value where it is not valid, in place."""
-    rows = np.where(invalid, -1, np.arange(len(samples))[:, None])
-    np.maximum.accumulate(rows, axis=0, out=rows)
-    held = np.take_along_axis(samples, np.maximum(rows, 0), axis=0)
-    samples[:] = np.where(rows < 0, before, held)
+def as_mask(packed: bytes, rows: int, width: int) -> Mask:
+    """The mask (rows, width) that a block's packed bits say."""
+    bits = np.unpackbits(np.frombuffer(packed, dtype=np.uint8), count=rows * width)
+    return bits.reshape(rows, width).astype(np.bool_)

@@ -1,12 +1,15 @@
 """Raw blocks of one EMG source become hops: 10 ms of band-passed EMG, each sample known to be good or not.
 
-While stimulation may flow, samples wait until the pulses among them are known; the spoilt stretch is bridged before
-the filter, so that the artifact does not ring on in it, and left out of everything after it.
+What pulses leave in the EMG is subtracted, or bridged where it cannot be, before the filter, so that nothing of it
+rings on; samples that are no evidence are marked. While stimulation may flow a hop waits until the end of a blank
+that lies over its own end is in hand, and for news of pulses where neither a trigger channel nor the steady train
+tells of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -14,9 +17,13 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from myoloop.controllers.signals.artifact import ArtifactSettings, SpoiltStretches, bridge, hold
+from myoloop.controllers.estimators.estimator import Evoked
+from myoloop.controllers.signals.artifact import ArtifactSettings, Clipping, as_mask, bridge
 from myoloop.controllers.signals.filters import BlockFilter, bandpass, notch
+from myoloop.controllers.signals.pulse_clock import ArtifactOnsets
+from myoloop.controllers.signals.pulse_times import PulseTimes, sharpest
 from myoloop.controllers.signals.snapshot import Restorable, StateError, freeze_array, thaw_array
+from myoloop.controllers.signals.subtraction import Frame, Rows, Subtraction
 from myoloop.platform.messages import Pulses, SampleDescriptor, Samples
 
 Floats = npt.NDArray[np.float64]
@@ -68,6 +75,8 @@ class Hop:
         Whether a pulse spoilt any of them.
     lost_hops
         How many hops before it were lost, 0 in a stream without gaps.
+    evoked
+        What stands behind each pulse whose frame ended in it.
     """
 
     t_ns: int
@@ -76,6 +85,7 @@ class Hop:
     invalid: Floats
     blanked: bool
     lost_hops: int
+    evoked: Sequence[Evoked] = ()
 
 
 class Conditioner(Restorable):
@@ -99,8 +109,8 @@ class Conditioner(Restorable):
     """
 
     _kept: ClassVar[tuple[str, ...]] = (
-        "_filter", "_spoilt", "_next_sample", "_epoch", "_settling", "_last", "_lost", "_primed", "_sync_on",
-        "released_ns", "late_pulses",
+        "_filter", "_subtraction", "_pulse_times", "_onsets", "_clipping", "_next_sample", "_epoch", "_settling",
+        "_last", "_lost", "_primed", "_sync_on", "_origin", "released_ns", "late_pulses",
     )  # fmt: skip
 
     def __init__(
@@ -119,21 +129,36 @@ class Conditioner(Restorable):
         self._scale: Floats = np.array([descriptor.scale[c] for c in columns]) * MICROVOLTS
         self._offset: Floats = np.array([descriptor.offset[c] for c in columns]) * MICROVOLTS
         self._stimulated = stimulated
-        self._wait_ns = round(settings.artifact.wait_ms * 1e6)
+        artifact = settings.artifact
+        self._news_ns = round(artifact.wait_ms * 1e6)
+        self._open_ns = round(artifact.open_ms * 1e6)
+        self._before_rows = artifact.before_ms * 1e-3 * rate
+        self._threshold = artifact.onset_threshold
         self._settle_samples = round(settings.settle_ms * 1e-3 * rate)
         self._period_ns = 1e9 / rate
         self._sync = _sync_of(descriptor) if stimulated else None
-        self._sync_level = settings.artifact.sync_level
+        self._sync_level = artifact.sync_level
+        self._source = _source(artifact, self._sync is not None, descriptor.topic)
         sos = bandpass(rate, settings.low_hz, settings.high_hz)
         if settings.notch != "off":
             mains = notch(rate, descriptor.mains_hz, settings.notch == "harmonics")
             sos = np.concatenate([sos, mains])
         channels = len(columns)
         self._filter = BlockFilter(sos, channels)
-        self._spoilt = SpoiltStretches(settings.artifact)
-        self._room = max(8 * self.hop_samples, round(ROOM_S * rate))
+        self._subtraction = Subtraction(artifact, rate, channels)
+        self._pulse_times = PulseTimes(rate)
+        self._onsets = ArtifactOnsets(channels, artifact.onset_threshold, max(2, round(0.004 * rate)))
+        low, high = _rails_of(descriptor, columns)
+        recovery = round(artifact.recovery_ms * 1e-3 * rate)
+        self._clipping = Clipping(low, high, channels, recovery, artifact.flat_top)
+        self._ahead = math.ceil(max(artifact.open_ms, artifact.after_ms) * 1e-3 * rate)
+        self._history = self._subtraction.history
+        room = max(8 * self.hop_samples, round(ROOM_S * rate))
+        self._longest = room // 2
+        self._room = room + self._history
         self._raw: Floats = np.zeros((self._room, channels))
         self._bad: Mask = np.zeros((self._room, channels), dtype=np.bool_)
+        self._cleaned: Floats = np.zeros((self._room, channels))
         self._times = np.zeros(self._room, dtype=np.int64)
         self._ages: dict[int, npt.NDArray[np.int64]] = {}
         self._rows = np.arange(self.hop_samples)[:, None]
@@ -143,6 +168,8 @@ class Conditioner(Restorable):
         self._none.setflags(write=False)
         self._start = 0
         self._end = 0
+        #: Row of the stream that entry 0 of the rings is.
+        self._origin = 0
         self._next_sample: int | None = None
         self._epoch: int | None = None
         self._settling: npt.NDArray[np.int64] = np.zeros(channels, dtype=np.int64)
@@ -156,10 +183,11 @@ class Conditioner(Restorable):
         self.late_pulses = 0
 
     def state(self) -> dict[str, Any]:
-        """What a restored object needs to go on bit for bit; of the samples only those that wait."""
-        waiting = slice(self._start, self._end)
-        rings = {name: freeze_array(getattr(self, name)[waiting]) for name in ("_raw", "_bad", "_times")}
-        return {**super().state(), "waiting": rings}
+        """What a restored object needs to go on bit for bit; of the samples only those that are still looked at."""
+        first = max(0, self._start - self._history)
+        kept = slice(first, self._end)
+        rings = {name: freeze_array(getattr(self, name)[kept]) for name in _RINGS}
+        return {**super().state(), "waiting": rings, "behind": self._start - first, "first": self._origin + first}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take over a saved state.
@@ -170,15 +198,15 @@ class Conditioner(Restorable):
             If it is not the state of a conditioner with these channels.
         """
         rest = dict(state)
-        waiting = rest.pop("waiting", None)
+        waiting, behind, first = rest.pop("waiting", None), rest.pop("behind", 0), rest.pop("first", 0)
         super().restore(rest)
         count = waiting["_times"]["shape"][0] if isinstance(waiting, Mapping) else -1
-        if not 0 <= count <= self._room:
+        if not 0 <= behind <= count <= self._room:
             raise StateError("state of Conditioner: no samples that wait, or too many")
-        self._start, self._end = 0, count
-        for name, saved in waiting.items():
+        self._start, self._end, self._origin = behind, count, first
+        for name in _RINGS:
             ring = getattr(self, name)
-            ring[:count] = thaw_array(saved, f"Conditioner.{name}", (count, *ring.shape[1:]), ring.dtype)
+            ring[:count] = thaw_array(waiting[name], f"Conditioner.{name}", (count, *ring.shape[1:]), ring.dtype)
 
     def add(self, message: Samples, array: npt.NDArray[Any], epoch: int) -> list[Hop]:
         """Take in a block; hops come back only where a gap ends what was waiting."""
@@ -191,9 +219,9 @@ class Conditioner(Restorable):
             hops = self._break(max(0, message.first_sample - expected) if epoch == self._epoch else 0)
         self._epoch = epoch
         self._next_sample = message.first_sample + n
-        if n > self._room // 2:
-            hops += self._break(n - self._room // 2)
-            array = array[-(self._room // 2) :]
+        if n > self._longest:
+            hops += self._break(n - self._longest)
+            array = array[-self._longest :]
         if self._end + n > self._room:
             hops += self._make_room(len(array))
         self._append(message, array, n)
@@ -201,27 +229,66 @@ class Conditioner(Restorable):
 
     def hear(self, message: Pulses) -> int:
         """Remember pulses; how many hops already released they had spoilt."""
-        if not self._stimulated or self._sync is not None:
+        if not self._stimulated or not message.t_ns:
             return 0
-        begin = self._spoilt.add(message.t_ns, message.uncertainty_ns)
-        if begin is None or self.released_ns is None or begin > self.released_ns:
+        earliest = math.inf
+        sd = message.uncertainty_ns / self._period_ns
+        for time_ns in message.t_ns:
+            row = self._row_of(time_ns)
+            self._pulse_times.told(message.channel, row, message.current_ma)
+            if self._source == "host":
+                earliest = min(earliest, self._hear_one(message, row, sd))
+            else:
+                self._name(row, sd, message)
+        if self.released_ns is None or not earliest < (start := self._origin + self._start):
             return 0
         self.late_pulses += 1
         # What the pulse left in the filter is forgotten, and the time that takes is not used.
         self._settling[:] = self._settle_samples
-        return int((self.released_ns - begin) / (self._period_ns * self.hop_samples)) + 1
+        return int((start - earliest) / self.hop_samples) + 1
+
+    def hear_currents(self, current_ma: Mapping[str, float]) -> None:
+        """Hear what the stimulator gives on each channel: news of the pulses themselves comes later."""
+        if self._stimulated:
+            for channel, value in current_ma.items():
+                self._pulse_times.set_current(channel, value)
+
+    def freeze(self, involuntary: Mask) -> None:
+        """Hear where involuntary activity is on: nothing is learned of the answer to pulses meanwhile."""
+        if self._stimulated:
+            self._subtraction.frozen[:] = involuntary
 
     def release(self, now_ns: int, stimulating: bool) -> list[Hop]:
         """Hand over every whole hop that need not wait any longer."""
-        until = now_ns - self._wait_ns if stimulating and self._stimulated else None
-        hops = []
+        hops: list[Hop] = []
         size = self.hop_samples
+        if self._end - self._start < size:
+            return hops
+        waits = stimulating and self._stimulated
+        until = now_ns
+        if waits and self._source == "host":
+            end = self._origin + self._end
+            for channel, row, number in self._pulse_times.expected(end + self._before_rows):
+                current_ma = self._pulse_times.current_ma(channel)
+                self._subtraction.add(row, channel, current_ma, number, 0.5, False)
+            if not self._pulse_times.steady(end):
+                until = now_ns - self._news_ns
         while self._end - self._start >= size:
             newest = int(self._times[self._start + size - 1])
-            if until is not None and newest > until:
+            if waits and (newest > until or (now_ns - newest < self._open_ns and self._is_open(size))):
                 break
             hops.append(self._hop(newest))
         return hops
+
+    def _is_open(self, size: int) -> bool:
+        """Whether what lies over the end of the next hop cannot be bridged yet."""
+        last = self._start + size - 1
+        row, end = self._origin + last, self._origin + self._end
+        if self._subtraction.open_until(row) >= end:
+            return True
+        if self._source != "artifact" and self._pulse_times.due(end, row + self._before_rows + 0.5):
+            return True
+        return bool(self._subtraction.pulses) and bool(self._bad[last : self._end].all(axis=0).any())
 
     def _append(self, message: Samples, array: npt.NDArray[Any], n: int) -> None:
         kept = len(array)
@@ -233,20 +300,76 @@ class Conditioner(Restorable):
         bad = self._bad[rows]
         bad[:] = False
         if message.invalid:
-            packed = np.frombuffer(message.invalid, dtype=np.uint8)
-            mask = np.unpackbits(packed, count=n * self._width).reshape(n, self._width)
-            bad[:] = mask[-kept:, self._columns]
+            bad[:] = as_mask(message.invalid, n, self._width)[-kept:, self._columns]
         if not np.isfinite(raw.sum()):
             bad |= ~np.isfinite(raw)
             raw[bad] = 0.0
+        first = self._origin + self._end
+        self._end += kept
+        if not self._stimulated:
+            return
+        self._clipping.mark(raw, bad)
         if self._sync is not None:
             column, scale, offset = self._sync
             on = array[:, column] * scale + offset > self._sync_level
             rising = on & ~np.concatenate([[self._sync_on], on[:-1]])
             self._sync_on = bool(on[-1])
-            if np.count_nonzero(rising):
-                self._spoilt.add(self._times[rows][rising].tolist())
-        self._end += kept
+            if self._source == "sync" and np.count_nonzero(rising):
+                for row in np.flatnonzero(rising).tolist():
+                    # The line was seen to be up here: it rose within the sampling interval before.
+                    self._add_pulse(self._pulse_times.channel_at(first + row), first + row - 0.5, 0.29, 0.5)
+        if self._source == "artifact":
+            for row, channel in self._onsets.find(raw):
+                self._add_pulse(f"~{channel}", float(first + row), 0.29, 0.5)
+
+    def _add_pulse(self, channel: str, row: float, sd: float, half_width: float) -> None:
+        refined, number = self._pulse_times.observe(channel, row, sd)
+        current_ma = self._pulse_times.current_ma(channel)
+        self._subtraction.add(refined, channel, current_ma, number, half_width, True)
+
+    def _hear_one(self, message: Pulses, row: float, half_width: float) -> float:
+        """Take in a pulse the host tells of; the first row it had spoilt unknown to us, infinity where none."""
+        start, width = self._origin + self._start, half_width
+        sd = half_width / math.sqrt(3.0)
+        if half_width > 0.5:
+            reach = half_width + 1.0
+            low, high = math.floor(row - reach) - self._origin, math.ceil(row + reach) + 1 - self._origin
+            begin = max(0, low - self._history // 2)
+            if low >= max(begin, 1) and high < self._end:
+                at, stands_out = sharpest(self._raw[begin : high + 1], low - begin, high - begin)
+                if stands_out > self._threshold:
+                    row, sd, width = float(self._origin + begin + at), 0.29, 0.5
+        refined, number = self._pulse_times.observe(message.channel, row, sd)
+        for pulse in self._subtraction.pulses:
+            if pulse[1] == message.channel and abs(pulse[0] - refined) <= max(2.0, 3.0 * half_width):
+                pulse[2], pulse[5] = message.current_ma, True
+                return math.inf
+        spoilt = refined - self._before_rows - width
+        if math.ceil(spoilt) < start:
+            if self._subtraction.covered(refined, max(2.0, 3.0 * half_width)):
+                return math.inf
+            return float(math.ceil(spoilt))
+        self._subtraction.add(refined, message.channel, message.current_ma, number, width, True)
+        return math.inf
+
+    def _name(self, row: float, half_width: float, message: Pulses) -> None:
+        """Tell a pulse that the trigger line showed which channel and current it was of."""
+        if self._source != "sync":
+            return
+        for pulse in self._subtraction.pulses:
+            if pulse[1] == "" and abs(pulse[0] - row) <= max(2.0, half_width + 1.0):
+                refined, number = self._pulse_times.observe(message.channel, pulse[0], 0.29)
+                pulse[0:4] = [refined, message.channel, message.current_ma, number]
+            elif pulse[1] == message.channel and abs(pulse[0] - row) <= max(2.0, half_width + 1.0):
+                pulse[2] = message.current_ma
+
+    def _row_of(self, time_ns: int) -> float:
+        """Row of the stream at a host time, with its fraction."""
+        if not self._end:
+            return float(self._origin)
+        times = self._times[: self._end]
+        at = min(int(np.searchsorted(times, time_ns)), self._end - 1)
+        return self._origin + at - (int(times[at]) - time_ns) / self._period_ns
 
     def _age(self, n: int) -> npt.NDArray[np.int64]:
         age = self._ages.get(n)
@@ -267,52 +390,101 @@ class Conditioner(Restorable):
             self._last[:] = raw[0]
             self._settling[:] = np.maximum(self._settling, self._settle_samples)
             self._primed = True
-        runs: list[tuple[int, int]] = []
-        if self._stimulated:
-            self._spoilt.forget(int(self._times[start]))
-            waiting = slice(start, self._end)
-            runs = self._spoilt.runs(self._times[waiting])
-            if runs and runs[0][0] < size:
-                bridge(self._raw[waiting], self._bad[waiting], runs, size, self._last)
-        if np.count_nonzero(bad):
-            hold(raw, bad, self._last)
+        invalid = self._none
+        blanked = False
+        rows: Rows | None = None
+        if self._subtraction.pulses:
+            rows = Rows(self._origin, self._raw[: self._end], self._bad[: self._end], self._cleaned)
+            n = min(size + self._ahead, self._end - start)
+            x, missing, unused, behind = self._subtraction.clean(rows, self._origin + start, size, n)
+            if np.count_nonzero(missing):
+                bridge(x, missing, self._last)
+            raw = x[:size]
+            spoilt = unused[:size]
+            if np.count_nonzero(spoilt):
+                blanked = True
+                good = ~spoilt
+            if np.count_nonzero(bad):
+                # What is clipped behind a pulse is the pulse's.
+                invalid = (bad & ~behind[:size, None]).sum(axis=0, dtype=np.float64)
+                self._settling[bad.all(axis=0) & (invalid >= size)] = self._settle_samples + size
+        elif np.count_nonzero(bad):
+            n = min(size + self._ahead, self._end - start)
+            x, missing = self._raw[start : start + n].copy(), self._bad[start : start + n]
+            bridge(x, missing, self._last)
+            raw = x[:size]
             good = ~bad
+            invalid = bad.sum(axis=0, dtype=np.float64)
             self._settling[bad.all(axis=0)] = self._settle_samples + size
         if np.count_nonzero(self._settling):
-            good = good & (self._rows >= self._settling)
+            settled = self._rows >= self._settling
+            good = good & settled
+            invalid = np.maximum(invalid, size - settled.sum(axis=0, dtype=np.float64))
             np.maximum(self._settling - size, 0, out=self._settling)
-        invalid = self._none if good is self._all_good else size - good.sum(axis=0, dtype=np.float64)
-        blanked = bool(runs) and runs[0][0] < size
-        if blanked:
-            good = good.copy()
-            for low, high in runs:
-                good[low:high] = False
         filtered = self._filter.process(raw)
         self._last[:] = raw[-1]
         lost, self._lost = self._lost, 0
         self._start = stop
         self.released_ns = newest_ns
-        return Hop(newest_ns, filtered, good, invalid, blanked, lost)
+        evoked: Sequence[Evoked] = ()
+        if rows is not None:
+            done = self._subtraction.finish(rows, self._origin + stop)
+            evoked = [self._evoked(frame) for frame in done]
+        return Hop(newest_ns, filtered, good, invalid, blanked, lost, evoked)
+
+    def _evoked(self, frame: Frame) -> Evoked:
+        rows = np.arange(len(frame.raw), dtype=np.float64)
+        since_ms: Floats = (rows + (frame.begin - frame.row)) * (self._period_ns * 1e-6)
+        whole = min(max(int(frame.row) - self._origin, 0), self._end - 1)
+        t_ns = int(self._times[whole]) + round((frame.row - self._origin - whole) * self._period_ns)
+        channel = "" if frame.channel.startswith("~") else frame.channel
+        return Evoked(t_ns, channel, since_ms, frame.raw, frame.good)
 
     def _break(self, missing: int) -> list[Hop]:
         """Samples are missing: hand over what is whole, forget the rest, settle anew."""
         hops = []
         while self._end - self._start >= self.hop_samples:
             hops.append(self._hop(int(self._times[self._start + self.hop_samples - 1])))
+        self._origin += self._end
         self._start = self._end = 0
         self._lost += missing // self.hop_samples + 1
         self._primed = False
+        self._subtraction.forget()
+        self._pulse_times.forget()
         return hops
 
     def _make_room(self, n: int) -> list[Hop]:
         hops = []
-        while self._end - self._start > self._room - n:
+        while self._end - self._start + self._history > self._room - n and self._end - self._start >= self.hop_samples:
             hops.append(self._hop(int(self._times[self._start + self.hop_samples - 1])))
-        waiting = self._end - self._start
-        for ring in (self._raw, self._bad, self._times):
-            ring[:waiting] = ring[self._start : self._end].copy()
-        self._start, self._end = 0, waiting
+        first = max(0, self._start - self._history)
+        kept = self._end - first
+        for ring in (self._raw, self._bad, self._cleaned, self._times):
+            ring[:kept] = ring[first : self._end].copy()
+        self._origin += first
+        self._start, self._end = self._start - first, kept
         return hops
+
+
+_RINGS = ("_raw", "_bad", "_cleaned", "_times")
+
+
+def _source(settings: ArtifactSettings, has_sync: bool, topic: str) -> str:
+    if settings.pulses_from == "auto":
+        return "sync" if has_sync else "host"
+    if settings.pulses_from == "sync" and not has_sync:
+        raise ValueError(f"{topic}: artifact.pulses_from is 'sync', allowed only where a sync channel is declared")
+    return settings.pulses_from
+
+
+def _rails_of(descriptor: SampleDescriptor, columns: tuple[int, ...]) -> tuple[Floats | None, Floats | None]:
+    """Rails in µV, per channel."""
+    if descriptor.rail_low is None or descriptor.rail_high is None:
+        return None, None
+    scale = np.array([descriptor.scale[c] for c in columns]) * MICROVOLTS
+    offset = np.array([descriptor.offset[c] for c in columns]) * MICROVOLTS
+    ends = np.stack([descriptor.rail_low * scale + offset, descriptor.rail_high * scale + offset])
+    return ends.min(axis=0), ends.max(axis=0)
 
 
 def _check(descriptor: SampleDescriptor, columns: tuple[int, ...]) -> None:

@@ -137,3 +137,9 @@ def lowpass(rate_hz: float, cutoff_hz: float) -> Floats:
     """Sections of a Butterworth low-pass of order 2."""
     sos: Floats = butter(2, cutoff_hz, btype="lowpass", fs=rate_hz, output="sos")
     return sos
+
+
+def highpass(rate_hz: float, cutoff_hz: float) -> Floats:
+    """Sections of a Butterworth high-pass of order 2."""
+    sos: Floats = butter(2, cutoff_hz, btype="highpass", fs=rate_hz, output="sos")
+    return sos

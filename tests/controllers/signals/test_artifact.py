@@ -1,8 +1,8 @@
-"""What a pulse spoils is left out, and nothing else is."""
+"""What a pulse leaves is taken out, what cannot be is left out, and nothing else is."""
 
 from __future__ import annotations
 
-from itertools import pairwise
+import json
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,55 +10,56 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from myoloop.controllers.signals.artifact import ArtifactSettings, SpoiltStretches, bridge, hold
+from myoloop.controllers.signals.artifact import ArtifactSettings, Clipping, bridge
 from myoloop.controllers.signals.conditioning import Conditioner, ConditioningSettings, Hop
 from myoloop.platform.messages import Pulses, Samples
 
 TICK_NS = 10_000_000
+BEGIN_NS = 1_000_000_000
+
+
+def test_a_bridge_is_one_straight_line_per_channel_and_changes_nothing_else() -> None:
+    signal = np.stack([np.arange(40.0) ** 2, np.arange(40.0)], axis=1)
+    bridged, missing = signal.copy(), np.zeros((40, 2), dtype=bool)
+    missing[5:31, 0] = missing[0:3, 1] = missing[38:, 1] = True
+    bridge(bridged, missing, np.array([0.0, -1.0]))
+    assert np.allclose(np.diff(bridged[4:32, 0]), (31.0**2 - 4.0**2) / 27)
+    assert np.allclose(bridged[:4, 1], [0.0, 1.0, 2.0, 3.0])
+    assert bridged[38:, 1].tolist() == [37.0, 37.0]  # its end is not in hand
+    assert np.array_equal(bridged[~missing], signal[~missing])
 
 
 @settings(deadline=None)
-@given(st.lists(st.integers(0, 200_000_000), max_size=20))
-def test_exactly_the_samples_from_half_a_millisecond_before_to_18_ms_after_are_spoilt(pulses: list[int]) -> None:
-    stretches = SpoiltStretches(ArtifactSettings())
-    stretches.add(pulses)
-    times = np.arange(0, 240_000_000, 500_000)
-    spoilt = np.zeros(len(times), dtype=bool)
-    runs = stretches.runs(times)
-    for low, high in runs:
-        spoilt[low:high] = True
-    expected = np.zeros(len(times), dtype=bool)
-    for pulse in pulses:
-        expected |= (times >= pulse - 500_000) & (times <= pulse + 18_000_000)
-    assert np.array_equal(spoilt, expected)
-    assert all(a[1] < b[0] for a, b in pairwise(runs))
+@given(st.lists(st.integers(-60, 60), min_size=30, max_size=80), st.lists(st.integers(1, 30), min_size=1, max_size=9))
+def test_the_rail_and_what_follows_it_is_marked_however_the_stream_is_cut(values: list[int], cuts: list[int]) -> None:
+    stream = np.array(values, dtype=float)[:, None]
+    clipping = Clipping(np.array([-50.0]), np.array([50.0]), 1, 4, 0.97)
+    marked, at = [], 0
+    for cut in [*cuts, len(values)]:
+        block = stream[at : at + cut]
+        if len(block):
+            bad = np.zeros(block.shape, dtype=bool)
+            clipping.mark(block, bad)
+            marked.append(bad)
+        at += cut
+    clipped = np.abs(stream) >= 50
+    expected = clipped.copy()
+    for back in range(1, 5):
+        expected[back:] |= clipped[:-back]
+    assert np.array_equal(np.concatenate(marked), expected)
 
 
-def test_uncertainty_of_a_pulse_widens_its_stretch_on_both_sides() -> None:
-    stretches = SpoiltStretches(ArtifactSettings())
-    stretches.add([50_000_000], uncertainty_ns=2_000_000)
-    times = np.arange(0, 100_000_000, 500_000)
-    ((low, high),) = stretches.runs(times)
-    assert times[low] == 47_500_000
-    assert times[high - 1] == 70_000_000
-
-
-def test_a_bridge_is_one_straight_line_even_across_hops() -> None:
-    signal = np.arange(40.0)[:, None] ** 2
-    whole, parts = signal.copy(), signal.copy()
-    good = np.zeros((40, 1), dtype=bool)
-    bridge(whole, good, [(5, 31)], 40, np.zeros(1))
-    bridge(parts, good, [(5, 31)], 20, np.zeros(1))
-    bridge(parts[20:], good[20:], [(0, 11)], 20, parts[19])
-    assert np.allclose(parts, whole)
-    assert np.allclose(np.diff(whole[4:32, 0]), (31.0**2 - 4.0**2) / 27)
-    assert np.array_equal(whole[31:], signal[31:])
-
-
-def test_an_invalid_sample_holds_the_last_valid_one_of_its_own_channel() -> None:
-    samples = np.array([[1.0, 10.0], [2.0, 20.0], [3.0, 30.0]])
-    hold(samples, np.array([[True, False], [False, True], [True, True]]), np.array([7.0, 8.0]))
-    assert samples.tolist() == [[7.0, 10.0], [2.0, 10.0], [2.0, 10.0]]
+def test_flat_tops_are_found_where_nobody_tells_of_the_rail() -> None:
+    t = np.arange(4000) / 2000.0
+    wave = np.stack([np.clip(3000 * np.sin(2 * np.pi * 31 * t), -2000, 2000), 900 * np.sin(2 * np.pi * 31 * t)], axis=1)
+    wave += np.random.default_rng(1).normal(0, 3.0, wave.shape)
+    clipping = Clipping(None, None, 2, 0, 0.97)
+    bad = np.zeros(wave.shape, dtype=bool)
+    for at in range(0, 4000, 20):
+        clipping.mark(wave[at : at + 20], bad[at : at + 20])
+    flat = np.abs(3000 * np.sin(2 * np.pi * 31 * t)) > 2100
+    assert bad[flat, 0].mean() > 0.95
+    assert bad[np.abs(wave[:, 0]) < 1900, 0].mean() == 0
 
 
 def _stimulated_emg(pulse_ms: list[float], seconds: float = 4.0) -> np.ndarray:
@@ -72,21 +73,43 @@ def _stimulated_emg(pulse_ms: list[float], seconds: float = 4.0) -> np.ndarray:
     return np.round(emg).astype("<i2")
 
 
-def _listen(conditioner: Conditioner, raw: np.ndarray, pulse_ms: list[float], told_after_ms: float = 15.0) -> list[Hop]:
-    hops, told = [], 0
-    for n in range(len(raw) // 20):
-        now_ns = (n + 1) * TICK_NS
-        while told < len(pulse_ms) and (pulse_ms[told] + told_after_ms) * 1e6 <= now_ns:
-            conditioner.hear(
-                Pulses(
-                    channel="ch1", t_ns=(round(pulse_ms[told] * 1e6),), uncertainty_ns=0, kind="sent",
-                    current_ma=20.0, phase_us=250.0,
-                )
-            )  # fmt: skip
+PULSES_MS = [500 + 28.6 * i for i in range(110)]
+
+
+def _pulse(ms: float, current_ma: float = 20.0, uncertainty_ns: int = 0) -> Pulses:
+    # Row i is half a millisecond later than i / 2 ms: a block's time is that of its newest row.
+    return Pulses(
+        channel="ch1", t_ns=(BEGIN_NS + 500_000 + round(ms * 1e6),), uncertainty_ns=uncertainty_ns, kind="sent",
+        current_ma=current_ma, phase_us=250.0,
+    )  # fmt: skip
+
+
+def _listen(
+    conditioner: Conditioner, raw: np.ndarray, pulse_ms: list[float], told_after_ms: float = 15.0, begin: int = 0
+) -> list[Hop]:
+    hops = []
+    told = sum((ms + told_after_ms) <= begin * 10 for ms in pulse_ms)
+    for n in range(begin, len(raw) // 20):
+        now_ns = BEGIN_NS + (n + 1) * TICK_NS
+        while told < len(pulse_ms) and BEGIN_NS + (pulse_ms[told] + told_after_ms) * 1e6 <= now_ns:
+            conditioner.hear(_pulse(pulse_ms[told]))
             told += 1
         hops += conditioner.add(Samples(first_sample=20 * n, t_ns=now_ns), raw[20 * n : 20 * n + 20], 1)
         hops += conditioner.release(now_ns, True)
     return hops
+
+
+def _sync(kit: SimpleNamespace, raw: np.ndarray, pulse_ms: list[float]) -> tuple[Conditioner, np.ndarray]:
+    line = np.zeros((len(raw), 1), dtype="<i2")
+    for pulse in pulse_ms:
+        line[int(np.ceil(pulse * 2)) : int(np.ceil(pulse * 2)) + 2] = 1
+    descriptor = kit.descriptor(channels=2, units=("V", "1"), scale=(1e-6, 1.0), sync_channel="e1")
+    return Conditioner(ConditioningSettings(), descriptor, (0,), True), np.concatenate([raw, line], axis=1)
+
+
+def _host(kit: SimpleNamespace, **more: object) -> Conditioner:
+    given = ConditioningSettings(artifact=ArtifactSettings(**more))  # type: ignore[arg-type]
+    return Conditioner(given, kit.descriptor(channels=1), (0,), True)
 
 
 def _rms(hops: list[Hop]) -> float:
@@ -95,50 +118,181 @@ def _rms(hops: list[Hop]) -> float:
     return float(np.sqrt(np.mean(samples[good] ** 2)))
 
 
-PULSES_MS = [500 + 28.6 * i for i in range(110)]
+def _between(hops: list[Hop], begin_ms: float, end_ms: float) -> list[Hop]:
+    return [hop for hop in hops if begin_ms * 1e6 < hop.t_ns - BEGIN_NS <= end_ms * 1e6]
 
 
-@pytest.mark.parametrize("way", ["messages", "sync"])
-def test_level_under_stimulation_is_that_of_the_emg(kit: SimpleNamespace, way: str) -> None:
+@pytest.mark.parametrize("way", ["host", "sync", "artifact"])
+def test_under_stimulation_most_of_the_emg_is_heard_and_its_level_is_its_own(kit: SimpleNamespace, way: str) -> None:
     clean, spoilt = _stimulated_emg([]), _stimulated_emg(PULSES_MS)
-    expected = _rms(_listen(Conditioner(ConditioningSettings(), kit.descriptor(channels=1), (0,), True), clean, []))
-    if way == "sync":
-        line = np.zeros((len(spoilt), 1), dtype="<i2")
-        for pulse in PULSES_MS:
-            line[round(pulse * 2) : round(pulse * 2) + 2] = 1
-        spoilt = np.concatenate([spoilt, line], axis=1)
-        descriptor = kit.descriptor(channels=2, units=("V", "1"), scale=(1e-6, 1.0), sync_channel="e1")
-        hops = _listen(Conditioner(ConditioningSettings(), descriptor, (0,), True), spoilt, [])
-    else:
-        conditioner = Conditioner(ConditioningSettings(), kit.descriptor(channels=1), (0,), True)
-        hops = _listen(conditioner, spoilt, PULSES_MS)
-        assert conditioner.late_pulses == 0
-    stimulated = [hop for hop in hops if 600e6 < hop.t_ns < 3500e6]
-    share = np.mean([hop.good.mean() for hop in stimulated])
-    assert 0.25 < share < 0.45
-    assert all(hop.invalid.max() == 0 for hop in stimulated)
-    # The ends of a bridge are samples of noise, which costs some; untreated it would be tens of times as high.
-    assert _rms(stimulated) == pytest.approx(expected, rel=0.2)
+    expected = _rms(_listen(Conditioner(ConditioningSettings(), kit.descriptor(channels=1), (0,), False), clean, []))
+    conditioner, told = _host(kit, pulses_from=way) if way != "sync" else None, PULSES_MS if way == "host" else []
+    if conditioner is None:
+        conditioner, spoilt = _sync(kit, spoilt, PULSES_MS)
+    hops = _listen(conditioner, spoilt, told)
+    assert conditioner.late_pulses == 0
+    steady = _between(hops, 1500, 3500)
+    assert np.mean([hop.good.mean() for hop in steady]) > 0.7
+    assert all(hop.invalid.max() == 0 for hop in steady)
+    assert _rms(steady) == pytest.approx(expected, rel=0.12)
     untreated = Conditioner(ConditioningSettings(), kit.descriptor(channels=1), (0,), False)
-    assert _rms(_listen(untreated, spoilt[:, :1], PULSES_MS)) > 10 * expected
+    assert _rms(_listen(untreated, spoilt[:, :1], [])) > 10 * expected
 
 
-def test_a_recording_of_somebody_else_is_not_blanked(kit: SimpleNamespace) -> None:
+@pytest.mark.parametrize("way", ["host", "sync"])
+def test_while_a_template_is_learned_the_blank_is_as_long_as_an_mwave(kit: SimpleNamespace, way: str) -> None:
+    spoilt = _stimulated_emg(PULSES_MS)
+    conditioner, told = _host(kit), PULSES_MS
+    if way == "sync":
+        (conditioner, spoilt), told = _sync(kit, spoilt, PULSES_MS), []
+    hops = _listen(conditioner, spoilt, told)
+    good = np.concatenate([hop.good[:, 0] for hop in hops])
+    ms = np.arange(len(good)) / 2.0
+    for pulse in PULSES_MS[:4]:
+        assert not good[(ms > pulse - 0.4) & (ms < pulse + 17.9)].any()
+    for pulse in PULSES_MS[:-2]:
+        assert not good[(ms > pulse - 0.4) & (ms < pulse + 2.9)].any()
+    assert good[(ms > PULSES_MS[0] + 19) & (ms < PULSES_MS[1] - 1)].all()
+
+
+def test_with_a_trigger_channel_hardly_anything_waits(kit: SimpleNamespace) -> None:
+    conditioner, raw = _sync(kit, _stimulated_emg(PULSES_MS), PULSES_MS)
+    waited = []
+    for n in range(len(raw) // 20):
+        now_ns = BEGIN_NS + (n + 1) * TICK_NS
+        conditioner.add(Samples(first_sample=20 * n, t_ns=now_ns), raw[20 * n : 20 * n + 20], 1)
+        conditioner.release(now_ns, True)
+        waited.append((now_ns - (conditioner.released_ns or now_ns)) * 1e-6)
+    assert max(waited) <= 10
+    assert np.median(waited[60:]) == 0
+
+
+def test_news_from_the_host_is_waited_for_only_until_the_train_is_known(kit: SimpleNamespace) -> None:
+    conditioner, raw = _host(kit), _stimulated_emg(PULSES_MS)
+    waited, told = [], 0
+    for n in range(len(raw) // 20):
+        now_ns = BEGIN_NS + (n + 1) * TICK_NS
+        while told < len(PULSES_MS) and PULSES_MS[told] + 22 <= (n + 1) * 10:
+            conditioner.hear(_pulse(PULSES_MS[told]))
+            told += 1
+        conditioner.add(Samples(first_sample=20 * n, t_ns=now_ns), raw[20 * n : 20 * n + 20], 1)
+        conditioner.release(now_ns, True)
+        waited.append((now_ns - (conditioner.released_ns or now_ns)) * 1e-6)
+    assert set(waited[5:50]) == {30.0}
+    assert max(waited[70:350]) <= 10
+    assert conditioner.late_pulses == 0
+
+
+def test_an_evoked_frame_is_the_emg_as_it_was_before_anything_was_subtracted(kit: SimpleNamespace) -> None:
+    raw = _stimulated_emg(PULSES_MS)
+    hops = _listen(_host(kit), raw, PULSES_MS)
+    frames = [each for hop in hops for each in hop.evoked]
+    assert len(frames) >= 105
+    for frame, pulse in zip(frames[20:60], PULSES_MS[20:60], strict=True):
+        assert frame.channel == "ch1"
+        assert abs((frame.t_ns - BEGIN_NS) * 1e-6 - 0.5 - pulse) < 0.1
+        rows = np.round((frame.t_ns - BEGIN_NS) * 2e-6 - 1 + frame.since_ms * 2).astype(int)
+        level = raw[rows[0] - 14 : rows[0], 0].mean()
+        assert np.allclose(frame.frame_uv[:, 0], raw[rows, 0] - level)
+        assert frame.good.all()
+        assert frame.since_ms[-1] > 27
+
+
+def test_a_spasm_under_stimulation_is_left_in_the_emg_and_out_of_the_template(kit: SimpleNamespace) -> None:
+    raw = _stimulated_emg(PULSES_MS).astype(float)
+    burst = 200 * np.random.default_rng(9).standard_normal(1600)
+    raw[4000:5600, 0] += burst
+    conditioner = _host(kit)
+    hops = []
+    for n in range(len(raw) // 20):
+        conditioner.freeze(np.array([2000 <= n * 10 < 2800]))
+        hops += _listen(conditioner, np.round(raw[: 20 * n + 20]).astype("<i2"), PULSES_MS, begin=n)
+    # White noise of 200 and of 20 uV, of which the band keeps 43 % of the power.
+    assert _rms(_between(hops, 2050, 2800)) == pytest.approx(131, rel=0.15)
+    assert _rms(_between(hops, 2950, 3500)) == pytest.approx(13.1, rel=0.25)
+
+
+@pytest.mark.parametrize("cut", [5, 52, 55, 83, 120, 333])
+@pytest.mark.parametrize("way", ["host", "sync", "artifact"])
+def test_saved_and_restored_in_mid_train_it_goes_on_bit_for_bit(kit: SimpleNamespace, way: str, cut: int) -> None:
+    raw, told = _stimulated_emg(PULSES_MS), PULSES_MS if way == "host" else []
+
+    def made() -> tuple[Conditioner, np.ndarray]:
+        return _sync(kit, raw, PULSES_MS) if way == "sync" else (_host(kit, pulses_from=way), raw)
+
+    (one, rows), (other, _) = made(), made()
+    _listen(one, rows[: 20 * cut], told)
+    other.restore(json.loads(json.dumps(one.state())))
+
+    def rest(conditioner: Conditioner) -> list[tuple[bytes, bytes, list[bytes]]]:
+        return [
+            (hop.samples.tobytes(), hop.good.tobytes(), [each.frame_uv.tobytes() for each in hop.evoked])
+            for hop in _listen(conditioner, rows, told, begin=cut)
+        ]
+
+    assert rest(one) == rest(other)
+
+
+def test_after_a_step_of_the_current_what_the_template_leaves_is_blanked_until_it_is_known_again(
+    kit: SimpleNamespace,
+) -> None:
+    before, after = PULSES_MS[:50], PULSES_MS[50:]
+    raw = _stimulated_emg(before).astype(float) + 1.4 * (_stimulated_emg(after) - _stimulated_emg([]).astype(float))
+    conditioner = _host(kit)
+    hops = []
+    for n in range(len(raw) // 20):
+        now_ns = BEGIN_NS + (n + 1) * TICK_NS
+        for ms in PULSES_MS:
+            if n * 10 < ms + 15 <= (n + 1) * 10:
+                conditioner.hear(_pulse(ms, 20.0 if ms in before else 28.0))
+        hops += conditioner.add(
+            Samples(first_sample=20 * n, t_ns=now_ns), raw[20 * n : 20 * n + 20].round().astype("<i2"), 1
+        )
+        conditioner.hear_currents({"ch1": 20.0 if (n + 1) * 10 < before[-1] + 14 else 28.0})
+        hops += conditioner.release(now_ns, True)
+    assert _rms(_between(hops, after[0], after[8])) < 30
+    assert _rms(_between(hops, after[20], after[50])) == pytest.approx(13.1, rel=0.2)
+
+
+def test_a_recording_of_somebody_else_is_not_touched(kit: SimpleNamespace) -> None:
     raw = _stimulated_emg([])
     hops = _listen(Conditioner(ConditioningSettings(), kit.descriptor(channels=1), (0,), False), raw, PULSES_MS)
     assert not any(hop.blanked for hop in hops)
     # Nor does it wait: the newest hop is there at once.
-    assert hops[-1].t_ns == len(raw) // 20 * TICK_NS
+    assert hops[-1].t_ns == BEGIN_NS + len(raw) // 20 * TICK_NS
 
 
 def test_news_of_a_pulse_that_comes_too_late_is_counted_and_the_filter_settles(kit: SimpleNamespace) -> None:
-    conditioner = Conditioner(ConditioningSettings(), kit.descriptor(channels=1), (0,), True)
+    conditioner = _host(kit)
     hops = _listen(conditioner, _stimulated_emg([500.0], 1.0), [500.0], told_after_ms=80.0)
     assert conditioner.late_pulses == 1
-    after = [hop for hop in hops if 580e6 < hop.t_ns <= 640e6]
-    assert not any(hop.good.any() for hop in after)
+    assert not any(hop.good.any() for hop in _between(hops, 580, 640))
 
 
-def test_settings_out_of_range_are_refused_by_name() -> None:
-    with pytest.raises(ValueError, match=r"after_ms is -1.0, allowed is 0 to 1000"):
-        ArtifactSettings(after_ms=-1.0)
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ({"after_ms": -1.0}, r"after_ms is -1.0, allowed is 0 to 1000"),
+        ({"before_ms": float("nan")}, "before_ms is nan, allowed"),
+        ({"after_ms": 19.0}, "after_ms is 19, allowed is at most mwave_ms, 18 ms"),
+        ({"template_ms": 10.0}, "mwave_ms is 18, allowed is at most template_ms, 10 ms"),
+        ({"open_ms": 40.0}, "open_ms is 40, allowed is at most wait_ms, 30 ms"),
+        ({"template_pulses": 1}, "template_pulses is 1, allowed is 2 to 1000"),
+        ({"left_ratio": 0.5}, "left_ratio is 0.5, allowed is 1 and above"),
+        ({"flat_top": 0.0}, "flat_top is 0.0"),
+        ({"onset_threshold": 0.5}, "onset_threshold is 0.5"),
+    ],
+)
+def test_settings_out_of_range_are_refused_by_name(given: dict[str, float], why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        ArtifactSettings(**given)  # type: ignore[arg-type]
+
+
+def test_a_pulse_rate_that_leaves_nothing_to_hear_is_refused(kit: SimpleNamespace) -> None:
+    with pytest.raises(ValueError, match=r"after_ms is 3.5, allowed is less than the pulse interval of ch1, 3.333 ms"):
+        ArtifactSettings().check_rate("ch1", 300.0)
+    with pytest.raises(ValueError, match=r"gap_ms is 500, allowed is more than the pulse interval of ch1, 1000 ms"):
+        ArtifactSettings().check_rate("ch1", 1.0)
+    ArtifactSettings().check_rate("ch1", 50.0)
+    with pytest.raises(ValueError, match="pulses_from is 'sync', allowed only where a sync channel is declared"):
+        _host(kit, pulses_from="sync")

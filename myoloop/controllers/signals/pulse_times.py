@@ -1,0 +1,151 @@
+"""Pulses of all stimulation channels, from whichever source tells of them best."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from myoloop.controllers.signals.pulse_clock import PulseClock
+from myoloop.controllers.signals.snapshot import Restorable, StateError
+
+Floats = npt.NDArray[np.float64]
+
+#: Trains of 5 to 500 pulses/s.
+_SHORTEST_S, _LONGEST_S = 0.002, 0.2
+#: A channel of which nothing was heard for so long does not stimulate.
+_SILENT_S = 1.0
+#: News of a pulse that was taken for granted comes within so long, or there was none.
+_NEWS_S = 0.08
+MOST_CHANNELS = 32
+
+
+class PulseTimes(Restorable):
+    """One clock per stimulation channel.
+
+    Parameters
+    ----------
+    rate_hz
+        Of the EMG, in whose rows all is counted.
+    """
+
+    _kept: ClassVar[tuple[str, ...]] = ("_told",)
+
+    def __init__(self, rate_hz: float) -> None:
+        self._rate = rate_hz
+        self._clocks: dict[str, PulseClock] = {}
+        #: What the host told of each channel: row of the newest pulse and its current.
+        self._told: dict[str, list[float]] = {}
+
+    def state(self) -> dict[str, Any]:
+        """What a restored object needs to go on bit for bit: JSON-ready."""
+        return {**super().state(), "clocks": {name: clock.state() for name, clock in self._clocks.items()}}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take over a saved state.
+
+        Raises
+        ------
+        StateError
+            If it is not the state of such an object.
+        """
+        rest = dict(state)
+        clocks = rest.pop("clocks", None)
+        if not isinstance(clocks, Mapping):
+            raise StateError("state of PulseTimes: no clocks")
+        super().restore(rest)
+        self._clocks = {}
+        for name, saved in clocks.items():
+            self._clock(name).restore(saved)
+
+    def forget(self) -> None:
+        """Rows are lost: where in a train we are is not known any more."""
+        for clock in self._clocks.values():
+            clock.forget()
+        self._told = {}
+
+    def told(self, channel: str, row: float, current_ma: float) -> None:
+        """Hear what the host says of a pulse."""
+        if channel in self._told or len(self._told) < MOST_CHANNELS:
+            self._told[channel] = [row, current_ma]
+
+    def set_current(self, channel: str, current_ma: float) -> None:
+        """Hear what current a channel gives from now on; without any its train is over."""
+        if channel in self._told:
+            self._told[channel][1] = current_ma
+        if not current_ma and channel in self._clocks:
+            self._clocks[channel].forget()
+
+    def current_ma(self, channel: str) -> float:
+        """Of the newest pulse of which the host told; 0 where it told nothing."""
+        return self._told[channel][1] if channel in self._told else 0.0
+
+    def channel_at(self, row: float) -> str:
+        """Which channel gave a pulse; empty where it cannot be told."""
+        recent = [name for name, (last, _) in self._told.items() if row - last < _SILENT_S * self._rate]
+        if len(recent) == 1:
+            return recent[0]
+        near = []
+        for name in recent:
+            clock = self._clocks.get(name)
+            if clock is not None and clock.seen >= 3:
+                turns = (row - clock.row) / clock.period
+                if abs(turns - round(turns)) < 0.08:
+                    near.append(name)
+        return near[0] if len(near) == 1 else ""
+
+    def observe(self, channel: str, row: float, sd: float) -> tuple[float, int]:
+        """Take in a pulse; where it fell as its train says, and its running number."""
+        clock = self._clock(channel)
+        refined = clock.observe(row, sd)
+        steps = round((refined - clock.row) / clock.period) if clock.period else 0
+        return refined, clock.number + steps
+
+    def expected(self, until: float) -> list[tuple[str, float, int]]:
+        """Pulses of steady trains up to row `until` of which nobody has told yet: channel, row, number."""
+        made = []
+        for name, clock in self._clocks.items():
+            while (row := clock.next()) is not None and row <= until:
+                last = self._told[name][0] if name in self._told else -math.inf
+                if row - last > _NEWS_S * self._rate + 2.0 * clock.period:
+                    clock.seen = 1
+                    break
+                made.append((name, clock.skip(), clock.number))
+        return made
+
+    def steady(self, row: float) -> bool:
+        """Whether every channel that stimulates does so in a train that is known well enough to foretell."""
+        known = False
+        for name, (last, _) in self._told.items():
+            if row - last < _NEWS_S * self._rate * 2:
+                clock = self._clocks.get(name)
+                if clock is None or clock.next() is None:
+                    return False
+                known = True
+        return known
+
+    def due(self, begin: float, end: float) -> bool:
+        """Whether a pulse of a steady train is expected within these rows."""
+        return any((row := clock.next()) is not None and begin <= row <= end for clock in self._clocks.values())
+
+    def _clock(self, channel: str) -> PulseClock:
+        if channel not in self._clocks:
+            if len(self._clocks) >= MOST_CHANNELS:
+                channel = ""
+            self._clocks.setdefault(channel, PulseClock(_SHORTEST_S * self._rate, _LONGEST_S * self._rate))
+        return self._clocks[channel]
+
+
+def sharpest(samples: Floats, begin: int, end: int) -> tuple[int, float]:
+    """Row in [begin, end) where the second difference is largest, and how many times the usual one that is."""
+    curve = np.abs(np.diff(samples, 2, axis=0))
+    usual = np.maximum(np.median(curve, axis=0), 1e-3)
+    score = np.zeros(len(samples))
+    score[1:-1] = (curve / usual).max(axis=1)
+    if end <= begin:
+        return begin, 0.0
+    at = begin + int(score[begin:end].argmax())
+    return at, float(score[at])

@@ -1,0 +1,373 @@
+"""What pulses leave in the EMG is taken out of it, sample by sample, before the filter.
+
+The frame behind a pulse reaches to the next pulse of whichever channel, so what one channel's pulse still leaves
+there belongs to the frame of the next: channels that are pulsed one behind the other keep their order and distance.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from myoloop.controllers.signals.artifact import ArtifactSettings
+from myoloop.controllers.signals.filters import BlockFilter, highpass
+from myoloop.controllers.signals.snapshot import Restorable, StateError
+from myoloop.controllers.signals.template import MARGIN, Template, late_rows
+
+Floats = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+
+#: Level before a pulse: over so long.
+_LEVEL_S = 0.007
+_WATCH_HZ = 30.0
+#: A template is made anew if so many frames in a row do not look like it.
+_STRANGE_MOST = 4
+MOST_CHANNELS = 32
+#: Frames of which a sample of the template must be the mean.
+_SEEN = 2
+
+
+@dataclass(slots=True)
+class Rows:
+    """The rows in hand: arrays of which entry 0 is row `first` of the stream."""
+
+    first: int
+    raw: Floats
+    bad: Mask
+    cleaned: Floats
+
+
+@dataclass(slots=True)
+class Frame:
+    """What stands behind one pulse, as it was heard."""
+
+    row: float
+    channel: str
+    begin: int
+    raw: Floats
+    good: Mask
+
+
+class Subtraction(Restorable):
+    """Pulses, the templates of each stimulation channel, and what is made of a hop.
+
+    Parameters
+    ----------
+    settings
+        What is blanked and learned.
+    rate_hz, channels
+        Of the EMG.
+    """
+
+    _kept: ClassVar[tuple[str, ...]] = ("pulses", "_newest", "frozen", "_watch", "_watching")
+
+    def __init__(self, settings: ArtifactSettings, rate_hz: float, channels: int) -> None:
+        per_ms = rate_hz * 1e-3
+        self._settings = settings
+        self._channels = channels
+        self._before = settings.before_ms * per_ms
+        self._after = settings.after_ms * per_ms
+        self._mwave = settings.mwave_ms * per_ms
+        self._reach = math.floor(settings.template_ms * per_ms)
+        self._gap = settings.gap_ms * per_ms
+        self._jitter = settings.jitter_ms * per_ms
+        self._lead = math.ceil(self._before)
+        self._level = max(2, round(_LEVEL_S * rate_hz))
+        self._frame = self._reach + self._lead + 1
+        #: Rows before the hop that must stay in hand.
+        self.history = self._frame + self._level + 2 * MARGIN + 2
+        #: Pulses whose frames are not over: row, channel, current, number, half width of what is known of it (rows),
+        #: told of, not seen.
+        self.pulses: list[list[Any]] = []
+        #: Newest pulse of each channel, row.
+        self._newest: dict[str, float] = {}
+        #: Where involuntary activity is on, so that nothing may be learned of the answer to a pulse.
+        self.frozen: Mask = np.zeros(channels, dtype=np.bool_)
+        #: What is left is judged free of what moves slowly.
+        self._watch = BlockFilter(highpass(rate_hz, _WATCH_HZ), channels)
+        self._watching = False
+        self._templates: dict[str, Template] = {}
+        self._made: dict[float, tuple[Any, ...]] = {}
+
+    def state(self) -> dict[str, Any]:
+        """What a restored object needs to go on bit for bit: JSON-ready."""
+        return {**super().state(), "templates": {name: each.state() for name, each in self._templates.items()}}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take over a saved state.
+
+        Raises
+        ------
+        StateError
+            If it is not the state of such an object.
+        """
+        rest = dict(state)
+        templates = rest.pop("templates", None)
+        if not isinstance(templates, Mapping):
+            raise StateError("state of Subtraction: no templates")
+        super().restore(rest)
+        self._templates = {}
+        self._made = {}
+        for name, saved in templates.items():
+            self._template(name).restore(saved)
+
+    def add(self, row: float, channel: str, current_ma: float, number: int, sd: float, told: bool) -> None:
+        """Hear of a pulse."""
+        pulse = [row, channel, current_ma, number, sd, told, False]
+        at = len(self.pulses)
+        while at and self.pulses[at - 1][0] > row:
+            at -= 1
+        self.pulses.insert(at, pulse)
+
+    def forget(self) -> None:
+        """Rows are lost: frames that are not over never will be."""
+        self.pulses = []
+        self._newest = {}
+        self._made = {}
+        self._watching = False
+
+    def first_row(self, pulse: list[Any]) -> int:
+        """First row that a pulse spoils."""
+        return math.ceil(float(pulse[0]) - self._before - float(pulse[4]))
+
+    def covered(self, row: float, reach: float) -> bool:
+        """Whether a pulse whose frame is over already is this one."""
+        return any(abs(newest - row) <= reach for newest in self._newest.values())
+
+    def open_until(self, row: int) -> float:
+        """Last row of the blank that lies over `row`, 0 where none does."""
+        for pulse in self.pulses:
+            if pulse[0] - self._before - pulse[4] <= row <= (end := pulse[0] + self._after + pulse[4]):
+                return float(end)
+        return 0.0
+
+    def clean(self, rows: Rows, begin: int, size: int, n: int) -> tuple[Floats, Mask, Mask, Mask]:
+        """Subtract.
+
+        Parameters
+        ----------
+        rows
+            What is in hand.
+        begin, size
+            The hop: its first row and its length.
+        n
+            How many rows from `begin` are in hand and looked at.
+
+        Returns
+        -------
+        samples, missing, unused, evoked
+            (n, channels) with what is known of pulses taken out; where nothing can be put into the filter; where the
+            output is no evidence; (n,) rows behind a pulse.
+        """
+        at = begin - rows.first
+        x = rows.raw[at : at + n].copy()
+        missing = rows.bad[at : at + n].copy()
+        unused = missing.copy()
+        evoked = np.zeros(n, dtype=np.bool_)
+        untold = missing.copy()
+        trial = x.copy()
+        level: Floats | None = None
+        for number, pulse in enumerate(self.pulses):
+            low = self.first_row(pulse)
+            if low >= begin + n:
+                break
+            high = self._end(number)
+            if high <= begin:
+                continue
+            whole = max(high, math.floor(pulse[0] + self._mwave + pulse[4]) + 1)
+            evoked[max(low - begin, 0) : max(whole - begin, 0)] = True
+            level = self._one(rows, pulse, low, high, begin, n, x, trial, missing, unused, untold)
+        self._watch_hop(rows, at, size, trial, level, untold)
+        return x, missing, unused, evoked
+
+    def _watch_hop(
+        self, rows: Rows, at: int, size: int, x: Floats, level: Floats | None, untold: Mask
+    ) -> None:  # fmt: skip
+        """Keep what is left of this hop, high-passed, so that it can be judged when the frame is over."""
+        if level is None:
+            rows.cleaned[at : at + size] = 0.0
+            self._watching = False
+            return
+        left = np.where(untold[:size], level, x[:size])
+        if not self._watching:
+            self._watch.settle(level)
+            self._watching = True
+        rows.cleaned[at : at + size] = self._watch.process(left)
+
+    def finish(self, rows: Rows, end: int) -> list[Frame]:
+        """Learn from the frames that are over before row `end`, and hand them over."""
+        done: list[Frame] = []
+        while self.pulses and self._end(0) <= end:
+            pulse, high = self.pulses[0], self._end(0)
+            self._learn(rows, pulse, high, done)
+            self._newest[pulse[1]] = pulse[0]
+            del self.pulses[0]
+            self._made.pop(pulse[0], None)
+        return done
+
+    def _end(self, number: int) -> int:
+        """First row that is not of this pulse's frame any more."""
+        end = math.floor(float(self.pulses[number][0])) + self._reach
+        if number + 1 < len(self.pulses):
+            end = min(end, self.first_row(self.pulses[number + 1]))
+        return end
+
+    def _template(self, channel: str) -> Template:
+        if channel not in self._templates:
+            if len(self._templates) >= MOST_CHANNELS:
+                channel = ""
+            self._templates.setdefault(
+                channel,
+                Template(
+                    self._frame, self._lead, self._channels, self._settings.template_pulses,
+                    self._jitter,
+                ),
+            )  # fmt: skip
+        return self._templates[channel]
+
+    def _one(
+        self, rows: Rows, pulse: list[Any], low: int, high: int, begin: int, n: int, x: Floats, trial: Floats,
+        missing: Mask, unused: Mask, untold: Mask,
+    ) -> Floats | None:  # fmt: skip
+        """Take one pulse out of `x`; the level before it."""
+        row, channel, sd = pulse[0], pulse[1], pulse[4]
+        template = self._template(channel)
+        blank_end = math.floor(row + self._after + sd) + 1
+        rest = row - self._newest.get(channel, row) > self._gap
+        known = template.count >= _SEEN and template.align(row)[0] >= rows.first
+        subtracted = None
+        if known:
+            subtracted = self._subtract(rows, template, pulse, low, high, begin, n, trial, blank_end)
+        # One that was taken for granted and is not seen: weak, or never given.
+        ready = subtracted is not None and not rest and template.judged >= self._settings.seed_pulses
+        if not ready:
+            over = math.floor(row + self._mwave + sd) + 1
+            span = slice(max(low - begin, 0), max(over - begin, 0))
+            missing[span] = True
+            unused[span] = True
+            if subtracted is None:
+                return None
+        assert subtracted is not None
+        first, left, weak, noise, level = subtracted
+        a, b = max(low, begin), min(high, begin + n)
+        span = slice(a - begin, b - begin)
+        part = slice(a - first, b - first)
+        if ready:
+            x[span] = trial[span]
+        else:
+            left = weak
+        unused[span] |= left[part]
+        missing[span] |= left[part]
+        if blank_end > begin:
+            blank = slice(max(low - begin, 0), min(blank_end - begin, n))
+            unused[blank] = True
+            off = np.abs(trial[blank] - level).max(axis=0) if blank.stop > blank.start else noise
+            wrong = off > 4.0 * noise
+            missing[blank] |= wrong
+            untold[blank] |= wrong
+        missing[span] |= weak[part]
+        untold[span] |= weak[part]
+        unused[span] |= weak[part]
+        return level
+
+    def _subtract(
+        self, rows: Rows, template: Template, pulse: list[Any], low: int, high: int, begin: int, n: int, x: Floats,
+        blank_end: int,
+    ) -> tuple[int, Mask, Mask, Floats, Floats] | None:  # fmt: skip
+        """Take the prediction off `x`; None where this pulse was never given."""
+        row, number, told = pulse[0], pulse[3], pulse[5]
+        known = self._made.get(row)
+        if known is None or known[0] != (template.version, pulse[2]):
+            first, off = template.align(row)
+            level = self._level_before(rows, low)
+            left = template.leaves(self._settings.left_ratio, pulse[2])
+            weak = template.weak(_SEEN)
+            noise = template.noise_uv
+            known = self._made[row] = ((template.version, pulse[2]), first, off, level, left, weak, noise, {})
+        _, first, off, level, left, weak, noise, shapes = known
+        end = min(high, begin + n)
+        shown = end - first
+        blank = blank_end - first
+        frame = rows.raw[first - rows.first : end - rows.first] - level
+        bad = rows.bad[first - rows.first : end - rows.first]
+        ok = ~(bad | weak[:shown]) if np.count_nonzero(bad) or np.count_nonzero(weak[:shown]) else None
+        sign = template.polarity(number, frame, ok, min(shown, blank + 4))
+        key = 0 if sign is None else int(sign.sum())
+        made = shapes.get(key)
+        if made is None:
+            made = shapes[key] = template.predict(off, sign)
+        if not told and template.absent(made, frame, ok, min(blank, shown)):
+            pulse[6] = True
+            return None
+        gain, shift, _ = template.fit(made, frame, ok, blank, shown)
+        a, b = max(low, begin), end
+        part = slice(a - first, b - first)
+        guess = made[0, part] + shift * made[1, part] if shift else made[0, part]
+        x[a - begin : b - begin] -= gain * guess
+        return first, left, weak, noise, level
+
+    def _level_before(self, rows: Rows, low: int) -> Floats:
+        end = low - rows.first
+        begin = max(0, end - self._level)
+        if end <= begin:
+            return np.zeros(self._channels)
+        raw, bad = rows.raw[begin:end], rows.bad[begin:end]
+        if not np.count_nonzero(bad):
+            mean: Floats = np.add.reduce(raw, axis=0) / (end - begin)
+            return mean
+        good = ~bad
+        made: Floats = (raw * good).sum(axis=0) / np.maximum(good.sum(axis=0), 1)
+        return made
+
+    def _learn(self, rows: Rows, pulse: list[Any], high: int, done: list[Frame]) -> None:
+        row, channel, current_ma, number, sd, told = pulse[:6]
+        template = self._template(channel)
+        newest = self._newest.get(channel)
+        if pulse[6] and not told:
+            return
+        if newest is not None and row - newest > self._gap:
+            template.after_gap()
+        if not template.count:
+            template.begin(row)
+        template.step(current_ma)
+        first, off = template.align(row)
+        low = self.first_row(pulse)
+        begin = first - MARGIN - rows.first
+        padded = self._frame + 2 * MARGIN
+        lasts = high - first
+        blank = math.floor(row + self._after + sd) + 1 - first
+        if begin < 0 or lasts <= blank + 3:
+            return
+        level = self._level_before(rows, low)
+        raw = np.zeros((padded, self._channels))
+        ok = np.zeros((padded, self._channels), dtype=np.bool_)
+        there = rows.raw[begin : begin + padded]
+        raw[: len(there)] = there
+        ok[: len(there)] = ~rows.bad[begin : begin + padded]
+        good = ok[MARGIN : MARGIN + lasts]
+        behind = raw[MARGIN + low - first : MARGIN + lasts] - level
+        if told:
+            done.append(Frame(row, channel, low, behind, ok[MARGIN + low - first : MARGIN + lasts]))
+        if MARGIN + lasts < padded:
+            # The next pulse's own artifact is not to be drawn in by interpolation.
+            raw[MARGIN + lasts :] = raw[MARGIN + lasts - 1]
+        late = late_rows(lasts, blank)
+        # A straight line from the level before to that at the end: what moves slowly is not of the answer.
+        usable = good[late]
+        end_level = ((raw[MARGIN:][late] - level) * usable).sum(axis=0) / np.maximum(usable.sum(axis=0), 1)
+        middle = max(1.0, 0.5 * (late.start + late.stop) - self._lead)
+        line = level + end_level * ((np.arange(padded) - (MARGIN + self._lead)) / middle)[:, None]
+        frame = np.where(ok, raw - line, 0.0)
+        cleaned = None
+        if template.count >= _SEEN:
+            cleaned = np.zeros((self._frame, self._channels))
+            kept = rows.cleaned[first - rows.first : first - rows.first + lasts]
+            cleaned[: len(kept)] = kept
+        template.learn(frame, ok, off, number, cleaned, lasts, blank, self.frozen)
+        if template.strange >= _STRANGE_MOST:
+            template.seed_anew()
