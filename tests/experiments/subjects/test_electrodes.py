@@ -232,8 +232,8 @@ def test_a_drifting_clock_moves_samples_against_the_host():
     assert made.rate_hz == pytest.approx(2000.2)
     # After 100 s by the host there are 20 samples more; a pulse then meets the sample that is due then.
     rng = np.random.default_rng(1)
-    for _ in range(100):
-        made.block(2000, [(0.0, 0.0)], [1.0], rng)
+    for _ in range(2000):
+        made.block(100, [(0.0, 0.0)], [1.0], rng)
     made.block(20, [(0.0, 0.0)], [1.0], rng)
     last_ns = round(200_020 / made.rate_hz * 1e9)
     made.evoke(0, last_ns - 100_000_000_000, 20, 20.0, 250.0, 0.0, 1.0)
