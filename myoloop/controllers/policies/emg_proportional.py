@@ -7,7 +7,7 @@ of it keeps the current up by itself with no effort at all. Two things stand aga
 The level that counts is what is left after the artifact that the current itself may cause
 (`artifact_uv_per_ma`, measured beforehand in a person who lets go). And whatever that number is, current that has
 flowed for `check_every_s` is taken away for `check_s`: what is heard at the end of that pause is heard without
-stimulation, so it is the person. If it is not above the threshold, the intensity is zero until activity comes in
+stimulation, so it is the person; the least of it counts. If it is not above the threshold, the intensity is zero until activity comes in
 silence. So without volition no current outlives one check, whatever the loop gain.
 """
 
@@ -107,8 +107,9 @@ class EmgProportional(Restorable):
         goal, heard = self._goal(given, seconds)
         if self._pause_s is not None:
             self._pause_s += seconds
-            if self._pause_s >= settings.check_s - _JUDGED_S and goal is not None:
-                self._alone = max(self._alone, goal)
+            if self._pause_s >= settings.check_s - _JUDGED_S:
+                # The least: what is still dying away is not the person. What is not known is nothing.
+                self._alone = min(self._alone, goal if goal is not None else 0.0)
             if self._pause_s < settings.check_s:
                 return self._decision(given, f"EMG proportional: {heard}, withheld to hear the person alone")
             volition, self._pause_s, self._flowing_s = self._alone, None, 0.0
@@ -124,7 +125,7 @@ class EmgProportional(Restorable):
         flows = self._share > settings.dead_band
         self._flowing_s = self._flowing_s + seconds if flows else 0.0
         if self._flowing_s >= settings.check_every_s:
-            self._kept_share, self._alone, self._pause_s = self._share, 0.0, 0.0
+            self._kept_share, self._alone, self._pause_s = self._share, 1.0, 0.0
             return self._decision(given, f"EMG proportional: {heard}, withheld to hear the person alone")
         return self._decision(given, f"EMG proportional: {heard}, share {self._share:.2f}")
 
@@ -136,7 +137,7 @@ class EmgProportional(Restorable):
 
     def _stop(self) -> None:
         self._share = self._asked_ma = self._flowing_s = 0.0
-        self._kept_share = self._alone = 0.0
+        self._kept_share, self._alone = 0.0, 1.0
         self._pause_s: float | None = None
 
     def _goal(self, given: PolicyInput, seconds: float) -> tuple[float | None, str]:

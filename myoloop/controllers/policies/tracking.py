@@ -32,6 +32,8 @@ from myoloop.platform.messages import Target
 
 #: Over which the slope of the course is taken.
 _SLOPE_S = 0.02
+#: This share of what the target recruits is all of it.
+_AT_LIMIT = 0.999
 #: No error relative to less than this share of the set point.
 _DUE_LEAST = 0.1
 
@@ -232,7 +234,8 @@ class Tracking(Restorable):
         wanted = feed * (1.0 + correction)
         limited = min(wanted, most, self._share + settings.rise_per_s * seconds)
         self._share = max(limited, self._share - settings.fall_per_s * seconds, 0.0)
-        saturated = wanted > most
+        # The correction is held at the limit, so that what is wanted does not pass it.
+        saturated = wanted >= _AT_LIMIT * most
         held = None
         if response is not None:
             if phase.trial_state == "hold":

@@ -219,6 +219,18 @@ def test_pi_keeps_its_correction_where_it_cannot_measure_and_is_zero_outside_the
     assert driven.current("hold", 0.01, effort=0.3)[0] == pytest.approx(20.0)
 
 
+def test_pi_that_cannot_measure_for_long_takes_back_what_it_added_and_keeps_what_it_took(kit: SimpleNamespace) -> None:
+    raised = _Driven(kit, "pi", muscle="agonist", quantity="effort", setpoint=0.5, lost_s=0.5)
+    assert raised.current("hold", 2.0, effort=0.3)[-1] > 22.0
+    lost = raised.live("hold", 4.0)
+    assert lost[-1].current_ma["ch1"] == pytest.approx(20.0, rel=0.001)
+    assert "not known for" in lost[-1].reason
+    lowered = _Driven(kit, "pi", muscle="agonist", quantity="effort", setpoint=0.5, lost_s=0.5)
+    low = lowered.current("hold", 2.0, effort=0.9)[-1]
+    assert low < 18.0
+    assert lowered.current("hold", 4.0)[-1] == low
+
+
 def test_pi_tracks_level_too(kit: SimpleNamespace) -> None:
     driven = _Driven(kit, "pi", muscle="agonist", quantity="level_uv", setpoint=50.0, proportional=0.01)
     assert driven.current("hold", 1.0, level_uv=80.0)[-1] < 20.0
@@ -240,11 +252,18 @@ def test_manual_is_the_dial_within_the_trapezoid_up_slowly_down_at_once(kit: Sim
 
 # all of them
 
+TRACKED: dict[str, Any] = {
+    "muscle": "agonist", "quantity": "effort", "setpoint": 0.5, "full_response": 2.0, "recruitment_median_ma": 18.0,
+}  # fmt: skip
 SETTINGS: dict[str, dict[str, Any]] = {
     "open_loop": {},
     "manual": {},
     "emg_trigger": {"muscle": "agonist"},
     "pi": {"muscle": "agonist", "quantity": "effort", "setpoint": 0.5},
+    "inverse_recruitment": {**TRACKED},
+    "adaptive_gain": {**TRACKED},
+    "iterative_learning": {**TRACKED},
+    "emg_proportional": {"muscle": "agonist", "full_uv": 60.0},
 }
 
 
