@@ -12,7 +12,7 @@ follow exponentially over a block, for its mean stress. Two electrical states of
 
     du/dt = (f' - u) / tau_u      f' = (1 - ec_share) (1 - capacity);  tau_u: falling and recovering differ
     dp/dt = (1 - p) stress / (fresh stress tau_p) - p / tau_r
-    velocity = 1 - cv_slowing u         M-wave = (1 + mwave_potentiation p) (1 - mwave_fall u)
+    velocity = 1 - cv_slowing max(u, 0)         M-wave = (1 + mwave_potentiation p) (1 - mwave_fall max(u, 0))
 
 so that with an ``ec_share`` (excitation-contraction failure) force is lost that no EMG shows.
 
@@ -236,7 +236,7 @@ class Muscles:
         self._stress_n, self._evoked_n = np.zeros(shape), np.zeros(shape)
         self._voluntary_n = np.zeros(shape[0])
         self._slow = np.repeat(np.repeat(_REST, shape[0], axis=1), BINS, axis=2)
-        self._hidden_u, self._potentiated = np.zeros(shape), np.zeros(shape)
+        self._seen, self._potentiated = np.zeros(shape), np.zeros(shape)
         self._capacity = np.ones(shape)
         self.velocity_by_bin, self.mwave_by_bin = np.ones(shape), np.ones(shape)
         self.force_n = np.zeros(shape[0])
@@ -388,10 +388,11 @@ class Muscles:
         np.maximum(self._slow[0], 0.02 * A_REST_N_S, out=self._slow[0])
         self._capacity = force_capacity_n(*self._slow)
         self._capacity *= 1.0 / FRESH_N
-        lacking = (1.0 - self._capacity) * self._shown - self._hidden_u
-        self._hidden_u += lacking * np.where(lacking > 0.0, self._falls, self._returns)
+        lacking = (1.0 - self._capacity) * self._shown - self._seen
+        self._seen += lacking * np.where(lacking > 0.0, self._falls, self._returns)
         use = drive_n * (span_s / (FRESH_N * _POTENTIATION_RISE_S))
         self._potentiated += (1.0 - self._potentiated) * np.minimum(1.0, use)
         self._potentiated *= math.exp(-span_s / _POTENTIATION_FALL_S)
-        self.velocity_by_bin = np.maximum(_LOWEST_VELOCITY, 1.0 - self._cv_slowing * self._hidden_u)
-        self.mwave_by_bin = (1.0 + self._potentiation * self._potentiated) * (1.0 - self._mwave_fall * self._hidden_u)
+        seen = np.maximum(0.0, self._seen)
+        self.velocity_by_bin = np.maximum(_LOWEST_VELOCITY, 1.0 - self._cv_slowing * seen)
+        self.mwave_by_bin = (1.0 + self._potentiation * self._potentiated) * (1.0 - self._mwave_fall * seen)
