@@ -77,6 +77,7 @@ class ForceSource(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 DEFAULT_ESTIMATORS = (
     Choice(name="adaptive_burst"),
     Choice(name="effort"),
+    Choice(name="mwave"),
     Choice(name="contraction_spectrum"),
     Choice(name="mechanical_response"),
 )

@@ -26,6 +26,7 @@ GROUP = "myoloop.estimators"
 BUILT_IN = {
     "adaptive_burst": "myoloop.controllers.estimators.spasm:AdaptiveBurst",
     "effort": "myoloop.controllers.estimators.effort:Effort",
+    "mwave": "myoloop.controllers.estimators.mwave:MWaves",
     "contraction_spectrum": "myoloop.controllers.estimators.fatigue:ContractionSpectrum",
     "mechanical_response": "myoloop.controllers.estimators.response:MechanicalResponse",
     "cocontraction": "myoloop.controllers.estimators.cocontraction:Cocontraction",

@@ -268,7 +268,7 @@ class Template(Restorable):
         frozen
             (channels,) where nothing may be learned from it.
         """
-        x = _shift(frame, off)
+        x = shift_rows(frame, off)
         inside = x[MARGIN:-MARGIN]
         valid = ok.copy()
         valid[MARGIN + lasts :] = False
@@ -399,7 +399,7 @@ def _beyond_chance(mean: Floats, chance: Floats) -> Floats:
     return made
 
 
-def _shift(padded: Floats, off: float) -> Floats:
+def shift_rows(padded: Floats, off: float) -> Floats:
     """A padded frame moved by `off` rows onto the grid; its outermost rows stay as they are."""
     if off == 0.0:
         return padded

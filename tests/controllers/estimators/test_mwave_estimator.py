@@ -1,0 +1,183 @@
+"""M-waves are averaged, told, and compared with the first ones at the same charge."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from myoloop.controllers.estimators.estimator import Evoked, Setup, Situation
+from myoloop.controllers.estimators.mwave import MWaves, MWaveSettings, fatigue_of_mwaves
+from myoloop.platform.messages import ChannelSetting, Dose, Measure, MWave, StimReport
+
+INTERVAL_NS = 30_000_000
+
+
+def _setup() -> Setup:
+    return Setup(
+        muscles=("agonist", "antagonist"), rate_hz=2000.0, hop_samples=20, stimulated=True,
+        effort_muscles=np.zeros(2, dtype=bool), channels=(("ch1",), ()),
+    )  # fmt: skip
+
+
+def _report(current_ma: float) -> StimReport:
+    allowed = (ChannelSetting(channel="ch1", current_ma=current_ma, phase_us=250.0, rate_hz=33.0),)
+    return StimReport(
+        step=1, t_ns=1, state="STIMULATING", request=None, requested=allowed, allowed=allowed, acknowledged=allowed,
+        rule="", reasons=(), dose=Dose(),
+    )  # fmt: skip
+
+
+class Train:
+    """Pulses of one channel, straight into the estimator."""
+
+    def __init__(self, settings: MWaveSettings | None = None) -> None:
+        self.estimator = MWaves(settings or MWaveSettings(), _setup())
+        self.rng = np.random.default_rng(4)
+        self.t_ns = 10**9
+
+    def give(
+        self, pulses: int, *, peak_uv: float = 2000.0, width_ms: float = 1.4, current_ma: float = 20.0,
+        clipped: bool = False, channel: str = "ch1", lasts_ms: float = 28.0, spasm: bool = False,
+    ) -> Train:  # fmt: skip
+        for _ in range(pulses):
+            self.t_ns += INTERVAL_NS
+            since_ms = np.arange(-0.5, lasts_ms, 0.5) + self.rng.uniform(0.0, 0.5)
+            z = (since_ms - 8.0) / width_ms
+            wave = -peak_uv * z * np.exp(0.5 - 0.5 * z * z)
+            frame = wave[:, None] * np.array([1.0, 0.1]) + self.rng.normal(0, 20.0, (len(since_ms), 2))
+            good = np.ones(frame.shape, dtype=bool)
+            good[(since_ms > 6) & (since_ms < 8), 0] = not clipped
+            heard: Any = SimpleNamespace(
+                evoked=[Evoked(self.t_ns, channel, since_ms, frame, good)], spasm=np.array([spasm, False])
+            )
+            self.estimator.hear(heard, Situation(self.t_ns, report=_report(current_ma)))
+        return self
+
+    def said(self, later_s: float = 0.0) -> tuple[MWave | None, Measure]:
+        fields = self.estimator.fields(self.t_ns + round(later_s * 1e9))
+        assert fields["mwave"][1] is None
+        assert fields["fatigue_mwave"][1].reason == "no stimulation channel drives this muscle"
+        return fields["mwave"][0], fields["fatigue_mwave"][0]
+
+
+def test_ten_pulses_make_an_average_that_is_described() -> None:
+    train = Train()
+    assert train.give(9).said() == (None, Measure(reason="no pulse yet"))
+    wave, fatigue = train.give(1).said()
+    assert wave is not None
+    assert (wave.pulses, wave.channel, wave.t_ns, wave.clipped) == (10, "ch1", train.t_ns, False)
+    assert wave.peak_to_peak_uv == pytest.approx(4000, rel=0.02)
+    assert wave.duration_ms == pytest.approx(2.8, abs=0.1)
+    assert wave.latency_ms == pytest.approx(6.6, abs=0.1)
+    assert wave.first_phase_uv_ms == pytest.approx(wave.second_phase_uv_ms, rel=0.03)
+    assert fatigue.reason.startswith("not enough evidence: M-waves still grow in the first 8 s")
+
+
+def _fresh() -> Train:
+    return Train().give(270).give(80)
+
+
+def test_waves_that_stay_as_they_are_say_no_fatigue_with_an_interval_that_says_how_little_that_is() -> None:
+    _, fatigue = _fresh().said()
+    assert fatigue.valid
+    assert fatigue.value == pytest.approx(0.0, abs=0.03)
+    assert fatigue.low is not None
+    assert fatigue.high is not None
+    assert fatigue.low < -0.08
+    assert fatigue.high > 0.08
+
+
+@pytest.mark.parametrize("size", [1.15, 1.0, 0.8])
+def test_waves_that_grow_wider_say_fatigue_whatever_becomes_of_their_size(size: float) -> None:
+    # A velocity of 0.8 is a fatigue of 0.4.
+    _, fatigue = _fresh().give(200, width_ms=1.4 / 0.8, peak_uv=2000.0 * size).said()
+    assert fatigue.value is not None
+    assert fatigue.low is not None
+    assert fatigue.high is not None
+    assert fatigue.low < 0.4 < fatigue.high
+    assert fatigue.high - fatigue.low > 0.3
+    assert fatigue.value == pytest.approx(0.4, abs=0.1)
+
+
+def test_size_alone_says_little() -> None:
+    _, fatigue = _fresh().give(200, peak_uv=1500.0).said()
+    assert fatigue.value is not None
+    assert fatigue.value < 0.1
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"current_ma": 25.0}, "the current is not comparable with that of the first M-waves"),
+        ({"current_ma": 0.0}, "the current of the pulses is not known"),
+        ({"clipped": True}, "the amplifier was at its rail within the M-wave"),
+        ({"peak_uv": 5.0}, "no M-wave stands out of the EMG"),
+        ({"lasts_ms": 15.0}, "the next pulse comes 14.9 ms later, within the M-wave's 20 ms"),
+    ],
+)
+def test_what_cannot_be_compared_is_said(change: dict[str, Any], why: str) -> None:
+    _, fatigue = _fresh().give(20, **change).said()
+    assert not fatigue.valid
+    assert fatigue.value is None
+    assert fatigue.reason[:30] == why[:30]
+
+
+def test_a_clipped_wave_is_told_as_such() -> None:
+    wave, _ = Train().give(10, clipped=True).said()
+    assert wave is not None
+    assert wave.clipped
+
+
+def test_after_a_long_silence_nothing_is_known_of_now() -> None:
+    train = _fresh()
+    assert train.said(later_s=89.0)[1].valid
+    assert train.said(later_s=91.0)[1].reason == "no M-wave for 90 s"
+
+
+def test_frames_in_a_spasm_and_of_other_channels_do_not_count() -> None:
+    train = Train().give(30, spasm=True).give(30, channel="ch7")
+    assert train.said() == (None, Measure(reason="no pulse yet"))
+    assert train.give(10, channel="").said()[0] is not None  # there is but one channel it can be of
+
+
+def test_a_current_that_changes_from_pulse_to_pulse_gives_no_average() -> None:
+    train = Train()
+    for n in range(40):
+        train.give(1, current_ma=5.0 * 1.06**n)
+    assert train.said() == (None, Measure(reason="not enough evidence: the current changes from pulse to pulse"))
+
+
+@pytest.mark.parametrize("cut", [3, 27, 283, 341])
+def test_saved_and_restored_it_goes_on_bit_for_bit(cut: int) -> None:
+    one, other = Train().give(cut), Train().give(cut)
+    other.estimator = MWaves(MWaveSettings(), _setup())
+    other.estimator.restore(json.loads(json.dumps(one.estimator.state())))
+    assert one.give(77, width_ms=1.5).said() == other.give(77, width_ms=1.5).said()
+    assert one.estimator.state() == other.estimator.state()
+
+
+def test_the_term_is_wide_where_width_and_size_disagree() -> None:
+    first = np.zeros((5, 2)) + np.array([[0.0, 0.0]]) * 0
+    agree = fatigue_of_mwaves(first, np.tile([0.1, -0.06], (6, 1)))
+    apart = fatigue_of_mwaves(first, np.tile([0.1, 0.6], (6, 1)))
+    assert apart[1] > agree[1]
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ({"pulses": 0}, "mwave.pulses is 0, allowed is 1 to 1000"),
+        ({"begin_ms": 20.0}, "mwave.begin_ms to end_ms is 20 to 20, allowed is 0 <= begin < end <= 100"),
+        ({"begin_ms": -1.0}, "mwave.begin_ms to end_ms is -1 to 20"),
+        ({"begin_ms": 19.0}, "allowed is at least 5 samples, 2.5 ms"),
+        ({"first": 1}, "mwave.first is 1, allowed is 2 to 100"),
+        ({"skip_s": -1.0}, "mwave.skip_s is -1.0, allowed is 0 and above"),
+    ],
+)
+def test_wrong_settings_are_refused_in_one_line(given: dict[str, Any], why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        MWaves(MWaveSettings(**given), _setup())
