@@ -115,7 +115,7 @@ class Spectrum:
         centred = windows - windows.mean(axis=1, keepdims=True)
         centred *= self._window
         lines = scipy.fft.rfft(centred, axis=1, overwrite_x=True)[:, self._inside]
-        power = lines.real**2
+        power: Array = lines.real**2
         power += lines.imag**2
         power *= self._scale
         return power

@@ -10,15 +10,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from scipy.signal import butter, sosfilt
 
 from myoloop.controllers.choice import Choice
 from myoloop.controllers.controller import Controller
-from myoloop.controllers.estimators.fatigue import BAND_SENSITIVITY, SpectrumSettings, fatigue_of_frequency, fuse
+from myoloop.controllers.estimators.contractions import BAND_SENSITIVITY, fatigue_of_frequency, tires
+from myoloop.controllers.estimators.estimator import Heard, Setup, Situation
+from myoloop.controllers.estimators.fatigue import ContractionSpectrum, SpectrumSettings
 from myoloop.controllers.settings import EmgSource
-from myoloop.platform.messages import Measure, MuscleEstimate, Samples
+from myoloop.platform.messages import MuscleEstimate, Samples
 from myoloop.platform.steps import StepInput
 
 GOLDEN = json.loads((Path(__file__).parents[2] / "data" / "features_golden.json").read_text())
@@ -116,38 +116,160 @@ def test_an_old_contraction_says_nothing_of_now(kit: SimpleNamespace) -> None:
     assert stale.contractions == 4
 
 
+RATE_HZ, HOP = 2000.0, 20
+
+
+def _estimator(muscles: int = 2, **settings: Any) -> ContractionSpectrum:
+    names = tuple(f"m{k}" for k in range(muscles))
+    setup = Setup(
+        muscles=names, rate_hz=RATE_HZ, hop_samples=HOP, stimulated=False, effort_muscles=np.ones(muscles, dtype=bool)
+    )
+    return ContractionSpectrum(SpectrumSettings(**settings), setup)
+
+
+class _Ear:
+    """What a muscle group would lend an estimator: contractions of 3 s every 5 s, rest of RMS 5 between, in µV."""
+
+    def __init__(
+        self, seconds: float, *, seed: int = 1, noise_uv: float = 5.0, rest_uv: float = 5.0, fall: float = 0.0
+    ) -> None:
+        self.rest = np.full(2, np.log(rest_uv))
+        rng = np.random.default_rng(seed)
+        n = round(seconds * RATE_HZ)
+        self.emg = noise_uv * rng.standard_normal((n, 2))
+        self.work = np.zeros(n // HOP, dtype=bool)
+        for k, begin_s in enumerate(np.arange(2.0, seconds - 3.0, 5.0)):
+            at, work = round(begin_s * RATE_HZ), round(3 * RATE_HZ)
+            sos = butter(2, np.array([40, 130]) * (1 - fall * k), btype="bandpass", fs=RATE_HZ, output="sos")
+            shaped = sosfilt(sos, rng.standard_normal((work, 2)), axis=0)
+            self.emg[at : at + work] += 100.0 * shaped / shaped.std()
+            # Noticed 100 ms after it began and 200 ms after it ended.
+            self.work[at // HOP + 10 : (at + work) // HOP + 20] = True
+        self.good = np.ones(self.emg.shape, dtype=bool)
+        self.lost = np.zeros(n // HOP, dtype=np.int64)
+
+    def tell(self, estimator: ContractionSpectrum, hops: range | None = None) -> list[Any]:
+        told = []
+        everywhere, nowhere = np.ones(2, dtype=bool), np.zeros(2, dtype=bool)
+        rest, sigma = self.rest, np.full(2, 0.1)
+        for n in hops or range(len(self.work)):
+            end = (n + 1) * HOP
+            recent, good = self.emg[max(0, end - 2000) : end], self.good[max(0, end - 2000) : end]
+            if len(recent) < 2000:
+                missing = 2000 - len(recent)
+                recent = np.concatenate([np.zeros((missing, 2)), recent])
+                good = np.concatenate([np.zeros((missing, 2), dtype=bool), good])
+            now, before = self.work[n], n > 0 and self.work[n - 1]
+            share = good[-HOP:].mean(axis=0)
+            t_ns = (n + 1) * 10_000_000
+            estimator.hear(
+                Heard(
+                    t_ns, recent[-HOP:], good[-HOP:], recent, good, False, int(self.lost[n]), rest, rest, share, share,
+                    rest, sigma, rest, sigma, everywhere, np.exp(rest), share, everywhere if now else nowhere,
+                    everywhere if now and not before else nowhere, everywhere if before and not now else nowhere,
+                    nowhere,
+                ),
+                Situation(t_ns),
+            )  # fmt: skip
+            told.append({name: list(values) for name, values in estimator.fields(t_ns).items()})
+        return told
+
+
+def test_slope_and_quadrant_go_with_the_index(kit: SimpleNamespace) -> None:
+    estimate = _contractions(kit, np.linspace(1.0, 0.8, 10).tolist())
+    slope = estimate.frequency_slope_pct_per_min
+    assert slope.valid
+    # 20 % of the velocity in 9 x 5 s; the band lets 0.83 of that through.
+    assert slope.low < 100 * (0.8**BAND_SENSITIVITY - 1) / 0.75 < slope.high
+    assert tires(slope)
+    assert estimate.jasa in ("fatigue", "undetermined", "force decrease")
+    few = _contractions(kit, [1.0] * 4)
+    assert not few.frequency_slope_pct_per_min.valid
+    assert few.jasa == ""
+
+
+def test_a_restored_estimator_goes_on_bit_for_bit() -> None:
+    ear = _Ear(45.0, fall=0.02)
+    whole, first, second = _estimator(), _estimator(), _estimator()
+    everything = ear.tell(whole)
+    # In the middle of a contraction, with segments that wait and a spectrum of rest.
+    cut = 2360
+    assert ear.work[cut]
+    begun = ear.tell(first, range(cut))
+    second.restore(json.loads(json.dumps(first.state())))
+    assert begun + ear.tell(second, range(cut, len(ear.work))) == everything
+    assert everything[-1]["frequency_slope_pct_per_min"][0].valid
+
+
+def test_the_noise_of_rest_does_not_raise_the_frequency() -> None:
+    told = {}
+    # Where rest is held to be quieter than it is, nothing of it is believed to be rest.
+    for name, noise_uv, rest_uv in (("clean", 0.5, 0.5), ("known", 25.0, 25.0), ("unknown", 25.0, 5.0)):
+        estimator = _estimator()
+        _Ear(30.0, noise_uv=noise_uv, rest_uv=rest_uv).tell(estimator)
+        told[name] = float(np.mean([math.exp(p.log_mnf) for p in estimator.contractions(0)]))
+    assert told["unknown"] > 1.03 * told["clean"]
+    assert told["known"] == pytest.approx(told["clean"], rel=0.015)
+
+
+def test_an_electrode_that_was_off_begins_a_new_row_and_says_so() -> None:
+    ear = _Ear(75.0, fall=0.02)
+    ear.good[round(44.0 * RATE_HZ) : round(46.5 * RATE_HZ), 0] = False
+    estimator = _estimator()
+    told = ear.tell(estimator)
+    before, after = told[4390], told[5100]
+    assert before["fatigue_emg"][0].valid
+    assert before["fatigue_emg"][0].value > 0.1
+    assert not after["fatigue_emg"][0].valid
+    assert after["fatigue_emg"][0].reason.startswith("not enough evidence: 1 of 4 steady contractions since electrode")
+    assert after["jasa"][0] == ""
+    assert after["fatigue_emg"][1].valid
+    # It goes on from where it was, and does not exclude that the muscle has recovered meanwhile.
+    last = told[-1]["fatigue_emg"][0]
+    assert last.valid
+    assert last.value >= before["fatigue_emg"][0].value - 0.1
+    assert last.low <= last.value - before["fatigue_emg"][0].value + 0.05
+    assert told[-1]["contractions"][0] == told[-1]["contractions"][1]
+
+
+def test_a_long_gap_begins_a_new_row_and_a_short_one_does_not() -> None:
+    for lost, reason in ((100, ""), (1500, "since a gap of 15 s in the EMG")):
+        ear = _Ear(40.0)
+        ear.lost[2600] = lost
+        told = ear.tell(_estimator())
+        measure = told[3600]["fatigue_emg"][0]
+        assert measure.valid == (not reason)
+        assert reason in measure.reason
+
+
+def test_samples_at_the_rail_are_noted() -> None:
+    ear = _Ear(30.0)
+    estimator = _estimator()
+    ear.good[::50, 1] = False
+    ear.tell(estimator)
+    assert [p.invalid_share > 0.01 for p in estimator.contractions(0)] == [False] * 5
+    assert [p.invalid_share > 0.01 for p in estimator.contractions(1)] == [True] * 5
+    found = estimator.course(1)
+    assert found is not None
+    assert found.clipped
+    assert estimator.baseline(1) is not None
+
+
 def test_settings_that_say_nothing_are_refused() -> None:
+    for wrong, words in (
+        ({"slope_contractions_min": 4}, "slope_contractions_min is 4"),
+        ({"trim_s": 0.0}, "trim_s is 0.0, allowed is 0.1 to 2 s"),
+        ({"stale_s": 0.0}, "stale_s is 0.0"),
+        ({"pause_s": float("nan")}, "pause_s is nan"),
+        ({"invalid_share_max": 1.0}, "invalid_share_max is 1.0"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            SpectrumSettings(**wrong)
+    with pytest.raises(ValueError, match="band_hz reaches 950 Hz, allowed is at most 900 Hz"):
+        _estimator(band_hz=(20.0, 950.0))
+    with pytest.raises(ValueError, match="200 samples is too short for a band from 5 Hz"):
+        _estimator(segment_s=0.1, band_hz=(5.0, 400.0))
     with pytest.raises(ValueError, match="at least 3"):
         SpectrumSettings(contractions_min=2)
     with pytest.raises(ValueError, match="segment_s is 5"):
         SpectrumSettings(segment_s=5.0)
-
-
-spread = st.floats(0.01, 0.5)
-
-
-@given(st.floats(0.0, 1.0), spread, st.floats(0.0, 1.0), spread)
-def test_fused_is_between_its_terms_nearer_to_the_surer_and_wide_where_they_disagree(
-    a: float, sa: float, b: float, sb: float
-) -> None:
-    def term(value: float, sd: float) -> Measure:
-        return Measure(value=value, low=value - 1.96 * sd, high=value + 1.96 * sd, valid=True, reason="")
-
-    fused = fuse(term(a, sa), term(b, sb))
-    assert min(a, b) - 1e-9 <= fused.value <= max(a, b) + 1e-9
-    assert 0 <= fused.low <= fused.value + 1e-9
-    assert fused.value <= fused.high + 1e-9 <= 1 + 2e-9
-    if abs(sa - sb) > 1e-6 and a != b:
-        assert (abs(fused.value - a) <= abs(fused.value - b) + 1e-9) == (sa < sb) or abs(a - b) < 1e-9
-    if abs(a - b) > 4 * max(sa, sb) and min(a, b) > 0.2 and max(a, b) < 0.8:
-        assert fused.high - fused.low > 2 * 1.96 / math.sqrt(sa**-2 + sb**-2)
-
-
-def test_one_term_alone_is_told_as_it_is_and_none_with_both_reasons() -> None:
-    one = Measure(value=0.3, low=0.1, high=0.5, valid=True, reason="")
-    none = Measure(reason="no IMU")
-    assert fuse(one, none).value == pytest.approx(0.3)
-    assert fuse(none, one).low == pytest.approx(0.1)
-    nothing = fuse(Measure(reason="not enough evidence"), none)
-    assert not nothing.valid
-    assert nothing.reason == "not enough evidence; no IMU"

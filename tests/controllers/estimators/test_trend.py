@@ -8,7 +8,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.stats import theilslopes
 
-from myoloop.controllers.estimators.trend import departure, theil_sen, weighted_median
+from myoloop.controllers.estimators.trend import departure, screened, theil_sen, weighted_median
 
 points = st.lists(st.tuples(st.floats(0, 1000), st.floats(-100, 100)), min_size=3, max_size=25)
 
@@ -25,6 +25,16 @@ def test_slope_and_interval_are_scipys(data: list[tuple[float, float]]) -> None:
     assert line.low == pytest.approx(expected.low_slope, abs=1e-9)
     assert line.high == pytest.approx(expected.high_slope, abs=1e-9)
     assert line.intercept == pytest.approx(float(np.median(y - line.slope * t)), abs=1e-9)
+
+
+def test_points_far_off_the_line_are_screened_unless_they_are_more_than_a_quarter() -> None:
+    t = np.arange(24.0)
+    y = 5.0 - 0.3 * t + 0.1 * np.random.default_rng(6).standard_normal(24)
+    assert screened(t, y).all()
+    y[[3, 12]] += [2.0, -1.5]
+    assert np.flatnonzero(~screened(t, y)).tolist() == [3, 12]
+    y[::3] += 40.0
+    assert screened(t, y).all()
 
 
 def test_a_fifth_of_wrong_points_does_not_move_it() -> None:
