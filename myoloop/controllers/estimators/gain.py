@@ -34,16 +34,16 @@ Floats = npt.NDArray[np.float64]
 
 #: Standard deviation of a response about the gain, relative to the first; in factors of about two.
 SCATTERS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32)
-#: Standard deviation of the gain's slope per second: 0.006 is what Ding's model loses at first at 50 % duty.
-DRIFTS_PER_S = (0.0003, 0.0012, 0.005)
+#: Standard deviation of the gain's slope per second; Ding's model loses twice the largest at first, at 50 % duty.
+DRIFTS_PER_S = (0.0003, 0.001, 0.003)
 #: For so long a slope lasts.
 SLOPE_S = 40.0
 #: Of Student's t.
 _FREEDOM = 4.0
 #: Weight of an old train against the next: what scatters differently after an hour is believed after some thirty.
 _FORGET = 0.97
-#: A median-based line is less sure than least squares would be, and the first trains curve.
-_LINE_VARIANCE = 1.6
+#: Variance of a line of medians over that of least squares, and some for the first trains not lying on a line.
+_LINE_VARIANCE = 2.5
 _GAIN, _SLOPE, _FIRST, _POWER = range(4)
 
 

@@ -37,7 +37,7 @@ _NO_CHANNEL = Measure(reason="no stimulation channel drives this muscle")
 #: What no filter knows, as a standard deviation: fatigue and recovery between one train and the next; and, per unit
 #: of the fall, that neither movement (gravity, moment arm, skin that slides over the nerve) nor force is proportional.
 CYCLE_SD = 0.02
-MOVEMENT_SD = 0.1
+MOVEMENT_SD = 0.08
 FORCE_SD = 0.04
 #: Power of the charge where no calibration has shown it, and its standard deviation then and where one has.
 EXPONENT = 2.0
