@@ -208,18 +208,20 @@ def _high(cases: Sequence[Case], say: Say) -> list[Finding]:
 
 
 def _spasms(people: Sequence[SubjectParameters], first_seed: int, say: Say) -> list[Finding]:
-    latencies = []
+    latencies, lost = [], []
     for number, person in enumerate(people):
         if number % 5 == 0:
             say(f"policies: spasms, subject {number + 1} of {len(people)}")
-        found = answer(person, first_seed + number, SPASM_SECONDS).latency_ms
-        latencies.append(np.minimum(np.array(found), UNANSWERED_MS))
+        found = answer(person, first_seed + number, SPASM_SECONDS)
+        latencies.append(np.minimum(np.array(found.latency_ms), UNANSWERED_MS))
+        lost.append(100.0 * found.lost_share)
     met = [found for found in latencies if len(found)]
     every = np.concatenate(met) if met else np.zeros(0)
     if len(met) < 2:
         return [Finding(part=NAME, what="spasms under current", value=float(len(every)), target=2.0, n=len(people))]
     in_time = [100.0 * float(np.mean(found <= 150.0)) for found in met]
     mean, low, high = mean_over_subjects(np.array(in_time)[:, None])
+    mean_lost, low_lost, high_lost = mean_over_subjects(np.array(lost)[:, None])
     return [
         Finding(
             part=NAME, what="spasm to 10 % of the current or less, detection included: median",
@@ -234,6 +236,10 @@ def _spasms(people: Sequence[SubjectParameters], first_seed: int, say: Say) -> l
         Finding(
             part=NAME, what="spasms answered within 150 ms", value=round(mean, 1), unit="%", low=round(low, 1),
             high=round(min(high, 100.0), 1), n=len(every),
+        ),
+        Finding(
+            part=NAME, what="hold without current though no spasm accounts for it", value=round(mean_lost, 2),
+            unit="% of its time", low=round(max(low_lost, 0.0), 2), high=round(high_lost, 2), n=len(people),
         ),
     ]  # fmt: skip
 

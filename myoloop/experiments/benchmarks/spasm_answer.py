@@ -21,9 +21,14 @@ from myoloop.stimulators.emulators.ledger import Pulse
 
 BLOCK_NS = 10_000_000
 RATE_HZ, PHASE_US = 33.0, 250.0
-BASELINE_S, ON_S, OFF_S = 6.0, 6.0, 2.0
+BASELINE_S, ON_S, OFF_S = 6.0, 10.0, 1.0
+#: Many onsets in little time; kinds, levels and rises are the person's.
+FREQUENT = {"spasm_rate_per_min": 15.0, "spasm_shortest_s": 0.3, "spasm_longest_s": 1.0, "spasm_ebb_s": 0.5,
+            "spasm_chained": 0.0}  # fmt: skip
 #: A spasm counts if at least this share of the target flowed when it began, and it lasted so long.
 FLOWING, LASTING_S = 0.5, 0.25
+#: After a spasm: what its end needs to be seen, the hold-off, and the way back.
+AFTER_S = 2.0
 #: Down to this share of the current.
 ANSWERED = 0.1
 
@@ -36,14 +41,17 @@ class Answers:
     ----------
     latency_ms
         Of each spasm that began under current; infinite where the current was never taken away while it lasted.
+    lost_share
+        Of the hold's time in which there was no spasm, and none had been for a while, the share without current.
     """
 
     latency_ms: tuple[float, ...]
+    lost_share: float
 
 
 def answer(person: SubjectParameters, seed: int, seconds: float) -> Answers:
-    """Stimulate a person with frequent spasms in trains of 6 s, open loop, with the reflexes as they are by default."""
-    person = replace(person, spasm_rate_per_min=30.0, first_spasm_s=BASELINE_S + 1.0)
+    """Stimulate a person with frequent spasms in trains of 10 s, open loop, with the reflexes of the default."""
+    person = replace(person, first_spasm_s=BASELINE_S + 1.0, **FREQUENT)
     subject = VirtualSubject(person, seed, muscles=[MuscleSite("agonist", ("agonist",), ((0, "ch1"),))])
     emg = subject.descriptors("amplifier")[0]
     controller = Controller(
@@ -95,7 +103,21 @@ def answer(person: SubjectParameters, seed: int, seconds: float) -> Answers:
         current_ma = request.channels[0].current_ma
         asked.append((now_ns, current_ma))
         pending = [Received("report", "report", 1, number, _report(request, now_ns))]
-    return Answers(tuple(_latencies(asked, spasms, target.current_ma)))
+    return Answers(tuple(_latencies(asked, spasms, target.current_ma)), _lost(asked, spasms))
+
+
+def _lost(asked: list[tuple[int, float]], spasms: dict[int, int]) -> float:
+    """Share of the hold without current though no spasm accounts for it."""
+    last_ns = asked[-1][0]
+    near = [(onset_ns, (end_ns or last_ns) + round(AFTER_S * 1e9)) for onset_ns, end_ns in spasms.items()]
+    free = [
+        current_ma
+        for now_ns, current_ma in asked
+        if now_ns * 1e-9 > BASELINE_S
+        and 1.0 < (now_ns * 1e-9 - BASELINE_S) % (ON_S + OFF_S) < ON_S - 0.5
+        and not any(begin_ns <= now_ns <= end_ns for begin_ns, end_ns in near)
+    ]
+    return sum(current_ma == 0.0 for current_ma in free) / max(1, len(free))
 
 
 def _latencies(asked: list[tuple[int, float]], spasms: dict[int, int], target_ma: float) -> list[float]:
