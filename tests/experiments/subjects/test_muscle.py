@@ -107,7 +107,7 @@ def test_sustained_stimulation_leaves_what_it_leaves_dings_muscle():
     forces = train(ding(), at_rate(33, 0, 60), 0, 60)
     for second, mean_n in DING["fatigue_33Hz_sustained_60s_mean_force_N_at"].items():
         around = forces[int(second) * 1000 - 500 : int(second) * 1000 + 500]
-        assert around.mean() == pytest.approx(mean_n, rel=2e-3)
+        assert around.mean() == pytest.approx(mean_n, rel=1e-3)
 
 
 def contractions(rates, count=180):
