@@ -1,6 +1,6 @@
 """Features of overlapping windows: of a whole record at once, or of a stream window by window, by the same code.
 
-Both hand rows of samples to :meth:`WindowFeatures.rows`, in which every row is worked on by itself in the same order
+Both hand windows as rows of samples to the same methods, in which every row is worked on by itself in the same order
 of additions: a stream gives the same bits as the record, in float64 and in float32.
 """
 
@@ -99,7 +99,7 @@ class WindowFeatures:
         self._noise = None if noise is None else np.ascontiguousarray(np.asarray(noise).T, dtype=self.dtype)
         if self._noise is not None and (self._noise.ndim != 2 or self._noise.shape[1] != len(self.frequencies_hz)):
             raise ValueError(
-                f"noise has the shape {np.shape(noise)}, it must be ({len(self.frequencies_hz)} lines, n_channels)"
+                f"noise has the shape {self._noise.T.shape}, it must be ({len(self.frequencies_hz)} lines, n_channels)"
             )
 
     def record(self, samples: Array, valid: Mask | None = None) -> dict[str, Array]:
@@ -126,11 +126,14 @@ class WindowFeatures:
         for channel in range(channels):
             column = np.ascontiguousarray(samples[:, channel], dtype=self.dtype)
             usable = None if valid is None else np.ascontiguousarray(valid[:, channel])
+            if not np.isfinite(np.add.reduce(column)):
+                finite = np.isfinite(column)
+                usable = finite if usable is None else usable & finite
             for first in range(0, count, _ROWS):
                 last = min(first + _ROWS, count)
                 part = slice(first * self.step, (last - 1) * self.step + self.window)
                 rows = self._cut(column[part])
-                told = self.rows(
+                told = self._rows(
                     rows,
                     None if usable is None else self._cut(usable[part]),
                     None if self._noise is None else self._noise[channel : channel + 1],
@@ -153,28 +156,26 @@ class WindowFeatures:
         spectrum = Spectrum(self.rate_hz, self.window, self.band_hz, hann=self._hann)
         return np.stack([spectrum.densities(rows).mean(axis=0) for rows in columns], axis=1)
 
-    def rows(self, rows: Array, valid: Mask | None, noise: Array | None) -> dict[str, Array]:
-        """Features (n,) of windows (n, window) in this dtype; `noise` is (1 or n, n_frequencies)."""
-        spectral = any(name in SPECTRAL for name in self.names)
-        unfit: Mask | None = None
-        if valid is not None or not np.isfinite(np.add.reduce(rows, axis=None)):
+    def of_channels(self, rows: Array, valid: Mask | None) -> dict[str, Array]:
+        """Features (n_channels,) of one window of each channel, (n_channels, window) in this dtype."""
+        if not np.isfinite(np.add.reduce(rows, axis=None)):
             finite = np.isfinite(rows)
             valid = finite if valid is None else valid & finite
+        return self._rows(rows, valid, self._noise)
+
+    def _rows(self, rows: Array, valid: Mask | None, noise: Array | None) -> dict[str, Array]:
+        """Features (n,) of windows (n, window), finite where valid; `noise` is (1 or n, n_frequencies)."""
+        spectral = any(name in SPECTRAL for name in self.names)
+        if valid is not None:
             rows = np.where(valid, rows, 0)
-            if spectral:
-                unfit = valid.mean(axis=1) < 1.0 - INVALID_SHARE_MAX
         told: dict[str, Array] = {}
         density = self._densities(rows, valid, noise) if spectral else rows
-        if spectral and unfit is not None:
-            density[unfit] = np.nan
+        if spectral and valid is not None:
+            density[valid.mean(axis=1) < 1.0 - INVALID_SHARE_MAX] = np.nan
         for name in self.names:
             values = self._shape(name, density) if name in SPECTRAL else self._size(name, rows, valid)
             told[name] = values.astype(self.dtype, copy=False)
         return told
-
-    def of_channels(self, rows: Array, valid: Mask | None) -> dict[str, Array]:
-        """Features (n_channels,) of one window of each channel, (n_channels, window)."""
-        return self.rows(rows, valid, self._noise)
 
     def _size(self, name: str, rows: Array, valid: Mask | None) -> Array:
         if name == "rms":

@@ -25,6 +25,7 @@ SPECTRAL_RATE_MIN_HZ = 1000.0
 SPECTRAL_BAND_HZ = (10.0, 500.0)
 #: Where less than this share of the power is left after the noise is taken off, nothing is told of its shape.
 LEFT_MIN = 0.1
+_BLOCK = 11
 
 
 def spectral_band_hz(rate_hz: float, band_hz: tuple[float, float] | None = None) -> tuple[float, float]:
@@ -112,7 +113,7 @@ class Spectrum:
 
     def densities(self, windows: Array) -> Array:
         """The same of many windows as rows: (n, n_frequencies) of (n, samples)."""
-        centred = windows - windows.mean(axis=1, keepdims=True)
+        centred: Array = windows - np.add.reduce(windows, axis=1, keepdims=True) / windows.shape[1]
         centred *= self._window
         lines = scipy.fft.rfft(centred, axis=1, overwrite_x=True)[:, self._inside]
         power: Array = lines.real**2
@@ -124,7 +125,7 @@ class Spectrum:
 def mean_frequency_hz(frequencies_hz: Floats, density: Array, axis: int = 0) -> Array:
     """MNF along `axis` of `density`; NaN where there is no power."""
     density = np.moveaxis(density, axis, -1)
-    weighted = np.add.reduce(density * frequencies_hz.astype(density.dtype, copy=False), axis=-1)
+    weighted: Array = np.einsum("...j,j->...", density, frequencies_hz.astype(density.dtype, copy=False))
     return _ratio(weighted, np.add.reduce(density, axis=-1))
 
 
@@ -134,15 +135,20 @@ def median_frequency_hz(frequencies_hz: Floats, density: Array, axis: int = 0) -
     A bin reaches half its width to either side of its frequency.
     """
     density = np.moveaxis(density, axis, -1)
-    width = frequencies_hz[1] - frequencies_hz[0]
-    cumulative = np.cumsum(density, axis=-1)
-    total = cumulative[..., -1]
+    count, width = len(frequencies_hz), frequencies_hz[1] - frequencies_hz[0]
+    # Blocks of lines first, then the lines of one block: of many windows a third of the time.
+    sums = np.add.reduceat(density, np.arange(0, count, _BLOCK), axis=-1)
+    running = np.cumsum(sums, axis=-1)
+    total = running[..., -1]
     half = 0.5 * total
-    bins = np.minimum((cumulative < half[..., None]).sum(axis=-1), len(frequencies_hz) - 1)
-    here = _pick(density, bins)
-    before = _pick(cumulative, bins) - here
-    inside = _ratio(half - before, here)
-    found: Array = np.where(total > 0, frequencies_hz[bins] + (inside - 0.5) * width, np.nan)
+    block = np.minimum((running < half[..., None]).sum(axis=-1), sums.shape[-1] - 1)
+    within = block[..., None] * _BLOCK + np.arange(_BLOCK)
+    here = np.where(within < count, np.take_along_axis(density, np.minimum(within, count - 1), axis=-1), 0)
+    reached = np.cumsum(here, axis=-1) + (_pick(running, block) - _pick(sums, block))[..., None]
+    line = np.minimum((reached < half[..., None]).sum(axis=-1), np.minimum(_BLOCK, count - block * _BLOCK) - 1)
+    power = _pick(here, line)
+    inside = _ratio(half - (_pick(reached, line) - power), power)
+    found: Array = np.where(total > 0, frequencies_hz[block * _BLOCK + line] + (inside - 0.5) * width, np.nan)
     return found
 
 
@@ -203,7 +209,11 @@ def subtract_noise(density: Array, noise: Array, axis: int = 0) -> Array:
 
 def rms(samples: Array, valid: Mask | None = None, axis: int = 0) -> Array:
     """Root mean square along `axis` over the valid samples; NaN where there is none."""
-    return np.sqrt(_mean(samples * samples, valid, axis))
+    rows = np.moveaxis(samples if valid is None else np.where(valid, samples, 0), axis, -1)
+    squares: Array = np.einsum("...j,...j->...", rows, rows)
+    mean = squares / rows.shape[-1] if valid is None else _ratio(squares, valid.sum(axis=axis).astype(squares.dtype))
+    root: Array = np.sqrt(mean)
+    return root
 
 
 def arv(samples: Array, valid: Mask | None = None, axis: int = 0) -> Array:

@@ -88,7 +88,7 @@ def conduction_velocity(
     frequencies = np.fft.rfftfreq(len(samples), 1 / rate_hz)
     inside = (frequencies >= low) & (frequencies <= high)
     lines = np.fft.rfft(samples - samples.mean(axis=0), axis=0)[inside]
-    omega = 2 * np.pi * frequencies[inside]
+    omega: Floats = (2 * np.pi * frequencies[inside]).astype(np.float64)
     cross = np.sum(np.conj(lines[:, :-1]) * lines[:, 1:], axis=1)
     size = np.sqrt(np.sum(np.abs(lines[:, :-1]) ** 2) * np.sum(np.abs(lines[:, 1:]) ** 2))
     if size <= 0:
