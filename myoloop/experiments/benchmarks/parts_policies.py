@@ -292,21 +292,20 @@ def _limits(sessions: int, first_seed: int, say: Say) -> Finding:
 
 
 def draw(curves: dict[str, Any], figure: Any) -> None:
-    """Tracking error and force held over ten minutes, by policy; and how long current outlives effort."""
-    error, held, outlives = figure.subplots(1, 3)
-    for name in curves["rmse"]:
-        error.plot(curves["minutes"], curves["rmse"][name], label=name)
-        held.plot(curves["minutes"], curves["held"][name], label=name)
+    """Tracking error over ten minutes, by policy; and how long current outlives effort."""
+    figure.set_size_inches(9.0, 5.0)
+    error, outlives = figure.subplots(1, 2, width_ratios=(3, 2))
+    for name, course in curves["rmse"].items():
+        error.plot(curves["minutes"], course, label=name)
     error.axhline(8.0, color="0.3", linestyle="--", linewidth=0.8)
     error.set(xlabel="time (min)", ylabel="tracking RMSE (% of target)", yscale="log", title="full fatigue")
-    held.axhline(100.0 * HELD_LEAST, color="0.3", linestyle="--", linewidth=0.8)
-    held.set(xlabel="time (min)", ylabel="force in the hold (% of target)", title="full fatigue")
-    held.legend(frameon=False, fontsize="x-small")
     gone = curves["letting_go"]
-    outlives.semilogx(gone["loop_gain"], gone["zero_after_s_plain"], "x", label="proportional alone")
-    outlives.semilogx(gone["loop_gain"], gone["zero_after_s"], "o", markersize=3, label="with checks")
-    outlives.set(xlabel="loop gain through residual artifact", ylabel="current after effort ended (s)")
-    outlives.legend(frameon=False, fontsize="x-small")
+    outlives.semilogx(gone["loop_gain"], gone["zero_after_s_plain"], "x", color="0.5", label="proportional alone")
+    outlives.semilogx(gone["loop_gain"], gone["zero_after_s"], "ko", markersize=3, label="with checks")
+    outlives.set(
+        xlabel="loop gain through residual artifact", ylabel="current after effort ended (s)", title="EMG-proportional"
+    )
+    figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize="small")
 
 
 def _rates(cases: Sequence[Case]) -> Array:

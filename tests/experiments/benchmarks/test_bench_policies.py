@@ -127,14 +127,12 @@ def test_no_limit_is_broken_in_sessions_of_nonsense() -> None:
 @pytest.mark.prove
 @pytest.mark.timeout(900)
 def test_the_whole_part_on_two_people_is_ready_for_json_and_reaches_its_targets() -> None:
-    findings, curves = parts_policies.measure(2, 1, SEED, lambda text: None)
+    findings, curves = parts_policies.measure(2, 1, 100, lambda text: None)
     assert json.loads(json.dumps(curves, allow_nan=False)) == curves
     json.dumps([finding.as_dict() for finding in findings], allow_nan=False)
-    assert all(finding.reached is not False for finding in findings if "EMG" not in finding.what)
+    assert all(finding.reached is not False for finding in findings)
     from matplotlib.figure import Figure
 
-    figure = Figure()
+    figure = Figure(layout="constrained")
     parts_policies.draw(curves, figure)
-    assert [axes.get_xlabel() for axes in figure.axes] == [
-        "time (min)", "time (min)", "loop gain through residual artifact",
-    ]  # fmt: skip
+    assert [axes.get_xlabel() for axes in figure.axes] == ["time (min)", "loop gain through residual artifact"]
