@@ -105,6 +105,7 @@ class Spectrum:
                 f"{high:g} Hz, at least 2 are needed"
             )
         self._inside = slice(int(inside[0]), int(inside[-1]) + 1)
+        self.samples = samples
         self.frequencies_hz: Floats = np.asarray(frequencies[self._inside], dtype=np.float64)
 
     def density(self, stretch: Array) -> Array:
