@@ -96,20 +96,28 @@ class Trains(Restorable):
 
     def __init__(self, settings: TrainSettings, setup: Setup) -> None:
         self._settings = settings
-        self._channels = setup.channels or ((),) * len(setup.muscles)
+        self._driven_by: dict[str, list[int]] = {}
+        for muscle, channels in enumerate(setup.channels):
+            for channel in channels:
+                self._driven_by.setdefault(channel, []).append(muscle)
+        columns: tuple[int, ...]
         if settings.source == "force":
             if setup.force is None:
                 raise ValueError("response_from is force, there is no force cell")
-            descriptor, self._columns = setup.force, [0]
+            descriptor, columns = setup.force, (0,)
         else:
             if setup.imu is None:
                 raise ValueError("response_from is imu, there is no IMU")
-            descriptor, self._columns = setup.imu.descriptor, list(setup.imu.accelerometer)
+            descriptor, columns = setup.imu.descriptor, setup.imu.accelerometer
             if settings.source == "gyro":
                 if setup.imu.gyroscope is None:
                     raise ValueError("angle_from is gyro, the IMU has no gyroscope")
-                self._columns = list(setup.imu.gyroscope)
-        width = len(self._columns)
+                columns = setup.imu.gyroscope
+        width = len(columns)
+        first = columns[0]
+        side_by_side = columns == tuple(range(first, first + width))
+        # Columns side by side are cut out without a copy.
+        self._columns = slice(first, first + width) if side_by_side else list(columns)
         self._period_s = 1.0 / descriptor.rate_hz
         self._rest_rows: Floats = np.zeros((max(2, round(settings.rest_s * descriptor.rate_hz)), width))
         self._rest_at = 0
@@ -170,18 +178,18 @@ class Trains(Restorable):
             self._rows += len(rows)
 
     def _hold(self, situation: Situation) -> None:
-        report = situation.report
-        flowing = {} if report is None else {item.channel: item for item in report.acknowledged}
-        first = self._steps == 0
-        if first:
+        charges = [0.0] * len(self._charge)
+        if situation.report is not None:
+            for item in situation.report.acknowledged:
+                for muscle in self._driven_by.get(item.channel, ()):
+                    charges[muscle] += item.current_ma * item.phase_us * 1e-3
+        if not self._steps:
             self._steady_ns = situation.now_ns
-        for muscle, channels in enumerate(self._channels):
-            charge = sum(
-                flowing[name].current_ma * flowing[name].phase_us * 1e-3 for name in channels if name in flowing
-            )
-            self._charge[muscle] = charge if first else self._charge[muscle] + charge
-            self._charge_low[muscle] = charge if first else min(self._charge_low[muscle], charge)
-            self._charge_high[muscle] = charge if first else max(self._charge_high[muscle], charge)
+            self._charge, self._charge_low, self._charge_high = charges, charges, charges
+        else:
+            self._charge = [total + new for total, new in zip(self._charge, charges, strict=True)]
+            self._charge_low = list(map(min, self._charge_low, charges))
+            self._charge_high = list(map(max, self._charge_high, charges))
         self._steps += 1
 
     def _finish(self, now_ns: int) -> Train:
