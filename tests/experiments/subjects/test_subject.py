@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -90,6 +91,7 @@ def test_descriptors_say_what_the_arrays_are():
     assert emg.rail_high * emg.scale[0] == pytest.approx(5.5e-3)
 
 
+@cache
 def session_of(seed, current_ma=25.0, seconds=180):
     person = subject(seed)
     return person, live(person, seconds, current_ma, session=True)
