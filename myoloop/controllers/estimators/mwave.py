@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from myoloop.controllers.estimators.contractions import MAPPING_SD, VELOCITY_FALL_PER_FATIGUE
 from myoloop.controllers.estimators.estimator import Evoked, Heard, Setup, Situation
-from myoloop.controllers.signals.mwave import MWaveShape, describe, on_grid
+from myoloop.controllers.signals.mwave import MWaveShape, describe, on_grid, without_tail
 from myoloop.controllers.signals.snapshot import Restorable
 from myoloop.platform.messages import Measure, MWave
 
@@ -236,9 +236,10 @@ class MWaves(Restorable):
         count = int(self._count[channel, muscle])
         mean = self._sum[channel, :, muscle] / count
         wave = mean[self._begin :]
-        shape = describe(wave, self._begin * self._step_ms, self._step_ms)
         # What the single frames scatter about their mean is the EMG's.
         spread = max(float(self._squares[channel, muscle]) / count - float(wave @ wave), 0.0) / len(wave)
+        wave = without_tail(wave, self._step_ms)
+        shape = describe(wave, self._begin * self._step_ms, self._step_ms)
         noise_uv = math.sqrt(spread / count)
         clipped = bool(self._clipped[channel, muscle])
         self._fields = None

@@ -2,12 +2,12 @@
 
 Three kinds of samples are lost to a pulse: those within its blank (the stimulus itself), those at the amplifier's
 rail and shortly behind them, and those where subtracting the mean answer leaves more than the EMG itself. They are
-not evidence for anything; they are left out, not set to zero. Before the filter a straight line bridges them.
+not evidence for anything; they are left out, not set to zero. Before the filter something else is put in their place.
 """
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import msgspec
 import numpy as np
@@ -19,6 +19,11 @@ Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
 _LONGEST_MS = 1000.0
+#: Longer gaps are not filled by what EMG usually does; corners of its spectrum; white noise beside it, without which
+#: the noise of an amplifier at rest would be made more of.
+_KRIGED_S = 0.008
+_LOW_HZ, _HIGH_HZ = 40.0, 100.0
+_WHITE = 0.1
 
 
 class ArtifactSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -66,7 +71,7 @@ class ArtifactSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     after_ms: float = 3.0
     mwave_ms: float = 18.0
     template_ms: float = 30.0
-    template_pulses: int = 20
+    template_pulses: int = 40
     seed_pulses: int = 4
     left_ratio: float = 3.0
     jitter_ms: float = 0.1
@@ -153,6 +158,11 @@ class Clipping(Restorable):
         self._tail: Floats = np.zeros((2, channels))
         self._largest: Floats = np.full(channels, np.inf)
 
+    def skip(self) -> None:
+        """Samples were left out: nothing is known of those just before the next."""
+        self._since[:] = self._recovery + 1
+        self._tail[:] = 0.0
+
     def mark(self, samples: Floats, bad: Mask) -> None:
         """Add to `bad` (n, channels) what is clipped in `samples` and what is not believed behind it."""
         clipped = self._clipped(samples)
@@ -191,30 +201,83 @@ class Clipping(Restorable):
         return marked[2:]
 
 
-def bridge(samples: Floats, missing: Mask, before: Floats) -> None:
-    """Put a straight line over what is missing of each channel, in place.
+class Bridge:
+    """Puts something in the place of samples that are missing, so that the filter behind does not ring.
 
-    The line keeps the filter behind it from ringing; what it covers is never evidence. Where what follows is not in
-    hand the last value is held.
+    What covers a short gap is the mean of what EMG with a usual spectrum can do there, given the samples on both sides
+    (ordinary kriging: ``K_go inv(K_oo) x_o``, weights of sum 1). Over a long one it is a straight line. Either way it
+    is never evidence.
 
     Parameters
     ----------
-    samples, missing
-        (n, channels).
-    before
-        (channels,) the row before the first.
+    rate_hz
+        Of the samples.
     """
-    n = len(samples)
-    rows = np.arange(n)[:, None]
-    last = np.where(missing, -1, rows)
-    np.maximum.accumulate(last, axis=0, out=last)
-    following = np.where(missing, n, rows)[::-1]
-    following = np.minimum.accumulate(following, axis=0)[::-1]
-    start = np.where(last < 0, before, np.take_along_axis(samples, np.maximum(last, 0), axis=0))
-    stop = np.take_along_axis(samples, np.minimum(following, n - 1), axis=0)
-    stop = np.where(following < n, stop, start)
-    share = (rows - last) / np.maximum(following - last, 1)
-    np.copyto(samples, start + (stop - start) * share, where=missing)
+
+    #: Samples on each side that are looked at.
+    REACH = 8
+
+    def __init__(self, rate_hz: float) -> None:
+        self._longest = round(_KRIGED_S * rate_hz)
+        lag_s = np.arange(self._longest + 2 * self.REACH) / rate_hz
+        f = np.arange(0.5, 0.5 * rate_hz)
+        # Stulen and De Luca's spectrum; its corners are low, so that no more is claimed than slow EMG allows.
+        power = f**2 / ((f**2 + _LOW_HZ**2) * (f**2 + _HIGH_HZ**2) ** 2)
+        self._covariance: Floats = np.cos(2 * np.pi * np.outer(lag_s, f)) @ (power / power.sum())
+        self._covariance[0] += _WHITE
+        self._weights: dict[tuple[int, int], Floats] = {}
+
+    def fill(self, samples: Floats, missing: Mask, before: Floats) -> None:
+        """Fill what is missing of each channel, in place.
+
+        Parameters
+        ----------
+        samples, missing
+            (n, channels).
+        before
+            (REACH, channels), the rows before the first, filled already.
+        """
+        n = len(samples)
+        whole = np.concatenate([before, samples])
+        groups: dict[bytes, list[int]] = {}
+        for channel, mask in enumerate(np.ascontiguousarray(missing.T)):
+            groups.setdefault(mask.tobytes(), []).append(channel)
+        for key, channels in groups.items():
+            edges = np.flatnonzero(np.diff(np.frombuffer(b"\0" + key + b"\0", dtype=np.int8)))
+            if not len(edges):
+                continue
+            columns: Any = slice(None) if len(groups) == 1 else channels
+            bounds = [*edges.tolist(), n]
+            for low, high, following in zip(bounds[0:-1:2], bounds[1::2], bounds[2::2], strict=True):
+                self._fill_one(whole[:, columns] if len(groups) > 1 else whole, low, high, following, whole, columns)
+        samples[:] = whole[self.REACH :]
+
+    def _fill_one(self, x: Floats, low: int, high: int, following: int, whole: Floats, columns: Any) -> None:
+        reach, gap = self.REACH, high - low
+        behind = min(following - high, reach)
+        rows = slice(low + reach, high + reach)
+        start = x[low + reach - 1]
+        if behind == 0:
+            whole[rows, columns] = start
+        elif gap > self._longest:
+            stop = x[high + reach]
+            whole[rows, columns] = start + (stop - start) * (np.arange(1, gap + 1) / (gap + 1))[:, None]
+        else:
+            weights = self._weights.get((gap, behind))
+            if weights is None:
+                weights = self._weights[gap, behind] = self._kriging(gap, behind)
+            seen = np.concatenate([x[low : low + reach], x[high + reach : high + reach + behind]])
+            whole[rows, columns] = weights @ seen
+
+    def _kriging(self, gap: int, behind: int) -> Floats:
+        at = np.concatenate([np.arange(-self.REACH, 0), np.arange(gap, gap + behind)])
+        between = self._covariance[np.abs(at[:, None] - at)]
+        across = self._covariance[np.abs(np.arange(gap)[:, None] - at)]
+        made: Floats = np.linalg.solve(between, across.T).T
+        # Whatever the level, it is kept (ordinary kriging).
+        level = np.linalg.solve(between, np.ones(len(at)))
+        made += (1.0 - made.sum(axis=1))[:, None] * (level / level.sum())
+        return made
 
 
 def as_mask(packed: bytes, rows: int, width: int) -> Mask:

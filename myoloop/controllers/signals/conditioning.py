@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from myoloop.controllers.estimators.estimator import Evoked
-from myoloop.controllers.signals.artifact import ArtifactSettings, Clipping, as_mask, bridge
+from myoloop.controllers.signals.artifact import ArtifactSettings, Bridge, Clipping, as_mask
 from myoloop.controllers.signals.filters import BlockFilter, bandpass, notch
 from myoloop.controllers.signals.pulse_clock import ArtifactOnsets
 from myoloop.controllers.signals.pulse_times import PulseTimes, sharpest
@@ -168,12 +168,16 @@ class Conditioner(Restorable):
         self._none.setflags(write=False)
         self._start = 0
         self._end = 0
+        #: Up to where clipped samples have been looked for.
+        self._looked = 0
         #: Row of the stream that entry 0 of the rings is.
         self._origin = 0
         self._next_sample: int | None = None
         self._epoch: int | None = None
         self._settling: npt.NDArray[np.int64] = np.zeros(channels, dtype=np.int64)
-        self._last: Floats = np.zeros(channels)
+        #: The newest rows that went into the filter.
+        self._last: Floats = np.zeros((Bridge.REACH, channels))
+        self._bridge = Bridge(rate)
         self._lost = 0
         self._primed = False
         self._sync_on = False
@@ -187,7 +191,10 @@ class Conditioner(Restorable):
         first = max(0, self._start - self._history)
         kept = slice(first, self._end)
         rings = {name: freeze_array(getattr(self, name)[kept]) for name in _RINGS}
-        return {**super().state(), "waiting": rings, "behind": self._start - first, "first": self._origin + first}
+        return {
+            **super().state(), "waiting": rings, "behind": self._start - first, "first": self._origin + first,
+            "looked": max(0, self._looked - first),
+        }  # fmt: skip
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take over a saved state.
@@ -199,11 +206,12 @@ class Conditioner(Restorable):
         """
         rest = dict(state)
         waiting, behind, first = rest.pop("waiting", None), rest.pop("behind", 0), rest.pop("first", 0)
+        looked = rest.pop("looked", 0)
         super().restore(rest)
         count = waiting["_times"]["shape"][0] if isinstance(waiting, Mapping) else -1
         if not 0 <= behind <= count <= self._room:
             raise StateError("state of Conditioner: no samples that wait, or too many")
-        self._start, self._end, self._origin = behind, count, first
+        self._start, self._end, self._origin, self._looked = behind, count, first, looked
         for name in _RINGS:
             ring = getattr(self, name)
             ring[:count] = thaw_array(waiting[name], f"Conditioner.{name}", (count, *ring.shape[1:]), ring.dtype)
@@ -308,7 +316,6 @@ class Conditioner(Restorable):
         self._end += kept
         if not self._stimulated:
             return
-        self._clipping.mark(raw, bad)
         if self._sync is not None:
             column, scale, offset = self._sync
             on = array[:, column] * scale + offset > self._sync_level
@@ -395,10 +402,11 @@ class Conditioner(Restorable):
         rows: Rows | None = None
         if self._subtraction.pulses:
             rows = Rows(self._origin, self._raw[: self._end], self._bad[: self._end], self._cleaned)
+            self._mark_clipped()
             n = min(size + self._ahead, self._end - start)
             x, missing, unused, behind = self._subtraction.clean(rows, self._origin + start, size, n)
             if np.count_nonzero(missing):
-                bridge(x, missing, self._last)
+                self._bridge.fill(x, missing, self._last)
             raw = x[:size]
             spoilt = unused[:size]
             if np.count_nonzero(spoilt):
@@ -411,7 +419,7 @@ class Conditioner(Restorable):
         elif np.count_nonzero(bad):
             n = min(size + self._ahead, self._end - start)
             x, missing = self._raw[start : start + n].copy(), self._bad[start : start + n]
-            bridge(x, missing, self._last)
+            self._bridge.fill(x, missing, self._last)
             raw = x[:size]
             good = ~bad
             invalid = bad.sum(axis=0, dtype=np.float64)
@@ -422,7 +430,7 @@ class Conditioner(Restorable):
             invalid = np.maximum(invalid, size - settled.sum(axis=0, dtype=np.float64))
             np.maximum(self._settling - size, 0, out=self._settling)
         filtered = self._filter.process(raw)
-        self._last[:] = raw[-1]
+        self._last[:] = raw[-Bridge.REACH :] if size >= Bridge.REACH else np.concatenate([self._last, raw])[size:]
         lost, self._lost = self._lost, 0
         self._start = stop
         self.released_ns = newest_ns
@@ -431,6 +439,15 @@ class Conditioner(Restorable):
             done = self._subtraction.finish(rows, self._origin + stop)
             evoked = [self._evoked(frame) for frame in done]
         return Hop(newest_ns, filtered, good, invalid, blanked, lost, evoked)
+
+    def _mark_clipped(self) -> None:
+        """Look for the rail in rows near pulses; elsewhere what the source says of its samples is enough."""
+        begin = max(self._looked, self._start)
+        if begin < self._end:
+            if begin > self._looked:
+                self._clipping.skip()
+            self._clipping.mark(self._raw[begin : self._end], self._bad[begin : self._end])
+            self._looked = self._end
 
     def _evoked(self, frame: Frame) -> Evoked:
         rows = np.arange(len(frame.raw), dtype=np.float64)
@@ -446,7 +463,7 @@ class Conditioner(Restorable):
         while self._end - self._start >= self.hop_samples:
             hops.append(self._hop(int(self._times[self._start + self.hop_samples - 1])))
         self._origin += self._end
-        self._start = self._end = 0
+        self._start = self._end = self._looked = 0
         self._lost += missing // self.hop_samples + 1
         self._primed = False
         self._subtraction.forget()
@@ -462,6 +479,7 @@ class Conditioner(Restorable):
         for ring in (self._raw, self._bad, self._cleaned, self._times):
             ring[:kept] = ring[first : self._end].copy()
         self._origin += first
+        self._looked = max(0, self._looked - first)
         self._start, self._end = self._start - first, kept
         return hops
 

@@ -17,6 +17,9 @@ from myoloop.controllers.signals.template import MARGIN, shift_rows
 
 Floats = npt.NDArray[np.float64]
 
+#: Amplifiers come back from their rail in 2 to 8 ms; one value must do.
+TAIL_MS = 5.0
+
 
 @dataclass(frozen=True, slots=True)
 class MWaveShape:
@@ -98,6 +101,25 @@ def on_grid(frame_uv: Floats, since_ms: Floats, step_ms: float, rows: int) -> Fl
     padded = frame_uv[np.minimum(np.maximum(at, 0), n - 1)]
     off = float(begin) - whole
     return shift_rows(padded, off if abs(off) > 1e-3 else 0.0)[MARGIN:-MARGIN]
+
+
+def without_tail(wave_uv: Floats, step_ms: float, tail_ms: float = TAIL_MS) -> Floats:
+    """Take off what an amplifier leaves that recovers from its rail.
+
+    What passes under two electrodes and dies out has no net area; an exponential that carries the net area of the
+    window is taken off.
+
+    Parameters
+    ----------
+    wave_uv
+        (n,) or (n, channels): the window, up to where the wave is over.
+    tail_ms
+        Its time constant.
+    """
+    tail = np.exp(-step_ms / tail_ms * np.arange(len(wave_uv)))
+    size = wave_uv.sum(axis=0) / tail.sum()
+    made: Floats = wave_uv - np.multiply.outer(tail, size)
+    return made
 
 
 def _peak(wave: Floats, at: int) -> tuple[float, float]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
@@ -30,6 +30,8 @@ _STRANGE_MOST = 4
 MOST_CHANNELS = 32
 #: Frames of which a sample of the template must be the mean.
 _SEEN = 2
+#: In the blank, what is left goes through the filter up to so many standard deviations of the EMG.
+_FIT_SIGMAS = 4.0
 
 
 @dataclass(slots=True)
@@ -51,6 +53,28 @@ class Frame:
     begin: int
     raw: Floats
     good: Mask
+
+
+@dataclass(slots=True)
+class _Expected:
+    """What is expected of one pulse; made anew from the template where it has changed, never saved."""
+
+    key: tuple[int, float, bool]
+    first: int
+    off: float
+    #: Rows of the frame from which gain and shift are told; later ones change nothing.
+    upto: int
+    level: Floats
+    noise_uv: Floats
+    left: Mask
+    left_rows: Mask
+    weak: Mask
+    weak_rows: Mask
+    shapes: dict[int, Floats] = field(default_factory=dict)
+    made: Floats = field(default_factory=lambda: np.zeros((2, 0, 0)))
+    gain: Floats | float = 1.0
+    shift: float = 0.0
+    final: bool = False
 
 
 class Subtraction(Restorable):
@@ -92,7 +116,7 @@ class Subtraction(Restorable):
         self._watch = BlockFilter(highpass(rate_hz, _WATCH_HZ), channels)
         self._watching = False
         self._templates: dict[str, Template] = {}
-        self._made: dict[float, tuple[Any, ...]] = {}
+        self._made: dict[float, _Expected] = {}
 
     def state(self) -> dict[str, Any]:
         """What a restored object needs to go on bit for bit: JSON-ready."""
@@ -234,82 +258,86 @@ class Subtraction(Restorable):
         self, rows: Rows, pulse: list[Any], low: int, high: int, begin: int, n: int, x: Floats, trial: Floats,
         missing: Mask, unused: Mask, untold: Mask,
     ) -> Floats | None:  # fmt: skip
-        """Take one pulse out of `x`; the level before it."""
+        """Take one pulse out of `x`; the level before it, None where nothing of it is known."""
         row, channel, sd = pulse[0], pulse[1], pulse[4]
         template = self._template(channel)
         blank_end = math.floor(row + self._after + sd) + 1
+        expected = None
+        if template.count >= _SEEN and template.align(row)[0] >= rows.first:
+            expected = self._expect(rows, template, pulse, low, min(high, begin + n), blank_end)
         rest = row - self._newest.get(channel, row) > self._gap
-        known = template.count >= _SEEN and template.align(row)[0] >= rows.first
-        subtracted = None
-        if known:
-            subtracted = self._subtract(rows, template, pulse, low, high, begin, n, trial, blank_end)
-        # One that was taken for granted and is not seen: weak, or never given.
-        ready = subtracted is not None and not rest and template.judged >= self._settings.seed_pulses
+        ready = expected is not None and not rest and template.judged >= self._settings.seed_pulses
         if not ready:
             over = math.floor(row + self._mwave + sd) + 1
             span = slice(max(low - begin, 0), max(over - begin, 0))
             missing[span] = True
             unused[span] = True
-            if subtracted is None:
-                return None
-        assert subtracted is not None
-        first, left, weak, noise, level = subtracted
+        if expected is None:
+            return None
         a, b = max(low, begin), min(high, begin + n)
         span = slice(a - begin, b - begin)
-        part = slice(a - first, b - first)
+        part = slice(a - expected.first, b - expected.first)
+        guess = expected.made[0, part]
+        if expected.shift:
+            guess = guess + expected.shift * expected.made[1, part]
+        trial[span] -= expected.gain * guess
         if ready:
             x[span] = trial[span]
-        else:
-            left = weak
-        unused[span] |= left[part]
-        missing[span] |= left[part]
+            if np.count_nonzero(expected.left_rows[part]):
+                unused[span] |= expected.left[part]
+                missing[span] |= expected.left[part]
         if blank_end > begin:
             blank = slice(max(low - begin, 0), min(blank_end - begin, n))
             unused[blank] = True
-            off = np.abs(trial[blank] - level).max(axis=0) if blank.stop > blank.start else noise
-            wrong = off > 4.0 * noise
-            missing[blank] |= wrong
-            untold[blank] |= wrong
-        missing[span] |= weak[part]
-        untold[span] |= weak[part]
-        unused[span] |= weak[part]
-        return level
+            if blank.stop > blank.start:
+                # What of the stimulus itself is left is fit to go through the filter where it is no more than EMG.
+                off = np.abs(trial[blank] - expected.level)
+                wrong = np.maximum.reduce(off, axis=0) > _FIT_SIGMAS * expected.noise_uv
+                missing[blank] |= wrong
+                untold[blank] |= wrong
+        if np.count_nonzero(expected.weak_rows[part]):
+            for mask in (missing, untold, unused):
+                mask[span] |= expected.weak[part]
+        return expected.level
 
-    def _subtract(
-        self, rows: Rows, template: Template, pulse: list[Any], low: int, high: int, begin: int, n: int, x: Floats,
-        blank_end: int,
-    ) -> tuple[int, Mask, Mask, Floats, Floats] | None:  # fmt: skip
-        """Take the prediction off `x`; None where this pulse was never given."""
+    def _expect(
+        self, rows: Rows, template: Template, pulse: list[Any], low: int, end: int, blank_end: int
+    ) -> _Expected | None:
+        """What a pulse leaves, from the rows of its frame before `end`; None where it does not seem to be there."""
         row, number, told = pulse[0], pulse[3], pulse[5]
         known = self._made.get(row)
-        if known is None or known[0] != (template.version, pulse[2]):
+        key = (template.version, pulse[2], told)
+        if known is None or known.key != key:
             first, off = template.align(row)
-            level = self._level_before(rows, low)
             left = template.leaves(self._settings.left_ratio, pulse[2])
             weak = template.weak(_SEEN)
-            noise = template.noise_uv
-            known = self._made[row] = ((template.version, pulse[2]), first, off, level, left, weak, noise, {})
-        _, first, off, level, left, weak, noise, shapes = known
-        end = min(high, begin + n)
-        shown = end - first
-        blank = blank_end - first
-        frame = rows.raw[first - rows.first : end - rows.first] - level
-        bad = rows.bad[first - rows.first : end - rows.first]
-        ok = ~(bad | weak[:shown]) if np.count_nonzero(bad) or np.count_nonzero(weak[:shown]) else None
-        sign = template.polarity(number, frame, ok, min(shown, blank + 4))
-        key = 0 if sign is None else int(sign.sum())
-        made = shapes.get(key)
-        if made is None:
-            made = shapes[key] = template.predict(off, sign)
-        if not told and template.absent(made, frame, ok, min(blank, shown)):
+            upto = math.floor(row + self._mwave) - first
+            known = self._made[row] = _Expected(
+                key, first, off, upto, self._level_before(rows, low), template.noise_uv, left, np.any(left, axis=1),
+                weak, np.any(weak, axis=1),
+            )  # fmt: skip
+        if known.final:
+            return known
+        shown = end - known.first
+        blank = blank_end - known.first
+        frame = slice(known.first - rows.first, end - rows.first)
+        x, bad = rows.raw[frame] - known.level, rows.bad[frame]
+        ok = None
+        if np.count_nonzero(bad) or np.count_nonzero(known.weak_rows[:shown]):
+            ok = ~(bad | known.weak[:shown])
+        sign = template.polarity(number, x, ok, min(shown, blank + 4))
+        turn = 0 if sign is None else int(sign.sum())
+        if turn not in known.shapes:
+            known.shapes[turn] = template.predict(known.off, sign)
+        known.made = known.shapes[turn]
+        if not told and template.absent(known.made, x, ok, min(blank, shown)):
+            # Taken for granted and not seen: weak, or never given.
             pulse[6] = True
             return None
-        gain, shift, _ = template.fit(made, frame, ok, blank, shown)
-        a, b = max(low, begin), end
-        part = slice(a - first, b - first)
-        guess = made[0, part] + shift * made[1, part] if shift else made[0, part]
-        x[a - begin : b - begin] -= gain * guess
-        return first, left, weak, noise, level
+        upto = min(shown, known.upto)
+        known.gain, known.shift, _ = template.fit(known.made, x, ok, blank, upto)
+        known.final = upto == known.upto
+        return known
 
     def _level_before(self, rows: Rows, low: int) -> Floats:
         end = low - rows.first

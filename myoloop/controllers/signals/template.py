@@ -13,7 +13,8 @@ to what is known beforehand: least squares over one frame alone would take the E
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -94,6 +95,7 @@ class Template(Restorable):
         self._locked: Floats = np.zeros(channels)
         self._locked_power: Floats = np.zeros(channels)
         self._current_ma = 0.0
+        self._leaves: tuple[int, float, float, Mask] | None = None
         self._lasts = rows
         #: Frames learned since it was begun or seeded anew.
         self.count = 0
@@ -106,6 +108,11 @@ class Template(Restorable):
     def gain(self) -> Floats:
         """(channels,) size of the newest frames relative to the mean."""
         return self._gain
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take over a saved state."""
+        super().restore(state)
+        self._leaves = None
 
     def align(self, row: float) -> tuple[int, float]:
         """First row of the frame behind a pulse at `row`, and by how much it lies off the template's grid."""
@@ -207,17 +214,17 @@ class Template(Restorable):
         shape, slope = made[0, begin:end], made[1, begin:end]
         rest = x[begin:end] - self._gain * shape
         if ok is not None:
-            rest = rest * ok[begin:end]
-        power = np.einsum("ij,ij->j", shape, shape)
+            valid = ok[begin:end]
+            rest, shape, slope = rest * valid, shape * valid, slope * valid
         noise = _ALIKE * self._noise
-        known = power + noise / self._gain_var
+        known = np.einsum("ij,ij->j", shape, shape) + noise / self._gain_var
         gain = self._gain + np.einsum("ij,ij->j", shape, rest) / known
         gain = np.minimum(np.maximum(gain, GAIN_LOW), GAIN_HIGH)
         shift = 0.0
         if self._jitter_var:
             inverse = 1.0 / noise
-            top = float(np.einsum("ij,ij->j", slope, rest) @ inverse)
-            low = float(np.einsum("ij,ij->j", slope, slope) @ inverse)
+            top = float(np.einsum("ij,ij,j->", slope, rest, inverse))
+            low = float(np.einsum("ij,ij,j->", slope, slope, inverse))
             shift = min(max(top / (low + 1.0 / self._jitter_var), -1.0), 1.0)
         return gain, shift, noise / known
 
@@ -231,6 +238,9 @@ class Template(Restorable):
         To what it was seen to leave comes what follows from a gain that is not known well: after a pause, and where
         the current is not that of the mean.
         """
+        kept = self._leaves
+        if kept is not None and kept[:3] == (self.version, ratio, current_ma):
+            return kept[3]
         left = self._left
         smooth = left.copy()
         smooth[1:-1] = 0.25 * (left[:-2] + 2.0 * left[1:-1] + left[2:])
@@ -240,7 +250,9 @@ class Template(Restorable):
             doubt = doubt + (current_ma / before - 1.0) ** 2
         shape = self._common_used[MARGIN:-MARGIN]
         smooth += np.maximum(doubt, 0.0) * (shape * shape)
-        return smooth > ratio * np.maximum(self._quiet, _FLOOR_UV2)
+        made: Mask = smooth > ratio * np.maximum(self._quiet, _FLOOR_UV2)
+        self._leaves = (self.version, ratio, current_ma, made)
+        return made
 
     def learn(
         self, frame: Floats, ok: Mask, off: float, number: int, left: Floats | None, lasts: int, blank: int,
@@ -371,15 +383,24 @@ def late_rows(lasts: int, blank: int) -> slice:
 
 
 def _lagrange(shift: float) -> Floats:
-    """Weights of seven samples around a point `shift` rows further on, |shift| <= 0.5; and their derivative (2, 7)."""
+    """Weights of seven samples around a point `shift` rows further on, |shift| <= 0.5; and minus their slopes (2, 7).
+
+    Looked up in steps of 1/256 of a row: at 300 Hz and 2 kHz that is an error of less than 0.2 %.
+    """
+    made: Floats = _LAGRANGE[round(shift * _STEPS) + _STEPS // 2]
+    return made
+
+
+def _lagrange_table() -> Floats:
     nodes = np.arange(-MARGIN, MARGIN + 1.0)
-    if shift == 0.0:
-        return _AT_ZERO
-    difference = shift - nodes
-    weights = np.prod(difference) / difference * _LAGRANGE_SCALE
-    inverse = 1.0 / difference
-    slopes = weights * (inverse.sum() - inverse)
-    return np.stack([weights, -slopes])
+    made = np.empty((_STEPS + 1, 2, len(nodes)))
+    for place in range(_STEPS + 1):
+        shift = place / _STEPS - 0.5
+        for k, node in enumerate(nodes.tolist()):
+            others = np.delete(nodes, k)
+            basis = np.poly(others) / np.prod(node - others)
+            made[place, :, k] = np.polyval(basis, shift), -np.polyval(np.polyder(basis), shift)
+    return made
 
 
 def _smooth(power: Floats) -> Floats:
@@ -413,16 +434,5 @@ def shift_rows(padded: Floats, off: float) -> Floats:
     return moved
 
 
-def _scale() -> Floats:
-    nodes = np.arange(-MARGIN, MARGIN + 1.0)
-    apart = nodes[:, None] - nodes[None, :]
-    np.fill_diagonal(apart, 1.0)
-    made: Floats = 1.0 / apart.prod(axis=1)
-    return made
-
-
-_LAGRANGE_SCALE = _scale()
-#: At no shift: the sample itself; its derivative by the same polynomial.
-_AT_ZERO: Floats = np.array(
-    [[0, 0, 0, 1, 0, 0, 0], [1 / 60, -9 / 60, 45 / 60, 0, -45 / 60, 9 / 60, -1 / 60]], dtype=np.float64
-)
+_STEPS = 256
+_LAGRANGE = _lagrange_table()

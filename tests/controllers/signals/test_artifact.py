@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from myoloop.controllers.signals.artifact import ArtifactSettings, Clipping, bridge
+from myoloop.controllers.signals.artifact import ArtifactSettings, Bridge, Clipping
 from myoloop.controllers.signals.conditioning import Conditioner, ConditioningSettings, Hop
 from myoloop.platform.messages import Pulses, Samples
 
@@ -18,15 +18,37 @@ TICK_NS = 10_000_000
 BEGIN_NS = 1_000_000_000
 
 
-def test_a_bridge_is_one_straight_line_per_channel_and_changes_nothing_else() -> None:
-    signal = np.stack([np.arange(40.0) ** 2, np.arange(40.0)], axis=1)
-    bridged, missing = signal.copy(), np.zeros((40, 2), dtype=bool)
-    missing[5:31, 0] = missing[0:3, 1] = missing[38:, 1] = True
-    bridge(bridged, missing, np.array([0.0, -1.0]))
-    assert np.allclose(np.diff(bridged[4:32, 0]), (31.0**2 - 4.0**2) / 27)
-    assert np.allclose(bridged[:4, 1], [0.0, 1.0, 2.0, 3.0])
-    assert bridged[38:, 1].tolist() == [37.0, 37.0]  # its end is not in hand
-    assert np.array_equal(bridged[~missing], signal[~missing])
+def test_a_long_gap_is_bridged_by_one_straight_line_per_channel_and_nothing_else_is_changed() -> None:
+    signal = np.stack([np.arange(60.0) ** 2, np.arange(60.0)], axis=1)
+    filled, missing = signal.copy(), np.zeros((60, 2), dtype=bool)
+    missing[5:31, 0] = missing[58:, 1] = True
+    Bridge(2000.0).fill(filled, missing, np.zeros((Bridge.REACH, 2)))
+    assert np.allclose(np.diff(filled[4:32, 0]), (31.0**2 - 4.0**2) / 27)
+    assert filled[58:, 1].tolist() == [57.0, 57.0]  # its end is not in hand
+    assert np.array_equal(filled[~missing], signal[~missing])
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(1, 12), st.integers(0, 40), st.floats(-1e4, 1e4))
+def test_over_a_short_gap_a_level_stays_and_emg_is_partly_found_again(gap: int, at: int, level: float) -> None:
+    from scipy.signal import butter, sosfilt
+
+    white = np.random.default_rng(2).standard_normal((4000, 400))
+    emg = sosfilt(butter(2, (40, 160), btype="bandpass", fs=2000, output="sos"), white, axis=0)[-60:]
+    filled, missing = emg + level, np.zeros(emg.shape, dtype=bool)
+    missing[at : at + gap] = True
+    before = np.zeros((Bridge.REACH, 400)) + level if at >= 8 else emg[: Bridge.REACH] * 0 + level
+    Bridge(2000.0).fill(filled, missing, before)
+    if at >= 8 and 5 <= gap <= 10:
+        off = filled[at : at + gap] - level - emg[at : at + gap]
+        line = np.linspace(emg[at - 1], emg[at + gap], gap + 2)[1:-1] - emg[at : at + gap]
+        assert np.mean(off**2) < 0.9 * np.mean(line**2)
+    flat = np.full((60, 1), level)
+    empty = np.zeros((60, 1), dtype=bool)
+    empty[at : at + gap] = True
+    flat[empty] = 7.0
+    Bridge(2000.0).fill(flat, empty, np.full((Bridge.REACH, 1), level))
+    assert np.allclose(flat, level, rtol=1e-9, atol=1e-9)
 
 
 @settings(deadline=None)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from myoloop.controllers.signals.mwave import describe, on_grid
+from myoloop.controllers.signals.mwave import describe, on_grid, without_tail
 
 GOLDEN = json.loads((Path(__file__).parents[2] / "data" / "waveform_golden.json").read_text())["mwave_gauss1"]
 
@@ -81,3 +81,14 @@ def test_what_has_no_two_phases_is_no_mwave() -> None:
     assert np.isnan(describe(np.ones(30), 0.0, 0.5).peak_to_peak_uv)
     with pytest.raises(ValueError, match="4 samples, at least 5"):
         describe(np.ones(4), 0.0, 0.5)
+
+
+def test_an_amplifiers_recovery_is_taken_off_and_a_clean_wave_stays_as_it_is() -> None:
+    since_ms = np.arange(3.0, 30.0, 0.5)
+    wave = _wave(since_ms, 500.0, 1.4, 9.0)
+    assert np.abs(without_tail(wave, 0.5) - wave).max() < 0.5
+    for tail_ms, size_uv in ((3.0, -300.0), (5.0, 400.0), (8.0, 200.0)):
+        seen = wave + size_uv * np.exp(-since_ms / tail_ms)
+        assert describe(without_tail(seen, 0.5), 3.0, 0.5).peak_to_peak_uv == pytest.approx(1000, rel=0.03)
+    seen = wave + 400 * np.exp(-since_ms / 5.0)
+    assert describe(seen, 3.0, 0.5).peak_to_peak_uv > 1030
