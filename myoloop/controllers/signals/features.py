@@ -68,7 +68,7 @@ class Spectrum:
     hann
         Whether a Hann window is applied (else none).
     dtype
-        float64, or float32: half of the time, and within 2e-6 of the other's mean frequency.
+        float64, or float32: two thirds of the time, and within 2e-6 of the other's mean frequency.
 
     Raises
     ------
