@@ -1,10 +1,14 @@
 """What a muscle sounds like at rest, and when it contracts.
 
-The level at rest is the median of ln(RMS) over the last 15 s of rest; its spread is that of the lower half, since
-what does not belong to rest is always louder. It is learned only while the muscle is quiet and nobody has asked for
-effort (but for the first seconds, of which nothing else is known), so that neither effort nor a long spasm becomes
-the new rest. Two things make it learn anew: a level far below what it holds to be rest (it began in a contraction), and
-activity that nobody asked for and that does not end (the electrode or the tone has changed).
+The level at rest is the median of ln(RMS) over the last 4 s of rest, so that it follows a drift of 5 % a second
+closely enough for a threshold of 1.5 times rest; its spread, over 15 s and about that moving median, is that of the
+lower half, since what does not belong to rest is always louder. It is learned only while the muscle is quiet and
+nobody has asked for effort (but for the first seconds, of which nothing else is known), so that neither effort nor a
+long spasm becomes the new rest. Three things
+make it learn anew: a level far below what it holds to be rest (it began in a contraction), activity that nobody asked
+for and that does not end (the electrode or the tone has changed), and activity that comes back so soon, for so long,
+that no rest has been heard between. What rose while the muscle was active, and crosses the threshold only now and
+then, is learned from the moments between.
 """
 
 from __future__ import annotations
@@ -26,8 +30,8 @@ class BaselineSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 
     Attributes
     ----------
-    memory_s
-        How much rest the median is taken over.
+    memory_s, spread_s
+        How much rest the median and the spread are taken over.
     first_s, firm_s
         Rest is known after this much of it; until there is so much more, quiet counts even where effort is expected.
     every_ms
@@ -40,13 +44,18 @@ class BaselineSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
         A level below rest by so much for so long: what was held to be rest was not.
     watchdog_s
         Activity that nobody asked for and that lasts so long is the new rest.
+    hasty_s
+        Without a pause long enough to learn from for so long, every quiet moment is learned from.
+    starved_s
+        Without any for so long, what there is is the new rest.
     contraction_of_reference
         A contraction is also above this share of the usual contraction's level, once there is one.
     contraction_begin_ms, contraction_end_ms
         How long it must be above, and below, to begin and to end.
     """
 
-    memory_s: float = 15.0
+    memory_s: float = 4.0
+    spread_s: float = 15.0
     first_s: float = 0.6
     firm_s: float = 3.0
     every_ms: float = 50.0
@@ -57,9 +66,15 @@ class BaselineSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     fall_ratio: float = 1.8
     fall_s: float = 0.3
     watchdog_s: float = 20.0
+    hasty_s: float = 2.0
+    starved_s: float = 22.0
     contraction_of_reference: float = 0.2
     contraction_begin_ms: float = 100.0
     contraction_end_ms: float = 200.0
+
+
+#: A spread of fewer values is no better than that of the short memory.
+_SPREAD_FIRST = 40
 
 
 class MedianMemory(Restorable):
@@ -129,7 +144,8 @@ class RestBaseline(Restorable):
 
     _kept: ClassVar[tuple[str, ...]] = (
         "slow", "fast", "known", "reference", "_hops", "_since_active", "_active", "_low", "contracting", "_above",
-        "_below", "_power", "_length", "_computed",
+        "_below", "_power", "_length", "_computed", "_starved", "_unsettled",
+        "_slow_spread", "_fast_spread",
     )  # fmt: skip
 
     def __init__(self, settings: BaselineSettings, muscles: int, hop_s: float) -> None:
@@ -143,6 +159,8 @@ class RestBaseline(Restorable):
         self._settle = round(settings.settle_ms * 1e-3 / hop_s)
         self._fall = max(1, round(settings.fall_s / tick_s))
         self._watchdog = round(settings.watchdog_s / hop_s)
+        self._hasty = round(settings.hasty_s / tick_s)
+        self._starve = round(settings.starved_s / tick_s)
         self._begin = max(1, round(settings.contraction_begin_ms * 1e-3 / hop_s))
         self._end = max(1, round(settings.contraction_end_ms * 1e-3 / hop_s))
         self._log_active = float(np.log(settings.active_ratio))
@@ -151,6 +169,10 @@ class RestBaseline(Restorable):
         # Windows of 50 and of 10 ms of surface EMG cannot scatter less than this, and at rest do not scatter more.
         self.slow = MedianMemory(size, muscles, 0.08, 0.35)
         self.fast = MedianMemory(size, muscles, 0.20, 0.60)
+        # Distances from the median as it was then: a rest that moves does not look like one that scatters.
+        scattered = max(size, round(settings.spread_s / tick_s))
+        self._slow_spread = MedianMemory(scattered, muscles, 0.08, 0.35)
+        self._fast_spread = MedianMemory(scattered, muscles, 0.20, 0.60)
         self.known: Mask = np.zeros(muscles, dtype=np.bool_)
         #: ln level of the usual contraction; minus infinity before the first.
         self.reference: Floats = np.full(muscles, -np.inf)
@@ -160,6 +182,9 @@ class RestBaseline(Restorable):
         self._since_active = np.full(muscles, self._settle, dtype=np.int64)
         self._active = zeros.copy()
         self._low = zeros.copy()
+        #: Values since one was learned, and since one was learned in a pause that was long enough.
+        self._starved = zeros.copy()
+        self._unsettled = zeros.copy()
         self.contracting: Mask = np.zeros(muscles, dtype=np.bool_)
         self._above = zeros.copy()
         self._below = zeros.copy()
@@ -198,14 +223,27 @@ class RestBaseline(Restorable):
         if np.count_nonzero(stuck):
             self._relearn(stuck)
         if self._hops % self._every == 0:
-            self._learn(level, level_hop, usable & usable_hop, asked)
+            self._learn(level, level_hop, usable & usable_hop, asked, inflate)
 
-    def _learn(self, level: Floats, level_hop: Floats, usable: Mask, asked: Mask) -> None:
+    def _learn(self, level: Floats, level_hop: Floats, usable: Mask, asked: Mask, inflate: Floats) -> None:
         settings = self._settings
-        quiet = self._since_active >= self._settle
+        settled = self._since_active >= self._settle
+        self._unsettled[usable] += 1
+        self._unsettled[settled | asked | ~self.known] = 0
+        # A rest that rose meanwhile is above the threshold now and then: it would never be learned.
+        quiet = settled | ((self._unsettled > self._hasty) & (self._since_active > 0))
         fresh = usable & ((quiet & (~asked | (self.slow.count < self._firm))) | ~self.known)
-        self.slow.add(level, fresh)
+        # Learned as if all samples had been valid: who compares with it widens it by the share that is.
+        away, away_hop = (level - self.slow.median) / inflate, level_hop - self.fast.median
+        self.slow.add(np.where(self.known, self.slow.median + away, level), fresh)
         self.fast.add(level_hop, fresh)
+        self._slow_spread.add(away, fresh & self.known)
+        self._fast_spread.add(away_hop, fresh & self.known)
+        self._starved[usable] += 1
+        self._starved[fresh | asked] = 0
+        starving = self.known & (self._starved > self._starve)
+        if np.count_nonzero(starving):
+            self._relearn(starving)
         margin = np.maximum(settings.fall_sigmas * self.slow.sigma, self._log_fall)
         low = usable & self.known & (level < self.slow.median - margin)
         self._low[low] += 1
@@ -219,13 +257,25 @@ class RestBaseline(Restorable):
             self._computed = self._hops
             self.slow.compute()
             self.fast.compute()
+            self._scatter(self.slow, self._slow_spread)
+            self._scatter(self.fast, self._fast_spread)
             self.known |= waiting
+
+    @staticmethod
+    def _scatter(memory: MedianMemory, spread: MedianMemory) -> None:
+        """Take the spread from the longer memory once there is more in it than in the shorter one."""
+        spread.compute()
+        longer = spread.count > np.minimum(memory.count, _SPREAD_FIRST)
+        memory.sigma[longer] = spread.sigma[longer]
 
     def _relearn(self, where: Mask) -> None:
         self.slow.clear(where)
         self.fast.clear(where)
+        self._slow_spread.clear(where)
+        self._fast_spread.clear(where)
         self.known[where] = False
         self._active[where] = 0
+        self._starved[where] = 0
         self._since_active[where] = self._settle
         self.contracting[where] = False
         self._above[where] = 0

@@ -29,6 +29,7 @@ BUILT_IN = {
     "mwave": "myoloop.controllers.estimators.mwave:MWaves",
     "contraction_spectrum": "myoloop.controllers.estimators.fatigue:ContractionSpectrum",
     "mechanical_response": "myoloop.controllers.estimators.response:MechanicalResponse",
+    "spasm_kind": "myoloop.controllers.estimators.spasm_kind:SpasmKind",
     "cocontraction": "myoloop.controllers.estimators.cocontraction:Cocontraction",
     "flexion_relaxation": "myoloop.controllers.estimators.flexion_relaxation:FlexionRelaxation",
 }

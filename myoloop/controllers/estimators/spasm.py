@@ -9,6 +9,11 @@ co-activation of the antagonist shows.
 
 A neighbour's EMG is heard across: activity that is weak beside what another muscle of the same source shows at that
 moment is taken for cross-talk.
+
+While pulses are given, what is loud only close behind them is what their subtraction left, and no spasm: the level in
+the gaps between pulses must be up too (:mod:`~myoloop.controllers.estimators.pulse_gaps`).
+
+Nothing is ever told from posture: a limb that is held in an odd way is no evidence of a spasm.
 """
 
 from __future__ import annotations
@@ -22,6 +27,7 @@ import numpy.typing as npt
 
 from myoloop.controllers.estimators.baseline import MedianMemory
 from myoloop.controllers.estimators.estimator import Heard, Setup, Situation
+from myoloop.controllers.estimators.pulse_gaps import PulseGaps
 from myoloop.controllers.signals.snapshot import Restorable
 from myoloop.platform.messages import Measure
 
@@ -32,9 +38,22 @@ Floats = npt.NDArray[np.float64]
 _EVERY = 5
 #: Scatter of ln(250 ms level) of steady EMG with all samples valid.
 _LEVEL_SIGMA = 0.10
+#: Rest in the gaps between pulses is known after so many values; until then it is rest as it is without pulses.
+_GAP_FIRST, _GAP_FIRM = 8, 60
 _NOISE_SIGMAS = 3.5
 
-QUIET, ON, NO_REST, EFFORT, FEW, SILENT, EFFORT_UNKNOWN = range(7)
+#: What a setting may be; NaN is in no range.
+_RANGES = {
+    "sigmas": (1.0, 20.0), "ratio": (1.05, 20.0), "hop_sigmas": (1.0, 20.0), "hop_ratio": (1.05, 20.0),
+    "raised_sigmas": (0.0, 10.0), "keep_share": (0.0, 1.0), "minimum_ms": (10.0, 500.0), "merge_ms": (20.0, 2000.0),
+    "effort_ratio": (1.05, 20.0), "wander": (0.0, 20.0), "along_ratio": (1.05, 20.0), "usual_ratio": (1.05, 20.0),
+    "effort_memory_s": (0.1, 60.0), "usual_memory_s": (0.1, 600.0), "effort_settle_s": (0.0, 5.0),
+    "effort_first_s": (0.05, 30.0), "usual_first_s": (0.05, 60.0), "effort_latch_s": (0.5, 60.0),
+    "crosstalk": (0.0, 1.0), "tail_s": (0.0, 30.0), "tail_ratio": (1.05, 20.0), "late_ms": (3.0, 100.0),
+    "gap_share": (0.0, 1.0), "longest_s": (5.0, 30.0), "silent_ms": (20.0, 10_000.0),
+}  # fmt: skip
+
+QUIET, ON, NO_REST, EFFORT, FEW, SILENT, EFFORT_UNKNOWN, TOO_LONG = range(8)
 _MEASURES = (
     Measure(value=0.0, valid=True, reason=""),
     Measure(value=1.0, valid=True, reason=""),
@@ -43,6 +62,7 @@ _MEASURES = (
     Measure(reason="too few valid samples in the window"),
     Measure(reason="no EMG"),
     Measure(reason="voluntary effort expected and this person's effort level is not known yet"),
+    Measure(reason="active without a pause for so long that the level at rest may have changed"),
 )
 
 
@@ -87,16 +107,27 @@ class BurstSettings:
         gets weaker.
     tail_ratio
         If it rises again by this, it is a spasm.
+    late_ms
+        From so long after a pulse on nothing of its answer is left.
+    gap_share
+        In the gaps between pulses the level must be above its own rest by this share of the margin.
+    longest_s
+        What is on for so long without a pause is not told to be a spasm any more: the level at rest may have changed.
     silent_ms
         Without EMG for so long nothing is known.
+
+    Raises
+    ------
+    ValueError
+        If a value is out of its range, or the values do not fit together.
     """
 
-    sigmas: float = 4.0
-    ratio: float = 1.8
-    hop_sigmas: float = 3.5
-    hop_ratio: float = 2.5
+    sigmas: float = 4.5
+    ratio: float = 1.55
+    hop_sigmas: float = 3.7
+    hop_ratio: float = 2.0
     raised_sigmas: float = 1.0
-    keep_share: float = 0.6
+    keep_share: float = 0.4
     minimum_ms: float = 30.0
     merge_ms: float = 250.0
     effort_ratio: float = 1.5
@@ -112,7 +143,18 @@ class BurstSettings:
     crosstalk: float = 0.2
     tail_s: float = 2.0
     tail_ratio: float = 1.8
+    late_ms: float = 14.0
+    gap_share: float = 0.7
+    longest_s: float = 28.0
     silent_ms: float = 150.0
+
+    def __post_init__(self) -> None:
+        for name, (low, high) in _RANGES.items():
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise ValueError(f"{name} is {value:g}, allowed is {low:g} to {high:g}")
+        if self.minimum_ms >= self.merge_ms:
+            raise ValueError(f"minimum_ms is {self.minimum_ms:g}, allowed is below merge_ms ({self.merge_ms:g})")
 
 
 class AdaptiveBurst(Restorable):
@@ -123,6 +165,7 @@ class AdaptiveBurst(Restorable):
     _kept: ClassVar[tuple[str, ...]] = (
         "_effort", "_usual", "_wander", "_effort_run", "_recent", "_raised", "_run", "_begin_ns", "_quiet", "_on",
         "_onset_ns", "_voluntary", "_tail", "_let_go", "_lowest", "_over", "_code", "_ticks", "_heard_ns",
+        "_gaps", "_gap_rise", "_gap_known", "_gap_margin", "_since_on", "_stuck",
     )  # fmt: skip
 
     def __init__(self, settings: BurstSettings, setup: Setup) -> None:
@@ -145,6 +188,15 @@ class AdaptiveBurst(Restorable):
         ratios = np.where(setup.effort_muscles, settings.effort_ratio, settings.along_ratio)
         self._log_effort_ratio: Floats = np.log(ratios)
         self._log_tail_ratio = float(np.log(settings.tail_ratio))
+        self._gaps = PulseGaps(muscles, setup.rate_hz, settings.late_ms)
+        #: Level in the gaps over its rest, where that is known, and the margin; from the newest look.
+        self._gap_rise: Floats = np.zeros(muscles)
+        self._gap_known: Mask = np.zeros(muscles, dtype=np.bool_)
+        self._gap_margin: Floats = np.zeros(muscles)
+        self._short_rows = 0.05 * setup.rate_hz
+        self._longest = round(settings.longest_s / hop_s)
+        self._since_on = np.zeros(muscles, dtype=np.int64)
+        self._stuck: Mask = np.zeros(muscles, dtype=np.bool_)
         self._latch = round(settings.effort_latch_s / hop_s)
         self._effort_settle = round(settings.effort_settle_s / hop_s)
         self._effort = MedianMemory(max(8, round(settings.effort_memory_s / tick_s)), muscles, 0.08, 0.35)
@@ -182,6 +234,10 @@ class AdaptiveBurst(Restorable):
         own = usable & (heard.log_level > self._across(heard.log_level))
         active = own & above
         keep = own & (rise > self._settings.keep_share * margin)
+        if heard.evoked:
+            self._gaps.hear(heard)
+        if self._gaps.goes_on(heard.t_ns):
+            active, keep = self._between_pulses(heard, asked, own, active, keep)
 
         masked, over, effort_known = self._effort_stands(heard, asked, active, keep, own & (rise > margin))
         candidate = np.where(masked, over, active)
@@ -190,10 +246,13 @@ class AdaptiveBurst(Restorable):
         holding = np.where(masked & ~tail, over, keep)
 
         self._decide(heard, usable, candidate, holding)
+        if np.count_nonzero(self._on) or np.count_nonzero(self._stuck):
+            self._unlatch()
         self._code[:] = QUIET
         self._code[masked & active] = EFFORT
         self._code[masked & active & ~effort_known] = EFFORT_UNKNOWN
         self._code[self._on] = ON
+        self._code[self._stuck] = TOO_LONG
         self._code[~usable] = FEW
         self._code[~heard.rest_known] = NO_REST
         heard.spasm = self._on
@@ -209,6 +268,41 @@ class AdaptiveBurst(Restorable):
         codes = self._code.tolist()
         onsets = [onset if code == ON else None for onset, code in zip(self._onset_ns.tolist(), codes, strict=True)]
         return {"spasm": [_MEASURES[code] for code in codes], "spasm_onset_ns": onsets}
+
+    def _between_pulses(self, heard: Heard, asked: Mask, own: Mask, active: Mask, keep: Mask) -> tuple[Mask, Mask]:
+        """Only what is up between pulses too; and what is up there though it is not behind pulses."""
+        look = self._ticks % _EVERY == 0
+        doubtful = active | (self._on & keep) | (self._gap_known & (self._gap_rise > self._gap_margin))
+        if look or np.count_nonzero(doubtful):
+            level, count = self._gaps.level(heard)
+            rest = self._gaps.rest
+            if not heard.rest_known.all():
+                rest.clear(~heard.rest_known)
+            first = rest.count < _GAP_FIRST
+            median = np.where(first, heard.rest, rest.median)
+            self._gap_rise = level - median
+            self._gap_known = (count > 0) & heard.rest_known
+            # Fewer samples than the usual 50 ms scatter more.
+            # A spread of few values is too small as often as not.
+            sigma = np.where(rest.count < _GAP_FIRM, np.maximum(rest.sigma, heard.rest_sigma), rest.sigma)
+            widen = np.sqrt(np.maximum(1.0, self._short_rows / np.maximum(count, 1.0)))
+            self._gap_margin = np.maximum(self._settings.sigmas * sigma * widen, self._log_ratio)
+            if look:
+                # Also while a burst is on: a rest that rose meanwhile would hold it on for ever.
+                quiet = self._gap_known & ~asked & ~self._voluntary & (self._gap_rise < self._gap_margin)
+                self._gaps.learn(level, quiet, self._ticks % (4 * _EVERY) == 0)
+        margin = self._gap_margin
+        share = self._settings.gap_share
+        behind = self._gap_known & (self._gap_rise <= share * margin)
+        between = self._gap_known & own & (self._gap_rise > margin)
+        still = self._gap_known & (self._gap_rise <= self._settings.keep_share * share * margin)
+        return (active & ~behind) | between, (keep & ~still) | between
+
+    def _unlatch(self) -> None:
+        """What is on for too long is told to be that; it may be a spasm again once it has paused."""
+        self._since_on = np.where(self._on, self._since_on + 1, 0)
+        self._stuck = (self._stuck | (self._since_on > self._longest)) & (self._quiet < self._merge)
+        self._on = self._on & ~self._stuck
 
     def _effort_stands(
         self, heard: Heard, asked: Mask, active: Mask, keep: Mask, risen: Mask
@@ -265,8 +359,8 @@ class AdaptiveBurst(Restorable):
         rise = heard.log_level_hop - heard.rest_hop
         known = usable & (heard.share_hop >= 0.5)
         ticks = self._ticks
-        self._recent[ticks % 4] = known & (rise > hop_margin)
         # A hop that cannot be judged counts as the one before it.
+        self._recent[ticks % 4] = np.where(known, rise > hop_margin, self._recent[(ticks - 1) % 4])
         raised = rise > settings.raised_sigmas * heard.rest_sigma_hop
         self._raised[ticks % 5] = np.where(known, raised, self._raised[(ticks - 1) % 5])
         slow = (heard.log_level - heard.rest > margin) & (np.add.reduce(self._raised, axis=0, dtype=np.int64) >= 3)

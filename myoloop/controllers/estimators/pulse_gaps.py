@@ -1,0 +1,112 @@
+"""How loud a muscle is between stimulation pulses, late enough after each that nothing of its answer is left.
+
+What is evoked by a pulse, and what its subtraction leaves, is locked to it and over after about 12 ms; a spasm does
+not know of pulses and is as strong in the gaps. So what is loud only close behind pulses is no spasm. The level in the
+gaps has a rest of its own, learned while nothing is on.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from myoloop.controllers.estimators.baseline import MedianMemory
+from myoloop.controllers.estimators.estimator import Heard
+from myoloop.controllers.signals.snapshot import Restorable
+
+Floats = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+
+#: Pulses that are remembered, of all channels together.
+_PULSES = 32
+#: A train goes on if its newest pulse was heard of within this.
+_GOES_ON_NS = 150_000_000
+#: After such a pause rest in the gaps is learned anew.
+_STALE_NS = 2_000_000_000
+#: Intervals that scatter less than this are steady: the next pulses come when they must.
+_STEADY = 0.08
+_FLOOR_UV2 = 1e-6
+
+
+class PulseGaps(Restorable):
+    """Level of each muscle in the gaps between pulses.
+
+    Parameters
+    ----------
+    muscles
+        Number of muscles.
+    rate_hz
+        Of the samples.
+    late_ms
+        From so long after a pulse on its answer is over.
+    window_ms
+        The gaps of the newest so much are taken together.
+    rows_min
+        Fewer samples say nothing.
+    memory
+        Values that rest in the gaps is the median of.
+    """
+
+    _kept: ClassVar[tuple[str, ...]] = ("_times_ns", "_count", "rest")
+
+    def __init__(
+        self, muscles: int, rate_hz: float, late_ms: float = 12.0, window_ms: float = 70.0, rows_min: int = 30,
+        memory: int = 80,
+    ) -> None:  # fmt: skip
+        self._rows = round(window_ms * 1e-3 * rate_hz)
+        self._late_ns = round(late_ms * 1e6)
+        self._rows_min = rows_min
+        self._ages_ns = np.round(np.arange(self._rows - 1, -1, -1) * (1e9 / rate_hz)).astype(np.int64)
+        self._times_ns = np.zeros(_PULSES, dtype=np.int64)
+        self._count = 0
+        self.rest = MedianMemory(memory, muscles, 0.08, 0.35)
+
+    def hear(self, heard: Heard) -> None:
+        """Remember the pulses whose answers are complete."""
+        for evoked in heard.evoked:
+            if evoked.t_ns - int(self._times_ns[-1]) > _STALE_NS:
+                self.rest.clear(np.ones(len(self.rest.count), dtype=np.bool_))
+            self._times_ns[:-1] = self._times_ns[1:]
+            self._times_ns[-1] = evoked.t_ns
+            self._count = min(self._count + 1, _PULSES)
+
+    def goes_on(self, t_ns: int) -> bool:
+        """Whether pulses are given at this time."""
+        return self._count > 0 and t_ns - int(self._times_ns[-1]) < _GOES_ON_NS
+
+    def level(self, heard: Heard) -> tuple[Floats, Floats]:
+        """ln(RMS / uV) in the gaps of the newest window, and of how many samples; of 0 where those are too few."""
+        rows_ns = heard.t_ns - self._ages_ns
+        pulses = self._pulses(heard.t_ns)
+        before = np.searchsorted(pulses, rows_ns, side="right") - 1
+        since = rows_ns - pulses[np.maximum(before, 0)]
+        late = (since >= self._late_ns) | (before < 0)
+        # The answer to the newest pulse that was heard of is over; whether another came is told by the train's period.
+        good = heard.recent_good[-self._rows :] & late[:, None]
+        used = heard.recent[-self._rows :] * good
+        count = np.add.reduce(good, axis=0, dtype=np.float64)
+        power = np.einsum("ij,ij->j", used, used) / np.maximum(count, 1.0)
+        return 0.5 * np.log(np.maximum(power, _FLOOR_UV2)), np.where(count >= self._rows_min, count, 0.0)
+
+    def learn(self, level: Floats, where: Mask, compute: bool) -> None:
+        """Take a level of rest in the gaps; `compute` the median and the spread anew."""
+        self.rest.add(level, where)
+        if compute:
+            self.rest.compute()
+
+    def _pulses(self, now_ns: int) -> npt.NDArray[np.int64]:
+        """Known pulses and those that a steady train must have given since."""
+        known = np.sort(self._times_ns[_PULSES - self._count :])
+        newest = int(known[-1])
+        intervals = np.diff(known[-9:])
+        if len(intervals) < 3:
+            # Nobody knows yet: nothing behind the newest pulse but its own gap.
+            return np.concatenate([known, [newest + 2 * self._late_ns]])
+        period = int(np.median(intervals))
+        steady = float(np.abs(intervals - period).max()) <= max(_STEADY * period, 1e6)
+        missing = max(0, min(8, (now_ns - newest) // max(period, 1_000_000)))
+        if not steady or not missing:
+            return known
+        return np.concatenate([known, newest + period * np.arange(1, missing + 1)])
