@@ -76,11 +76,13 @@ docs-commands: $(VENV)/.has-core
 bench: $(VENV)/.has-core
 	$(BIN)/myoloop bench loop $(ARGS)
 
-figures: $(VENV)/.has-test
+figures: export MYOLOOP_LIBEMG_PYTHON := $(CURDIR)/$(VENV)/libemg/bin/python
+figures: $(VENV)/.has-test $(VENV)/.has-libemg
 	for suite in subject estimators policies; do $(BIN)/myoloop bench $$suite --out docs/measured $(ARGS) || test $$? = 1; done
 	$(BIN)/python docs/tables.py --write
 
-prove: $(VENV)/.has-test
+prove: export MYOLOOP_LIBEMG_PYTHON := $(CURDIR)/$(VENV)/libemg/bin/python
+prove: $(VENV)/.has-test $(VENV)/.has-libemg
 	$(BIN)/python -m pytest -m prove --prove $(ARGS)
 
 clean:
@@ -102,6 +104,14 @@ $(VENV)/.has-core: $(VENV)/.has-pip $(NEEDS)
 
 $(VENV)/.has-test: $(VENV)/.has-pip $(NEEDS)
 	$(call install,$(TEST_EXTRAS))
+
+# What features are compared with wants an older NumPy than we do, and so a place of its own.
+$(VENV)/.has-libemg: $(VENV)/.has-pip pyproject.toml
+	@echo "myoloop: installing LibEMG, for comparison, into $(VENV)/libemg"
+	@$(PYTHON) -m venv $(VENV)/libemg
+	@{ test -x $(BIN)/uv && $(BIN)/uv pip install --quiet --python $(VENV)/libemg/bin/python "libemg>=2"; } \
+	  || $(VENV)/libemg/bin/python -m pip install --quiet "libemg>=2"
+	@touch $@
 
 $(VENV)/.has-check: $(VENV)/.has-pip $(NEEDS)
 	$(call install,.[check])

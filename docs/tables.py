@@ -101,6 +101,15 @@ TABLES: dict[str, tuple[str, Callable[[], str]]] = {
     "streams": ("architecture.md", streams),
     "transitions": ("architecture.md", transitions),
     "ceilings": ("safety.md", ceilings),
+    "measured-subject": ("virtual_subject.md", measured("subject", "subject")),
+    "measured-artifact": ("estimators/artifact.md", measured("estimators", "artifact")),
+    "measured-fatigue": ("estimators/fatigue_voluntary.md", measured("estimators", "fatigue")),
+    "measured-evoked": ("estimators/fatigue_evoked.md", measured("estimators", "evoked")),
+    "measured-spasm": ("estimators/spasm.md", measured("estimators", "spasm")),
+    "measured-motion": ("estimators/motion.md", measured("estimators", "motion")),
+    "measured-features": ("estimators/features.md", measured("estimators", "features")),
+    "measured-step": ("benchmarks.md", measured("estimators", "step")),
+    "measured-policies": ("policies.md", measured("policies", "policies")),
 }
 
 

@@ -19,6 +19,7 @@ import pytest
 
 from myoloop.acquisition.source import Block
 from myoloop.controllers.policies.policy import PolicyInput
+from myoloop.controllers.settings import DEFAULT_ESTIMATORS
 from myoloop.experiments.benchmarks import loop, ours, parts
 from myoloop.experiments.benchmarks.rivals import NotMeasured
 from myoloop.experiments.benchmarks.statistics import Round
@@ -158,7 +159,7 @@ def test_the_yardsticks_work_is_the_controllers_without_estimators() -> None:
     whole = ours.controller_settings(descriptor, estimators=True)
 
     assert (reduced.estimators, reduced.conditioning.notch) == ((), "off")
-    assert len(whole.estimators) == 4
+    assert whole.estimators == DEFAULT_ESTIMATORS
     assert whole.conditioning.notch == "mains"
     assert len(reduced.muscles) == 16
 

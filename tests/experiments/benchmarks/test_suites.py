@@ -76,8 +76,18 @@ def test_a_size_without_an_interval_is_refused(wrong: dict[str, int]) -> None:
         Size(**wrong)
 
 
-#: What a target that a small sample cannot show is judged on in the whole run alone.
-@pytest.mark.parametrize("name", [name for names in SUITES.values() for name in names])
+#: Parts that take long even on two people, and have small tests of their own.
+LONG = frozenset({"policies", "subject", "evoked"})
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.prove) if name in LONG else name
+        for names in SUITES.values()
+        for name in names
+    ],
+)
 def test_every_part_finds_something_finite_and_draws_it(name: str) -> None:
     from matplotlib.figure import Figure
 
