@@ -7,8 +7,8 @@ of it keeps the current up by itself with no effort at all. Two things stand aga
 The level that counts is what is left after the artifact that the current itself may cause
 (`artifact_uv_per_ma`, measured beforehand in a person who lets go). And whatever that number is, current that has
 flowed for `check_every_s` is taken away for `check_s`: what is heard at the end of that pause is heard without
-stimulation, so it is the person; the least of it counts. If it is not above the threshold, the intensity is zero until activity comes in
-silence. So without volition no current outlives one check, whatever the loop gain.
+stimulation, so it is the person; the least of it counts. If it is not above the threshold, the intensity is zero until
+activity comes in silence. So without volition no current outlives one check, whatever the loop gain.
 """
 
 from __future__ import annotations

@@ -18,8 +18,8 @@ from myoloop.controllers.choice import Choice
 from myoloop.controllers.controller import Controller
 from myoloop.controllers.settings import ControllerSettings, EmgSource, ImuSource, MuscleInput, StimOutput
 from myoloop.experiments.benchmarks.findings import Finding
-from myoloop.experiments.subjects.population import draw as draw_person
 from myoloop.experiments.subjects.person import MuscleSite
+from myoloop.experiments.subjects.population import draw as draw_person
 from myoloop.experiments.subjects.subject import VirtualSubject
 from myoloop.platform.messages import ChannelSetting, Dose, Phase, Pulses, Samples, StimReport, Target
 from myoloop.platform.steps import Received, StepInput
