@@ -76,6 +76,7 @@ class ForceSource(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 DEFAULT_ESTIMATORS = (
     Choice(name="adaptive_burst"),
+    Choice(name="spasm_kind"),
     Choice(name="effort"),
     Choice(name="mwave"),
     Choice(name="contraction_spectrum"),

@@ -2,6 +2,9 @@
 
 The level is freed of the rest level by power, √(L² − R²), and divided by the session's reference: the strongest of
 the first contractions that were asked for, or a level that the settings give (from a maximum voluntary contraction).
+
+A contraction that is on is voluntary where effort is expected of the muscle while it lasts and no spasm was on when it
+began; its beginning is told while it is on, with and without stimulation.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from myoloop.controllers.estimators.estimator import Heard, Setup, Situation
+from myoloop.controllers.estimators.onset import Beginnings
 from myoloop.controllers.signals.snapshot import Restorable
 from myoloop.platform.messages import Measure
 
@@ -59,6 +63,7 @@ class Effort(Restorable):
 
     _kept: ClassVar[tuple[str, ...]] = (
         "_reference", "_counted", "_power", "_hops", "_asked", "_effort", "_code", "_since_lost", "_heard_ns",
+        "_beginnings", "_onset_ns", "_own", "_contracting",
     )  # fmt: skip
 
     def __init__(self, settings: EffortSettings, setup: Setup) -> None:
@@ -79,6 +84,12 @@ class Effort(Restorable):
         self._effort: Floats = np.zeros(muscles)
         self._code = np.ones(muscles, dtype=np.int64)
         self._since_lost = self._window
+        self._beginnings = Beginnings(muscles, setup.hop_s)
+        #: Beginning of the contraction that is on; whether it was no spasm when it began.
+        self._onset_ns = np.zeros(muscles, dtype=np.int64)
+        self._own = np.zeros(muscles, dtype=np.bool_)
+        self._contracting = np.zeros(muscles, dtype=np.bool_)
+        self._nothing: list[int | None] = [None] * muscles
         self._heard_ns: int | None = None
 
     def hear(self, heard: Heard, situation: Situation) -> None:
@@ -88,7 +99,11 @@ class Effort(Restorable):
         power = heard.level_uv * heard.level_uv
         rest = np.exp(2.0 * heard.rest)
         own = np.maximum(power - rest, 0.0)
+        self._beginnings.hear(heard)
+        if np.count_nonzero(heard.contraction_began):
+            self._begin(heard)
         self._learn(heard, own, situation.effort_expected)
+        self._contracting = heard.contracting & self._asked & self._own
         known = self._reference > 0
         np.divide(np.sqrt(own), self._reference, out=self._effort, where=known)
         np.minimum(self._effort, 1.0, out=self._effort)
@@ -103,16 +118,26 @@ class Effort(Restorable):
         """Nothing: effort is told from EMG and the phase alone."""
 
     def fields(self, now_ns: int) -> Mapping[str, Sequence[Any]]:
-        """``effort``."""
+        """``effort`` and ``effort_onset_ns``."""
         if self._heard_ns is None or now_ns - self._heard_ns > self._silent_ns:
-            return {"effort": [_SILENT] * len(self._code)}
+            return {"effort": [_SILENT] * len(self._code), "effort_onset_ns": [None] * len(self._code)}
         reasons = (None, _NO_REST, _NO_REFERENCE, _FEW, _LOST)
+        onsets: list[int | None] = self._nothing
+        if np.count_nonzero(self._contracting):
+            on = zip(self._contracting.tolist(), self._onset_ns.tolist(), strict=True)
+            onsets = [onset if voluntary else None for voluntary, onset in on]
         return {
+            "effort_onset_ns": onsets,
             "effort": [
                 reasons[code] or Measure(value=value, valid=True, reason="")
                 for code, value in zip(self._code.tolist(), self._effort.tolist(), strict=True)
-            ]
+            ],
         }
+
+    def _begin(self, heard: Heard) -> None:
+        for muscle in np.flatnonzero(heard.contraction_began).tolist():
+            self._onset_ns[muscle] = self._beginnings.of(muscle, heard)
+            self._own[muscle] = not (len(heard.spasm) and heard.spasm[muscle])
 
     def _learn(self, heard: Heard, own: Floats, expected: bool) -> None:
         self._power[heard.contraction_began] = 0.0
