@@ -239,22 +239,31 @@ class AdaptiveBurst(Restorable):
         if self._gaps.goes_on(heard.t_ns):
             active, keep = self._between_pulses(heard, asked, own, active, keep)
 
-        masked, over, effort_known = self._effort_stands(heard, asked, active, keep, own & (rise > margin))
-        candidate = np.where(masked, over, active)
-        # What rose again after the trial is held on until it is over, though it began as effort.
-        tail = self._voluntary & ~asked & self._on
-        holding = np.where(masked & ~tail, over, keep)
-
-        self._decide(heard, usable, candidate, holding)
+        if situation.effort_expected or np.count_nonzero(self._voluntary):
+            masked, over, effort_known = self._effort_stands(heard, asked, active, keep, own & (rise > margin))
+            candidate = np.where(masked, over, active)
+            # What rose again after the trial is held on until it is over, though it began as effort.
+            tail = self._voluntary & ~asked & self._on
+            self._decide(heard, usable, candidate, np.where(masked & ~tail, over, keep))
+            effort = masked & active
+        else:
+            # What an effort left behind is not looked at before the next one begins, which sets it anew.
+            self._tail += 1
+            self._let_go += 1
+            self._let_go[active | keep] = 0
+            self._decide(heard, usable, active, keep)
+            effort = effort_known = self._nobody
         if np.count_nonzero(self._on) or np.count_nonzero(self._stuck):
             self._unlatch()
         self._code[:] = QUIET
-        self._code[masked & active] = EFFORT
-        self._code[masked & active & ~effort_known] = EFFORT_UNKNOWN
+        if effort is not self._nobody:
+            self._code[effort] = EFFORT
+            self._code[effort & ~effort_known] = EFFORT_UNKNOWN
         self._code[self._on] = ON
         self._code[self._stuck] = TOO_LONG
-        self._code[~usable] = FEW
-        self._code[~heard.rest_known] = NO_REST
+        if np.count_nonzero(usable) < len(usable):
+            self._code[~usable] = FEW
+            self._code[~heard.rest_known] = NO_REST
         heard.spasm = self._on
 
     def step(self, situation: Situation) -> None:
@@ -402,14 +411,16 @@ class AdaptiveBurst(Restorable):
             self._over[latched] = 0
 
     def _decide(self, heard: Heard, usable: Mask, candidate: Mask, holding: Mask) -> None:
+        self._quiet += 1
+        self._quiet[candidate | holding] = 0
+        if not (np.count_nonzero(candidate) or np.count_nonzero(self._run) or np.count_nonzero(self._on)):
+            return
         starting = candidate & (self._run == 0)
         self._begin_ns[starting] = heard.t_ns - self._hop_ns
         self._run[candidate] += 1
         self._run[usable & ~candidate] = 0
         begun = (self._run >= self._minimum) & ~self._on
         self._onset_ns[begun] = self._begin_ns[begun]
-        self._quiet += 1
-        self._quiet[candidate | holding] = 0
         # Where nothing can be heard a burst is not kept on: the reason is then the lack of samples.
         self._on = (self._on | begun) & (self._quiet < self._merge) & heard.rest_known
         self._run[~self._on & (self._quiet >= self._merge)] = 0
