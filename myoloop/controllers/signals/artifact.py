@@ -56,6 +56,8 @@ class ArtifactSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
         Where rails are not known: three samples in a row alike, this near to the largest one seen, are one.
     onset_threshold
         ``artifact``: an onset is this many times sharper than the EMG usually is.
+    refractory_ms
+        ``artifact``: nothing is another pulse for so long.
     open_ms
         The end of a blank must be in hand to bridge it: while stimulation may flow samples wait for it up to so long.
     wait_ms
@@ -79,6 +81,7 @@ class ArtifactSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     recovery_ms: float = 2.0
     flat_top: float = 0.97
     onset_threshold: float = 12.0
+    refractory_ms: float = 10.0
     open_ms: float = 10.0
     wait_ms: float = 30.0
     quiet_after_ms: float = 300.0
@@ -86,8 +89,8 @@ class ArtifactSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 
     def __post_init__(self) -> None:
         for name in (
-            "before_ms", "after_ms", "mwave_ms", "template_ms", "jitter_ms", "gap_ms", "recovery_ms", "open_ms",
-            "wait_ms", "quiet_after_ms",
+            "before_ms", "after_ms", "mwave_ms", "template_ms", "jitter_ms", "gap_ms", "recovery_ms", "refractory_ms",
+            "open_ms", "wait_ms", "quiet_after_ms",
         ):  # fmt: skip
             value = getattr(self, name)
             if not 0 <= value <= _LONGEST_MS:

@@ -147,7 +147,9 @@ class Conditioner(Restorable):
         self._filter = BlockFilter(sos, channels)
         self._subtraction = Subtraction(artifact, rate, channels)
         self._pulse_times = PulseTimes(rate)
-        self._onsets = ArtifactOnsets(channels, artifact.onset_threshold, max(2, round(0.004 * rate)))
+        self._onsets = ArtifactOnsets(
+            channels, artifact.onset_threshold, max(2, round(artifact.refractory_ms * 1e-3 * rate))
+        )
         low, high = _rails_of(descriptor, columns)
         recovery = round(artifact.recovery_ms * 1e-3 * rate)
         self._clipping = Clipping(low, high, channels, recovery, artifact.flat_top)
@@ -327,10 +329,21 @@ class Conditioner(Restorable):
                     self._add_pulse(self._pulse_times.channel_at(first + row), first + row - 0.5, 0.29, 0.5)
         if self._source == "artifact":
             for row, channel in self._onsets.find(raw):
-                self._add_pulse(f"~{channel}", float(first + row), 0.29, 0.5)
+                # Which stimulation channel it is, is told by when it comes, else by where it is seen most.
+                name = self._pulse_times.train_at(first + row) or f"~{channel}"
+                self._add_pulse(name, float(first + row), 0.29, 0.5, doubts=2)
+            for name, expected, number in self._pulse_times.expected(self._origin + self._end - 3.0, 0.0):
+                self._subtraction.add(expected, name, 0.0, number, 0.5, False)
 
-    def _add_pulse(self, channel: str, row: float, sd: float, half_width: float) -> None:
-        refined, number = self._pulse_times.observe(channel, row, sd)
+    def _add_pulse(self, channel: str, row: float, sd: float, half_width: float, doubts: int = 0) -> None:
+        known = self._pulse_times.observe(channel, row, sd, doubts)
+        if known is None:
+            return
+        refined, number = known
+        for pulse in self._subtraction.pulses:
+            if pulse[1] == channel and abs(pulse[0] - refined) <= 2.0:
+                pulse[5] = True
+                return
         current_ma = self._pulse_times.current_ma(channel)
         self._subtraction.add(refined, channel, current_ma, number, half_width, True)
 
@@ -346,7 +359,7 @@ class Conditioner(Restorable):
                 at, stands_out = sharpest(self._raw[begin : high + 1], low - begin, high - begin)
                 if stands_out > self._threshold:
                     row, sd, width = float(self._origin + begin + at), 0.29, 0.5
-        refined, number = self._pulse_times.observe(message.channel, row, sd)
+        refined, number = self._pulse_times.observe(message.channel, row, sd) or (row, 0)
         for pulse in self._subtraction.pulses:
             if pulse[1] == message.channel and abs(pulse[0] - refined) <= max(2.0, 3.0 * half_width):
                 pulse[2], pulse[5] = message.current_ma, True
@@ -365,7 +378,7 @@ class Conditioner(Restorable):
             return
         for pulse in self._subtraction.pulses:
             if pulse[1] == "" and abs(pulse[0] - row) <= max(2.0, half_width + 1.0):
-                refined, number = self._pulse_times.observe(message.channel, pulse[0], 0.29)
+                refined, number = self._pulse_times.observe(message.channel, pulse[0], 0.29) or (pulse[0], 0)
                 pulse[0:4] = [refined, message.channel, message.current_ma, number]
             elif pulse[1] == message.channel and abs(pulse[0] - row) <= max(2.0, half_width + 1.0):
                 pulse[2] = message.current_ma

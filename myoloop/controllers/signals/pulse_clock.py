@@ -25,6 +25,8 @@ _STRAY = 0.08
 #: So many pulses may be missing in a train.
 _MISSING = 8
 LOCKED_AFTER = 4
+#: An onset is at least this share of the newest ones, whose memory keeps so much from block to block.
+_OF_PEAK, _PEAK_KEEPS = 0.3, 0.98
 #: A row long before any.
 NEVER = -1e15
 
@@ -38,7 +40,7 @@ class PulseClock(Restorable):
         Intervals that can be a period.
     """
 
-    _kept: ClassVar[tuple[str, ...]] = ("row", "period", "seen", "number")
+    _kept: ClassVar[tuple[str, ...]] = ("row", "period", "seen", "number", "skipped", "_strays")
 
     def __init__(self, shortest_rows: float, longest_rows: float) -> None:
         self._shortest, self._longest = shortest_rows, longest_rows
@@ -50,9 +52,12 @@ class PulseClock(Restorable):
         self.seen = 0
         #: Running number of the newest pulse; pulses that were missed are counted.
         self.number = 0
+        #: Pulses taken for granted since the newest that was seen.
+        self.skipped = 0
+        self._strays = 0
 
-    def observe(self, row: float, sd: float) -> float:
-        """Take in a pulse; where it fell, as the whole train says.
+    def observe(self, row: float, sd: float, doubts: int = 0) -> float | None:
+        """Take in a pulse; where it fell, as the whole train says; None where it is not believed.
 
         Parameters
         ----------
@@ -60,14 +65,17 @@ class PulseClock(Restorable):
             Where it was seen.
         sd
             Standard deviation of that, rows. What is known to a tenth of a row is not moved.
+        doubts
+            So many in a row that do not fit a steady train are not believed.
         """
         gap = row - self.row
         if self.seen >= LOCKED_AFTER and -_MISSING * self.period < gap < 0.5 * self.period:
-            return self._confirm(row, sd, gap)
+            return self._confirm(row, sd, gap, doubts)
         count = round(gap / self.period) if self.period else 0
         miss = gap - count * self.period
         if not 1 <= count <= _MISSING or abs(miss) > max(3.0 * sd, _STRAY * self.period):
-            return self._restart(row, gap)
+            return self._stray(row, gap, doubts)
+        self.skipped = self._strays = 0
         self.seen = n = self.seen + 1
         self.number += count
         n = min(n, _MEMORY)
@@ -84,18 +92,20 @@ class PulseClock(Restorable):
         """Take the expected pulse for given: nobody has told of it yet."""
         self.row += self.period
         self.number += 1
+        self.skipped += 1
         return self.row
 
     def forget(self) -> None:
         """Begin anew."""
         self.row, self.period, self.seen = NEVER, 0.0, 0
 
-    def _confirm(self, row: float, sd: float, gap: float) -> float:
+    def _confirm(self, row: float, sd: float, gap: float, doubts: int) -> float | None:
         """A pulse that had been taken for granted."""
         count = round(gap / self.period)
         miss = gap - count * self.period
         if abs(miss) > max(3.0 * sd, _STRAY * self.period):
-            return self._restart(row, gap)
+            return self._stray(row, gap, doubts)
+        self.skipped = self._strays = 0
         n = min(self.seen, _MEMORY)
         share = 2.0 * (2 * n - 1) / (n * (n + 1))
         expected = self.row + count * self.period
@@ -104,11 +114,18 @@ class PulseClock(Restorable):
         self.seen += 1
         return row if sd <= 0.1 else expected + share * miss
 
+    def _stray(self, row: float, gap: float, doubts: int) -> float | None:
+        self._strays += 1
+        if self.seen >= LOCKED_AFTER and self._strays <= doubts and gap < _MISSING * self.period:
+            return None
+        return self._restart(row, gap)
+
     def _restart(self, row: float, gap: float) -> float:
         fits = self._shortest <= gap <= self._longest
         self.period, self.seen = (gap, 2) if fits else (0.0, 1)
         self.row = row
         self.number += 1
+        self.skipped = self._strays = 0
         return row
 
 
@@ -129,7 +146,7 @@ class ArtifactOnsets(Restorable):
         Nothing is a new pulse for so long.
     """
 
-    _kept: ClassVar[tuple[str, ...]] = ("_tail", "_usual", "_wait", "_known")
+    _kept: ClassVar[tuple[str, ...]] = ("_tail", "_usual", "_wait", "_known", "_peak")
 
     def __init__(self, channels: int, threshold: float, refractory_rows: int) -> None:
         self._threshold, self._refractory = threshold, refractory_rows
@@ -139,6 +156,7 @@ class ArtifactOnsets(Restorable):
         self._usual: Floats = np.zeros(channels)
         self._wait = 0
         self._known = 0
+        self._peak = 0.0
 
     def find(self, samples: Floats) -> list[tuple[int, int]]:
         """Rows of `samples` (n, channels) where a pulse began, and the channel that shows it most."""
@@ -157,12 +175,14 @@ class ArtifactOnsets(Restorable):
         score = np.sort(share, axis=1)[:, -self._most :].mean(axis=1)
         found = []
         at = 0
+        self._peak *= _PEAK_KEEPS
         above = np.flatnonzero(score > self._threshold)
         for row in above.tolist():
-            if row < at + self._wait:
+            if row < at + self._wait or score[row] < _OF_PEAK * self._peak:
                 continue
+            self._peak += 0.3 * (float(score[row : row + 3].max()) - self._peak)
             # A second difference at row n is of the edge at n - 1.
-            found.append((row - 1, int(share[row].argmax())))
+            found.append((row - 1, int(curve[row : row + 3].max(axis=0).argmax())))
             at, self._wait = row, self._refractory
         self._wait = max(0, self._wait - (len(samples) - at))
         return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -19,7 +18,7 @@ _SHORTEST_S, _LONGEST_S = 0.002, 0.2
 #: A channel of which nothing was heard for so long does not stimulate.
 _SILENT_S = 1.0
 #: News of a pulse that was taken for granted comes within so long, or there was none.
-_NEWS_S = 0.08
+NEWS_S = 0.08
 MOST_CHANNELS = 32
 
 
@@ -97,20 +96,34 @@ class PulseTimes(Restorable):
                     near.append(name)
         return near[0] if len(near) == 1 else ""
 
-    def observe(self, channel: str, row: float, sd: float) -> tuple[float, int]:
-        """Take in a pulse; where it fell as its train says, and its running number."""
+    def train_at(self, row: float) -> str | None:
+        """The steady train that a pulse fits best, None where it fits none."""
+        best, nearest = None, 0.08
+        for name, clock in self._clocks.items():
+            if clock.next() is not None and abs(row - clock.row) < _SILENT_S * self._rate:
+                turns = (row - clock.row) / clock.period
+                if abs(turns - round(turns)) < nearest:
+                    best, nearest = name, abs(turns - round(turns))
+        return best
+
+    def observe(self, channel: str, row: float, sd: float, doubts: int = 0) -> tuple[float, int] | None:
+        """Take in a pulse; where it fell as its train says, and its running number; None where it is not believed."""
         clock = self._clock(channel)
-        refined = clock.observe(row, sd)
+        refined = clock.observe(row, sd, doubts)
+        if refined is None:
+            return None
         steps = round((refined - clock.row) / clock.period) if clock.period else 0
         return refined, clock.number + steps
 
-    def expected(self, until: float) -> list[tuple[str, float, int]]:
-        """Pulses of steady trains up to row `until` of which nobody has told yet: channel, row, number."""
+    def expected(self, until: float, news_s: float = NEWS_S) -> list[tuple[str, float, int]]:
+        """Pulses of steady trains up to row `until` of which nobody has told yet: channel, row, number.
+
+        A train of which nobody has told for `news_s` and two periods is over.
+        """
         made = []
         for name, clock in self._clocks.items():
             while (row := clock.next()) is not None and row <= until:
-                last = self._told[name][0] if name in self._told else -math.inf
-                if row - last > _NEWS_S * self._rate + 2.0 * clock.period:
+                if clock.skipped * clock.period > news_s * self._rate + 2.0 * clock.period:
                     clock.seen = 1
                     break
                 made.append((name, clock.skip(), clock.number))
@@ -120,7 +133,7 @@ class PulseTimes(Restorable):
         """Whether every channel that stimulates does so in a train that is known well enough to foretell."""
         known = False
         for name, (last, _) in self._told.items():
-            if row - last < _NEWS_S * self._rate * 2:
+            if row - last < NEWS_S * self._rate * 2:
                 clock = self._clocks.get(name)
                 if clock is None or clock.next() is None:
                     return False
