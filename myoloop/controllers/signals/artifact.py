@@ -159,7 +159,7 @@ class Clipping(Restorable):
         #: Rows since the last clipped one.
         self._since = np.full(channels, recovery_rows + 1, dtype=np.int64)
         self._tail: Floats = np.zeros((2, channels))
-        self._largest: Floats = np.full(channels, np.inf)
+        self._largest: Floats = np.zeros(channels)
 
     def skip(self) -> None:
         """Samples were left out: nothing is known of those just before the next."""
@@ -170,7 +170,7 @@ class Clipping(Restorable):
         """Add to `bad` (n, channels) what is clipped in `samples` and what is not believed behind it."""
         clipped = self._clipped(samples)
         if clipped is None:
-            if self._since.min() > self._recovery:
+            if int(np.minimum.reduce(self._since)) > self._recovery:
                 return
             clipped = np.zeros(samples.shape, dtype=np.bool_)
         rows = np.arange(len(samples))[:, None]
@@ -182,14 +182,15 @@ class Clipping(Restorable):
 
     def _clipped(self, samples: Floats) -> Mask | None:
         if self._low is not None and self._high is not None:
-            inside = (samples.max(axis=0) < self._high) & (samples.min(axis=0) > self._low)
-            return None if inside.all() else (samples <= self._low) | (samples >= self._high)
+            high, low = np.maximum.reduce(samples, axis=0), np.minimum.reduce(samples, axis=0)
+            if not np.count_nonzero((high >= self._high) | (low <= self._low)):
+                return None
+            return (samples <= self._low) | (samples >= self._high)
         return self._flat_tops(samples)
 
     def _flat_tops(self, samples: Floats) -> Mask | None:
-        size = np.maximum(samples.max(axis=0), -samples.min(axis=0))
-        largest = np.where(np.isinf(self._largest), size, np.maximum(self._largest, size))
-        self._largest[:] = largest
+        size = np.maximum.reduce(np.abs(samples), axis=0)
+        largest = np.maximum(self._largest, size, out=self._largest)
         whole = np.concatenate([self._tail, samples])
         self._tail[:] = whole[-2:]
         if not np.count_nonzero(size >= self._flat * largest):

@@ -20,9 +20,9 @@ import numpy.typing as npt
 from myoloop.controllers.estimators.estimator import Evoked
 from myoloop.controllers.signals.artifact import ArtifactSettings, Bridge, Clipping, as_mask
 from myoloop.controllers.signals.filters import BlockFilter, bandpass, notch
-from myoloop.controllers.signals.pulse_clock import ArtifactOnsets
-from myoloop.controllers.signals.pulse_times import PulseTimes, sharpest
 from myoloop.controllers.signals.snapshot import Restorable, StateError, freeze_array, thaw_array
+from myoloop.controllers.signals.source import MICROVOLTS, check, rails_of
+from myoloop.controllers.signals.stimuli import Stimuli
 from myoloop.controllers.signals.subtraction import Frame, Rows, Subtraction
 from myoloop.platform.messages import Pulses, SampleDescriptor, Samples
 
@@ -32,7 +32,6 @@ Mask = npt.NDArray[np.bool_]
 HOP_S = 0.010
 #: Room for samples that wait; a block longer than half of this is more than a loop can have missed.
 ROOM_S = 4.0
-MICROVOLTS = 1e6
 
 
 class ConditioningSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -109,8 +108,8 @@ class Conditioner(Restorable):
     """
 
     _kept: ClassVar[tuple[str, ...]] = (
-        "_filter", "_subtraction", "_pulse_times", "_onsets", "_clipping", "_next_sample", "_epoch", "_settling",
-        "_last", "_lost", "_primed", "_sync_on", "_origin", "released_ns", "late_pulses",
+        "_filter", "_subtraction", "_stimuli", "_clipping", "_next_sample", "_epoch", "_settling", "_last", "_lost",
+        "_primed", "_origin", "released_ns", "late_pulses",
     )  # fmt: skip
 
     def __init__(
@@ -121,7 +120,7 @@ class Conditioner(Restorable):
         stimulated: bool,
     ) -> None:
         rate = descriptor.rate_hz
-        _check(descriptor, columns)
+        check(descriptor, columns)
         self.rate_hz = rate
         self.hop_samples = max(1, round(rate * HOP_S))
         self._columns = np.array(columns, dtype=np.intp)
@@ -132,13 +131,8 @@ class Conditioner(Restorable):
         artifact = settings.artifact
         self._news_ns = round(artifact.wait_ms * 1e6)
         self._open_ns = round(artifact.open_ms * 1e6)
-        self._before_rows = artifact.before_ms * 1e-3 * rate
-        self._threshold = artifact.onset_threshold
         self._settle_samples = round(settings.settle_ms * 1e-3 * rate)
         self._period_ns = 1e9 / rate
-        self._sync = _sync_of(descriptor) if stimulated else None
-        self._sync_level = artifact.sync_level
-        self._source = _source(artifact, self._sync is not None, descriptor.topic)
         sos = bandpass(rate, settings.low_hz, settings.high_hz)
         if settings.notch != "off":
             mains = notch(rate, descriptor.mains_hz, settings.notch == "harmonics")
@@ -146,11 +140,8 @@ class Conditioner(Restorable):
         channels = len(columns)
         self._filter = BlockFilter(sos, channels)
         self._subtraction = Subtraction(artifact, rate, channels)
-        self._pulse_times = PulseTimes(rate)
-        self._onsets = ArtifactOnsets(
-            channels, artifact.onset_threshold, max(2, round(artifact.refractory_ms * 1e-3 * rate))
-        )
-        low, high = _rails_of(descriptor, columns)
+        self._stimuli = Stimuli(artifact, descriptor, channels, stimulated, self._subtraction)
+        low, high = rails_of(descriptor, columns)
         recovery = round(artifact.recovery_ms * 1e-3 * rate)
         self._clipping = Clipping(low, high, channels, recovery, artifact.flat_top)
         self._ahead = math.ceil(max(artifact.open_ms, artifact.after_ms) * 1e-3 * rate)
@@ -182,7 +173,6 @@ class Conditioner(Restorable):
         self._bridge = Bridge(rate)
         self._lost = 0
         self._primed = False
-        self._sync_on = False
         #: Host time up to which samples have been released, None before the first.
         self.released_ns: int | None = None
         #: Pulses that were heard of after the samples they spoilt had been used.
@@ -241,15 +231,11 @@ class Conditioner(Restorable):
         """Remember pulses; how many hops already released they had spoilt."""
         if not self._stimulated or not message.t_ns:
             return 0
+        rows = Rows(self._origin, self._raw[: self._end], self._bad[: self._end], self._cleaned)
         earliest = math.inf
-        sd = message.uncertainty_ns / self._period_ns
         for time_ns in message.t_ns:
             row = self._row_of(time_ns)
-            self._pulse_times.told(message.channel, row, message.current_ma)
-            if self._source == "host":
-                earliest = min(earliest, self._hear_one(message, row, sd))
-            else:
-                self._name(row, sd, message)
+            earliest = min(earliest, self._stimuli.hear(message, row, rows, self._origin + self._start))
         if self.released_ns is None or not earliest < (start := self._origin + self._start):
             return 0
         self.late_pulses += 1
@@ -260,8 +246,7 @@ class Conditioner(Restorable):
     def hear_currents(self, current_ma: Mapping[str, float]) -> None:
         """Hear what the stimulator gives on each channel: news of the pulses themselves comes later."""
         if self._stimulated:
-            for channel, value in current_ma.items():
-                self._pulse_times.set_current(channel, value)
+            self._stimuli.hear_currents(current_ma)
 
     def freeze(self, involuntary: Mask) -> None:
         """Hear where involuntary activity is on: nothing is learned of the answer to pulses meanwhile."""
@@ -276,13 +261,10 @@ class Conditioner(Restorable):
             return hops
         waits = stimulating and self._stimulated
         until = now_ns
-        if waits and self._source == "host":
-            end = self._origin + self._end
-            for channel, row, number in self._pulse_times.expected(end + self._before_rows):
-                current_ma = self._pulse_times.current_ma(channel)
-                self._subtraction.add(row, channel, current_ma, number, 0.5, False)
-            if not self._pulse_times.steady(end):
-                until = now_ns - self._news_ns
+        if self._subtraction.pulses:
+            self._mark_clipped()
+        if waits and not self._stimuli.foretell(self._origin + self._end):
+            until = now_ns - self._news_ns
         while self._end - self._start >= size:
             newest = int(self._times[self._start + size - 1])
             if waits and (newest > until or (now_ns - newest < self._open_ns and self._is_open(size))):
@@ -296,7 +278,7 @@ class Conditioner(Restorable):
         row, end = self._origin + last, self._origin + self._end
         if self._subtraction.open_until(row) >= end:
             return True
-        if self._source != "artifact" and self._pulse_times.due(end, row + self._before_rows + 0.5):
+        if self._stimuli.due(end, row):
             return True
         return bool(self._subtraction.pulses) and bool(self._bad[last : self._end].all(axis=0).any())
 
@@ -316,72 +298,8 @@ class Conditioner(Restorable):
             raw[bad] = 0.0
         first = self._origin + self._end
         self._end += kept
-        if not self._stimulated:
-            return
-        if self._sync is not None:
-            column, scale, offset = self._sync
-            on = array[:, column] * scale + offset > self._sync_level
-            rising = on & ~np.concatenate([[self._sync_on], on[:-1]])
-            self._sync_on = bool(on[-1])
-            if self._source == "sync" and np.count_nonzero(rising):
-                for row in np.flatnonzero(rising).tolist():
-                    # The line was seen to be up here: it rose within the sampling interval before.
-                    self._add_pulse(self._pulse_times.channel_at(first + row), first + row - 0.5, 0.29, 0.5)
-        if self._source == "artifact":
-            for row, channel in self._onsets.find(raw):
-                # Which stimulation channel it is, is told by when it comes, else by where it is seen most.
-                name = self._pulse_times.train_at(first + row) or f"~{channel}"
-                self._add_pulse(name, float(first + row), 0.29, 0.5, doubts=2)
-            for name, expected, number in self._pulse_times.expected(self._origin + self._end - 3.0, 0.0):
-                self._subtraction.add(expected, name, 0.0, number, 0.5, False)
-
-    def _add_pulse(self, channel: str, row: float, sd: float, half_width: float, doubts: int = 0) -> None:
-        known = self._pulse_times.observe(channel, row, sd, doubts)
-        if known is None:
-            return
-        refined, number = known
-        for pulse in self._subtraction.pulses:
-            if pulse[1] == channel and abs(pulse[0] - refined) <= 2.0:
-                pulse[5] = True
-                return
-        current_ma = self._pulse_times.current_ma(channel)
-        self._subtraction.add(refined, channel, current_ma, number, half_width, True)
-
-    def _hear_one(self, message: Pulses, row: float, half_width: float) -> float:
-        """Take in a pulse the host tells of; the first row it had spoilt unknown to us, infinity where none."""
-        start, width = self._origin + self._start, half_width
-        sd = half_width / math.sqrt(3.0)
-        if half_width > 0.5:
-            reach = half_width + 1.0
-            low, high = math.floor(row - reach) - self._origin, math.ceil(row + reach) + 1 - self._origin
-            begin = max(0, low - self._history // 2)
-            if low >= max(begin, 1) and high < self._end:
-                at, stands_out = sharpest(self._raw[begin : high + 1], low - begin, high - begin)
-                if stands_out > self._threshold:
-                    row, sd, width = float(self._origin + begin + at), 0.29, 0.5
-        refined, number = self._pulse_times.observe(message.channel, row, sd) or (row, 0)
-        for pulse in self._subtraction.pulses:
-            if pulse[1] == message.channel and abs(pulse[0] - refined) <= max(2.0, 3.0 * half_width):
-                pulse[2], pulse[5] = message.current_ma, True
-                return math.inf
-        spoilt = refined - self._before_rows - width
-        if math.ceil(spoilt) < start:
-            if self._subtraction.covered(refined, max(2.0, 3.0 * half_width)):
-                return math.inf
-            return float(math.ceil(spoilt))
-        self._subtraction.add(refined, message.channel, message.current_ma, number, width, True)
-        return math.inf
-
-    def _name(self, row: float, half_width: float, message: Pulses) -> None:
-        """Tell a pulse that the trigger line showed which channel and current it was of."""
-        if self._source != "sync":
-            return
-        for pulse in self._subtraction.pulses:
-            if pulse[1] == "" and abs(pulse[0] - row) <= max(2.0, half_width + 1.0):
-                refined, number = self._pulse_times.observe(message.channel, pulse[0], 0.29) or (pulse[0], 0)
-                pulse[0:4] = [refined, message.channel, message.current_ma, number]
-            elif pulse[1] == message.channel and abs(pulse[0] - row) <= max(2.0, half_width + 1.0):
-                pulse[2] = message.current_ma
+        if self._stimulated:
+            self._stimuli.see(raw, array, first)
 
     def _row_of(self, time_ns: int) -> float:
         """Row of the stream at a host time, with its fraction."""
@@ -480,7 +398,7 @@ class Conditioner(Restorable):
         self._lost += missing // self.hop_samples + 1
         self._primed = False
         self._subtraction.forget()
-        self._pulse_times.forget()
+        self._stimuli.forget()
         return hops
 
     def _make_room(self, n: int) -> list[Hop]:
@@ -498,43 +416,3 @@ class Conditioner(Restorable):
 
 
 _RINGS = ("_raw", "_bad", "_cleaned", "_times")
-
-
-def _source(settings: ArtifactSettings, has_sync: bool, topic: str) -> str:
-    if settings.pulses_from == "auto":
-        return "sync" if has_sync else "host"
-    if settings.pulses_from == "sync" and not has_sync:
-        raise ValueError(f"{topic}: artifact.pulses_from is 'sync', allowed only where a sync channel is declared")
-    return settings.pulses_from
-
-
-def _rails_of(descriptor: SampleDescriptor, columns: tuple[int, ...]) -> tuple[Floats | None, Floats | None]:
-    """Rails in µV, per channel."""
-    if descriptor.rail_low is None or descriptor.rail_high is None:
-        return None, None
-    scale = np.array([descriptor.scale[c] for c in columns]) * MICROVOLTS
-    offset = np.array([descriptor.offset[c] for c in columns]) * MICROVOLTS
-    ends = np.stack([descriptor.rail_low * scale + offset, descriptor.rail_high * scale + offset])
-    return ends.min(axis=0), ends.max(axis=0)
-
-
-def _check(descriptor: SampleDescriptor, columns: tuple[int, ...]) -> None:
-    if not columns:
-        raise ValueError(f"{descriptor.topic}: no column is used")
-    for column in columns:
-        if not 0 <= column < len(descriptor.channels):
-            raise ValueError(
-                f"{descriptor.topic}: column {column} does not exist, it has {len(descriptor.channels)} channels"
-            )
-        if descriptor.units[column] != "V":
-            name, unit = descriptor.channels[column], descriptor.units[column]
-            raise ValueError(f"{descriptor.topic}: channel {name} is in {unit!r}, EMG must be in 'V'")
-
-
-def _sync_of(descriptor: SampleDescriptor) -> tuple[int, float, float] | None:
-    if descriptor.sync_channel is None:
-        return None
-    if descriptor.sync_channel not in descriptor.channels:
-        raise ValueError(f"{descriptor.topic}: sync channel {descriptor.sync_channel!r} is not one of its channels")
-    column = descriptor.channels.index(descriptor.sync_channel)
-    return column, descriptor.scale[column], descriptor.offset[column]

@@ -223,8 +223,8 @@ class Template(Restorable):
         shift = 0.0
         if self._jitter_var:
             inverse = 1.0 / noise
-            top = float(np.einsum("ij,ij,j->", slope, rest, inverse))
-            low = float(np.einsum("ij,ij,j->", slope, slope, inverse))
+            top = float(np.einsum("ij,ij->j", slope, rest) @ inverse)
+            low = float(np.einsum("ij,ij->j", slope, slope) @ inverse)
             shift = min(max(top / (low + 1.0 / self._jitter_var), -1.0), 1.0)
         return gain, shift, noise / known
 
@@ -424,13 +424,12 @@ def shift_rows(padded: Floats, off: float) -> Floats:
     """A padded frame moved by `off` rows onto the grid; its outermost rows stay as they are."""
     if off == 0.0:
         return padded
-    weights = _lagrange(off)[0]
-    moved = padded.copy()
-    inner = moved[MARGIN:-MARGIN]
-    inner[:] = 0.0
-    rows = len(padded) - 2 * MARGIN
-    for tap, weight in enumerate(weights.tolist()):
-        inner += weight * padded[tap : tap + rows]
+    whole = np.ascontiguousarray(padded)
+    rows, channels = len(whole) - 2 * MARGIN, whole.shape[1]
+    step = whole.itemsize
+    taps = np.lib.stride_tricks.as_strided(whole, (2 * MARGIN + 1, rows * channels), (channels * step, step))
+    moved = whole.copy()
+    moved[MARGIN:-MARGIN] = (_lagrange(off)[0] @ taps).reshape(rows, channels)
     return moved
 
 
