@@ -53,7 +53,8 @@ class Finding:
         """Whether the target is reached; None where there is none. A figure that is not a number reaches nothing."""
         if self.target is None:
             return None
-        return self.value >= self.target if self.sense == "at least" else self.value <= self.target
+        # A numpy number compares to a truth value of its own, which JSON does not know.
+        return bool(self.value >= self.target if self.sense == "at least" else self.value <= self.target)
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready."""

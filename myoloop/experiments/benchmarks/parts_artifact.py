@@ -394,4 +394,3 @@ def draw(curves: dict[str, Any], figure: Figure) -> None:
         axis.set(title=f"FES cycling, {record['names'][number]}", ylabel="EMG (µV)")
         axis.legend(loc="upper right", fontsize="x-small")
     axes[-1].set_xlabel("time (s)")
-    figure.tight_layout()

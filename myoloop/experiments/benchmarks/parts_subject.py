@@ -67,7 +67,6 @@ def draw(curves: dict[str, Any], figure: Any) -> None:
     _draw_levels(curves["levels"], top[1])
     _draw_frequencies(curves["frequencies"], bottom[0])
     _draw_tiers(curves["tiers"], bottom[1])
-    figure.tight_layout()
 
 
 def _golden(curves: dict[str, Any]) -> list[Finding]:

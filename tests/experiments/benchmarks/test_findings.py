@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import math
 
 import numpy as np
@@ -24,6 +25,11 @@ def test_a_target_is_reached_on_its_own_side(value: float, sense: str, reached: 
 @pytest.mark.parametrize("sense", ["at least", "at most"])
 def test_what_is_not_a_number_reaches_nothing(sense: str) -> None:
     assert found(value=math.nan, target=0.95, sense=sense).reached is False
+
+
+def test_a_finding_of_numpys_numbers_is_json() -> None:
+    told = json.dumps(found(value=np.float64(0.96), target=0.95).as_dict())
+    assert json.loads(told)["reached"] is True
 
 
 def test_without_a_target_nothing_is_reached_or_missed() -> None:

@@ -102,7 +102,9 @@ def test_every_part_finds_something_finite_and_draws_it(name: str) -> None:
     assert json.loads(json.dumps(curves, allow_nan=False)) == curves
     figure = Figure()
     module.draw(curves, figure)
-    assert all(axes.get_xlabel() and axes.get_ylabel() for axes in figure.axes)
+    # Panels above one another share the label below.
+    assert all(axes.get_ylabel() for axes in figure.axes)
+    assert any(axes.get_xlabel() for axes in figure.axes)
 
 
 def test_a_part_says_the_same_of_the_same_people() -> None:
