@@ -148,6 +148,7 @@ class ControllerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
             if muscle not in names:
                 raise ValueError(f"effort is asked of {muscle}, which is not heard; heard are {', '.join(names)}")
         for output in self.stim:
+            self.conditioning.artifact.check_rate(output.channel, output.rate_hz)
             if output.muscle and output.muscle not in names:
                 raise ValueError(
                     f"channel {output.channel} drives {output.muscle}, which is not heard; heard are {', '.join(names)}"

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from myoloop.controllers.settings import StimOutput
 from myoloop.controllers.signals.artifact import ArtifactSettings, Bridge, Clipping
 from myoloop.controllers.signals.conditioning import Conditioner, ConditioningSettings, Hop
 from myoloop.platform.messages import Pulses, Samples
@@ -318,3 +319,8 @@ def test_a_pulse_rate_that_leaves_nothing_to_hear_is_refused(kit: SimpleNamespac
     ArtifactSettings().check_rate("ch1", 50.0)
     with pytest.raises(ValueError, match="pulses_from is 'sync', allowed only where a sync channel is declared"):
         _host(kit, pulses_from="sync")
+
+
+def test_a_controller_whose_channels_leave_nothing_to_hear_is_refused(kit: SimpleNamespace) -> None:
+    with pytest.raises(ValueError, match=r"allowed is less than the pulse interval of ch1, 2\.5 ms"):
+        kit.settings(stim=(StimOutput(channel="ch1", phase_us=250.0, rate_hz=400.0),))
