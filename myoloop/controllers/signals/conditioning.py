@@ -23,7 +23,7 @@ from myoloop.controllers.signals.filters import BlockFilter, bandpass, notch
 from myoloop.controllers.signals.snapshot import Restorable, StateError, freeze_array, thaw_array
 from myoloop.controllers.signals.source import MICROVOLTS, check, rails_of
 from myoloop.controllers.signals.stimuli import Stimuli
-from myoloop.controllers.signals.subtraction import Frame, Rows, Subtraction
+from myoloop.controllers.signals.subtraction import JOINT, Frame, Rows, Subtraction
 from myoloop.platform.messages import Pulses, SampleDescriptor, Samples
 
 Floats = npt.NDArray[np.float64]
@@ -368,7 +368,7 @@ class Conditioner(Restorable):
         evoked: Sequence[Evoked] = ()
         if rows is not None:
             done = self._subtraction.finish(rows, self._origin + stop)
-            evoked = [self._evoked(frame) for frame in done]
+            evoked = [each for frame in done for each in self._evoked(frame)]
         return Hop(newest_ns, filtered, good, invalid, blanked, lost, evoked)
 
     def _mark_clipped(self) -> None:
@@ -380,13 +380,14 @@ class Conditioner(Restorable):
             self._clipping.mark(self._raw[begin : self._end], self._bad[begin : self._end])
             self._looked = self._end
 
-    def _evoked(self, frame: Frame) -> Evoked:
+    def _evoked(self, frame: Frame) -> list[Evoked]:
+        """A frame as each of the channels evoked it that gave its pulse."""
         rows = np.arange(len(frame.raw), dtype=np.float64)
         since_ms: Floats = (rows + (frame.begin - frame.row)) * (self._period_ns * 1e-6)
         whole = min(max(int(frame.row) - self._origin, 0), self._end - 1)
         t_ns = int(self._times[whole]) + round((frame.row - self._origin - whole) * self._period_ns)
-        channel = "" if frame.channel.startswith("~") else frame.channel
-        return Evoked(t_ns, channel, since_ms, frame.raw, frame.good)
+        names = [""] if frame.channel.startswith("~") else frame.channel.split(JOINT)
+        return [Evoked(t_ns, name, since_ms, frame.raw, frame.good) for name in names]
 
     def _break(self, missing: int) -> list[Hop]:
         """Samples are missing: hand over what is whole, forget the rest, settle anew."""

@@ -19,6 +19,8 @@ _SHORTEST_S, _LONGEST_S = 0.002, 0.2
 _SILENT_S = 1.0
 #: News of a pulse that was taken for granted comes within so long, or there was none.
 NEWS_S = 0.08
+#: The host and a trigger line speak of the same pulse, rows.
+_SAME = 2.0
 MOST_CHANNELS = 32
 
 
@@ -82,19 +84,16 @@ class PulseTimes(Restorable):
         """Of the newest pulse of which the host told; 0 where it told nothing."""
         return self._told[channel][1] if channel in self._told else 0.0
 
-    def channel_at(self, row: float) -> str:
-        """Which channel gave a pulse; empty where it cannot be told."""
+    def channel_at(self, row: float) -> tuple[str, ...]:
+        """Which channels gave a pulse; empty where it cannot be told."""
+        there = tuple(name for name, (last, _) in self._told.items() if abs(row - last) <= _SAME)
+        if there:
+            return there
         recent = [name for name, (last, _) in self._told.items() if row - last < _SILENT_S * self._rate]
         if len(recent) == 1:
-            return recent[0]
-        near = []
-        for name in recent:
-            clock = self._clocks.get(name)
-            if clock is not None and clock.seen >= 3:
-                turns = (row - clock.row) / clock.period
-                if abs(turns - round(turns)) < 0.08:
-                    near.append(name)
-        return near[0] if len(near) == 1 else ""
+            return tuple(recent)
+        train = self.train_at(row)
+        return tuple(train.split("\n")) if train else ()
 
     def train_at(self, row: float) -> str | None:
         """The steady train that a pulse fits best, None where it fits none."""

@@ -20,7 +20,7 @@ from myoloop.controllers.signals.pulse_clock import ArtifactOnsets
 from myoloop.controllers.signals.pulse_times import PulseTimes, sharpest
 from myoloop.controllers.signals.snapshot import Restorable
 from myoloop.controllers.signals.source import sync_of
-from myoloop.controllers.signals.subtraction import Rows, Subtraction
+from myoloop.controllers.signals.subtraction import JOINT, Rows, Subtraction
 from myoloop.platform.messages import Pulses, SampleDescriptor
 
 Floats = npt.NDArray[np.float64]
@@ -89,7 +89,8 @@ class Stimuli(Restorable):
             if np.count_nonzero(rising):
                 for row in np.flatnonzero(rising).tolist():
                     # The line was seen to be up here: it rose within the sampling interval before.
-                    self._add_pulse(self._times.channel_at(first + row), first + row - 0.5, _ROW_SD, 0.5)
+                    names = sorted(self._times.channel_at(first + row))
+                    self._add_pulse(JOINT.join(names), first + row - 0.5, _ROW_SD, 0.5)
         elif self._source == "artifact":
             for row, channel in self._onsets.find(raw):
                 # Which stimulation channel it is, is told by when it comes, else by where it is seen most.
@@ -149,7 +150,7 @@ class Stimuli(Restorable):
             if pulse[1] == channel and abs(pulse[0] - refined) <= 2.0:
                 pulse[5] = True
                 return
-        current_ma = self._times.current_ma(channel)
+        current_ma = sum(self._times.current_ma(name) for name in channel.split(JOINT))
         self._subtraction.add(refined, channel, current_ma, number, half_width, True)
 
     def _hear_one(self, message: Pulses, row: float, half_width: float, rows: Rows, start: int) -> float:
@@ -165,8 +166,11 @@ class Stimuli(Restorable):
                     row, sd, width = float(rows.first + begin + at), _ROW_SD, 0.5
         refined, number = self._times.observe(message.channel, row, sd) or (row, 0)
         for pulse in self._subtraction.pulses:
-            if pulse[1] == message.channel and abs(pulse[0] - refined) <= max(2.0, 3.0 * half_width):
-                pulse[2], pulse[5] = message.current_ma, True
+            names = pulse[1].split(JOINT)
+            if message.channel in names and abs(pulse[0] - refined) <= max(2.0, 3.0 * half_width):
+                pulse[5] = True
+                if len(names) == 1:
+                    pulse[2] = message.current_ma
                 return math.inf
         spoilt = refined - self._before_rows - width
         if math.ceil(spoilt) < start:
@@ -179,11 +183,17 @@ class Stimuli(Restorable):
     def _name(self, row: float, half_width: float, message: Pulses) -> None:
         """Tell a pulse that the trigger line showed which channel and current it was of."""
         for pulse in self._subtraction.pulses:
-            if pulse[1] == "" and abs(pulse[0] - row) <= max(2.0, half_width + 1.0):
-                refined, number = self._times.observe(message.channel, pulse[0], _ROW_SD) or (pulse[0], 0)
-                pulse[0:4] = [refined, message.channel, message.current_ma, number]
-            elif pulse[1] == message.channel and abs(pulse[0] - row) <= max(2.0, half_width + 1.0):
+            if abs(pulse[0] - row) > max(2.0, half_width + 1.0):
+                continue
+            if pulse[1] == message.channel:
                 pulse[2] = message.current_ma
+            elif message.channel not in pulse[1].split(JOINT):
+                if not pulse[1]:
+                    pulse[2] = 0.0
+                self._subtraction.join(pulse, message.channel, message.current_ma)
+                known = self._times.observe(pulse[1], pulse[0], _ROW_SD)
+                if known is not None:
+                    pulse[0], pulse[3] = known
 
 
 def _source(settings: ArtifactSettings, descriptor: SampleDescriptor) -> str:

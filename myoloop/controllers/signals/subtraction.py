@@ -28,6 +28,9 @@ _WATCH_HZ = 30.0
 #: A template is made anew if so many frames in a row do not look like it.
 _STRANGE_MOST = 4
 MOST_CHANNELS = 32
+#: Pulses this close are one, rows; and how their channels' names stand together.
+_TOGETHER = 1.0
+JOINT = "\n"
 #: Frames of which a sample of the template must be the mean.
 _SEEN = 2
 #: In the blank, what is left goes through the filter up to so many standard deviations of the EMG.
@@ -140,13 +143,25 @@ class Subtraction(Restorable):
         for name, saved in templates.items():
             self._template(name).restore(saved)
 
-    def add(self, row: float, channel: str, current_ma: float, number: int, sd: float, told: bool) -> None:
-        """Hear of a pulse."""
-        pulse = [row, channel, current_ma, number, sd, told, False]
+    def add(self, row: float, channel: str, current_ma: float, number: int, width: float, told: bool) -> None:
+        """Hear of a pulse; one that comes together with another channel's is one with it."""
         at = len(self.pulses)
         while at and self.pulses[at - 1][0] > row:
             at -= 1
-        self.pulses.insert(at, pulse)
+        for place in (at - 1, at):
+            if 0 <= place < len(self.pulses) and abs(self.pulses[place][0] - row) <= _TOGETHER:
+                self.join(self.pulses[place], channel, current_ma)
+                self.pulses[place][5] |= told
+                return
+        self.pulses.insert(at, [row, channel, current_ma, number, width, told, False])
+
+    @staticmethod
+    def join(pulse: list[Any], channel: str, current_ma: float) -> None:
+        """Let a pulse be another channel's too."""
+        names = pulse[1].split(JOINT) if pulse[1] else []
+        if channel and channel not in names:
+            pulse[1] = JOINT.join(sorted([*names, channel]))
+            pulse[2] += current_ma
 
     def forget(self) -> None:
         """Rows are lost: frames that are not over never will be."""

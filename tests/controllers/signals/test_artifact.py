@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from types import SimpleNamespace
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -324,3 +325,25 @@ def test_a_pulse_rate_that_leaves_nothing_to_hear_is_refused(kit: SimpleNamespac
 def test_a_controller_whose_channels_leave_nothing_to_hear_is_refused(kit: SimpleNamespace) -> None:
     with pytest.raises(ValueError, match=r"allowed is less than the pulse interval of ch1, 2\.5 ms"):
         kit.settings(stim=(StimOutput(channel="ch1", phase_us=250.0, rate_hz=400.0),))
+
+
+@pytest.mark.parametrize("way", ["host", "sync"])
+def test_channels_that_are_pulsed_together_have_one_template_and_each_its_frames(
+    kit: SimpleNamespace, way: str
+) -> None:
+    raw = _stimulated_emg(PULSES_MS)
+    conditioner, rows = _sync(kit, raw, PULSES_MS) if way == "sync" else (_host(kit), raw)
+    hops = []
+    for n in range(len(raw) // 20):
+        now_ns = BEGIN_NS + (n + 1) * TICK_NS
+        for ms in PULSES_MS:
+            if n * 10 < ms + 12 <= (n + 1) * 10:
+                for channel in ("left", "right"):
+                    conditioner.hear(msgspec.structs.replace(_pulse(ms), channel=channel))
+        hops += conditioner.add(Samples(first_sample=20 * n, t_ns=now_ns), rows[20 * n : 20 * n + 20], 1)
+        hops += conditioner.release(now_ns, True)
+    steady = _between(hops, 1500, 3500)
+    assert np.mean([hop.good.mean() for hop in steady]) > 0.7
+    assert _rms(steady) == pytest.approx(13.1, rel=0.15)
+    names = [each.channel for hop in _between(hops, 1000, 3500) for each in hop.evoked]
+    assert names.count("left") == names.count("right") == len(names) / 2 > 80

@@ -97,9 +97,12 @@ def test_a_triggers_pulse_is_told_from_another_channels_by_when_it_comes() -> No
         for name, off in (("a", 0.0), ("b", 25.0)):
             times.told(name, 60.0 * n + off, 20.0)
             times.observe(name, 60.0 * n + off, 0.05)
-    assert times.channel_at(540.3) == "a"
-    assert times.channel_at(565.2) == "b"
-    assert times.channel_at(552.0) == ""
+    assert times.channel_at(540.3) == ("a",)
+    assert times.channel_at(565.2) == ("b",)
+    assert times.channel_at(552.0) == ()
+    times.told("a", 660.0, 20.0)
+    times.told("b", 660.4, 20.0)
+    assert times.channel_at(660.9) == ("a", "b")
 
 
 @pytest.mark.parametrize("blocks", [20, 7, 64])
