@@ -27,6 +27,8 @@ _MISSING = 8
 LOCKED_AFTER = 4
 #: An onset is at least this share of the newest ones, whose memory keeps so much from block to block.
 _OF_PEAK, _PEAK_KEEPS = 0.3, 0.98
+#: What is so many times sharper than the newest onset is another pulse, however soon it comes.
+_LOUDER = 3.0
 #: A row long before any.
 NEVER = -1e15
 
@@ -146,7 +148,7 @@ class ArtifactOnsets(Restorable):
         Nothing is a new pulse for so long.
     """
 
-    _kept: ClassVar[tuple[str, ...]] = ("_tail", "_usual", "_wait", "_known", "_peak")
+    _kept: ClassVar[tuple[str, ...]] = ("_tail", "_usual", "_wait", "_known", "_peak", "_newest")
 
     def __init__(self, channels: int, threshold: float, refractory_rows: int) -> None:
         self._threshold, self._refractory = threshold, refractory_rows
@@ -157,6 +159,7 @@ class ArtifactOnsets(Restorable):
         self._wait = 0
         self._known = 0
         self._peak = 0.0
+        self._newest = 0.0
 
     def find(self, samples: Floats) -> list[tuple[int, int]]:
         """Rows of `samples` (n, channels) where a pulse began, and the channel that shows it most."""
@@ -178,8 +181,11 @@ class ArtifactOnsets(Restorable):
         self._peak *= _PEAK_KEEPS
         above = np.flatnonzero(score > self._threshold)
         for row in above.tolist():
-            if row < at + self._wait or score[row] < _OF_PEAK * self._peak:
+            if row < at + self._wait and score[row] < _LOUDER * self._newest:
                 continue
+            if score[row] < _OF_PEAK * self._peak:
+                continue
+            self._newest = float(score[row : row + 3].max())
             self._peak += 0.3 * (float(score[row : row + 3].max()) - self._peak)
             # A second difference at row n is of the edge at n - 1.
             found.append((row - 1, int(curve[row : row + 3].max(axis=0).argmax())))

@@ -20,7 +20,7 @@ from myoloop.controllers.signals.pulse_clock import ArtifactOnsets
 from myoloop.controllers.signals.pulse_times import PulseTimes, sharpest
 from myoloop.controllers.signals.snapshot import Restorable
 from myoloop.controllers.signals.source import sync_of
-from myoloop.controllers.signals.subtraction import JOINT, Rows, Subtraction
+from myoloop.controllers.signals.subtraction import JOINT, STRAY, Rows, Subtraction
 from myoloop.platform.messages import Pulses, SampleDescriptor
 
 Floats = npt.NDArray[np.float64]
@@ -144,6 +144,8 @@ class Stimuli(Restorable):
     def _add_pulse(self, channel: str, row: float, sd: float, half_width: float, doubts: int = 0) -> None:
         known = self._times.observe(channel, row, sd, doubts)
         if known is None:
+            # Perhaps something else, perhaps another train: what follows is no evidence, and nothing is learned of it.
+            self._subtraction.add(row, STRAY, 0.0, 0, half_width, False)
             return
         refined, number = known
         for pulse in self._subtraction.pulses:

@@ -31,6 +31,8 @@ MOST_CHANNELS = 32
 #: Pulses this close are one, rows; and how their channels' names stand together.
 _TOGETHER = 1.0
 JOINT = "\n"
+#: Instead of a channel, of what may be a pulse or not.
+STRAY = "?"
 #: Frames of which a sample of the template must be the mean.
 _SEEN = 2
 #: In the blank, what is left goes through the filter up to so many standard deviations of the EMG.
@@ -158,7 +160,9 @@ class Subtraction(Restorable):
     @staticmethod
     def join(pulse: list[Any], channel: str, current_ma: float) -> None:
         """Let a pulse be another channel's too."""
-        names = pulse[1].split(JOINT) if pulse[1] else []
+        names = pulse[1].split(JOINT) if pulse[1] not in ("", STRAY) else []
+        if channel == STRAY:
+            return
         if channel and channel not in names:
             pulse[1] = JOINT.join(sorted([*names, channel]))
             pulse[2] += current_ma
@@ -371,7 +375,7 @@ class Subtraction(Restorable):
         row, channel, current_ma, number, sd, told = pulse[:6]
         template = self._template(channel)
         newest = self._newest.get(channel)
-        if pulse[6] and not told:
+        if channel == STRAY or (pulse[6] and not told):
             return
         if newest is not None and row - newest > self._gap:
             template.after_gap()

@@ -35,7 +35,7 @@ PAIR_LEARNS_S, SCENE_LEARNS_S, FRAME_LEARNS_S = 1.0, 10.0, 1.0
 #: Frames of the spinal recording in which the artifact is clearly above the background, and their fundamentals.
 SPINAL_FRAMES = (5, 6, 7)
 _FUNDAMENTAL_HZ = (15.0477425, 15.051505, 15.0462375)
-#: The FES record: amplifiers clip here; channels are pulsed in groups of up to 20 ms; volitional channels.
+#: The FES record: amplifiers clip here; channels are pulsed in groups of some 15 ms; volitional channels.
 RAIL_UV, GROUP_MS, TRAPEZIUS = 5450.0, 22.0, ("EMG10", "EMG14")
 _WINDOW_S = 0.25
 

@@ -347,3 +347,12 @@ def test_channels_that_are_pulsed_together_have_one_template_and_each_its_frames
     assert _rms(steady) == pytest.approx(13.1, rel=0.15)
     names = [each.channel for hop in _between(hops, 1000, 3500) for each in hop.evoked]
     assert names.count("left") == names.count("right") == len(names) / 2 > 80
+
+
+def test_an_onset_that_fits_no_train_is_blanked_though_it_is_not_believed(kit: SimpleNamespace) -> None:
+    raw = _stimulated_emg([*PULSES_MS[:60], PULSES_MS[60] + 10.0])
+    conditioner = _host(kit, pulses_from="artifact")
+    hops = _listen(conditioner, raw, [])
+    good = np.concatenate([hop.good[:, 0] for hop in hops])
+    odd = round((PULSES_MS[60] + 10.0) * 2)
+    assert not good[odd : odd + 34].any()
