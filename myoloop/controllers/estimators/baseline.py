@@ -1,7 +1,7 @@
 """What a muscle sounds like at rest, and when it contracts.
 
 The level at rest is the median of ln(RMS) over the last 4 s of rest, so that it follows a drift of 5 % a second
-closely enough for a threshold of 1.5 times rest; its spread, over 15 s and about that moving median, is that of the
+closely enough for a threshold of 1.6 times rest; its spread, over 15 s and about that moving median, is that of the
 lower half, since what does not belong to rest is always louder. It is learned only while the muscle is quiet and
 nobody has asked for effort (but for the first seconds, of which nothing else is known), so that neither effort nor a
 long spasm becomes the new rest. Three things
@@ -73,6 +73,8 @@ class BaselineSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     contraction_end_ms: float = 200.0
 
 
+#: Hops of activity that the watchdog forgets for a quiet one.
+_TAKEN_BACK = 5
 #: A spread of fewer values is no better than that of the short memory.
 _SPREAD_FIRST = 40
 
@@ -217,7 +219,9 @@ class RestBaseline(Restorable):
         self._since_active[active] = 0
         quiet = usable & ~active
         self._active[active & ~asked] += 1
-        self._active[quiet | asked] = 0
+        # A moment below the threshold does not make rest of it: it takes back a little of what has been counted.
+        self._active[quiet] = np.maximum(self._active[quiet] - _TAKEN_BACK, 0)
+        self._active[asked] = 0
         self._contract(level, usable, margin)
         stuck = self._active > self._watchdog
         if np.count_nonzero(stuck):

@@ -38,6 +38,7 @@ Floats = npt.NDArray[np.float64]
 _EVERY = 5
 #: Scatter of ln(250 ms level) of steady EMG with all samples valid.
 _LEVEL_SIGMA = 0.10
+_SHARE_MIN = 0.3
 #: Rest in the gaps between pulses is known after so many values; until then it is rest as it is without pulses.
 _GAP_FIRST, _GAP_FIRM = 8, 60
 _NOISE_SIGMAS = 3.5
@@ -49,7 +50,8 @@ _RANGES = {
     "effort_ratio": (1.05, 20.0), "wander": (0.0, 20.0), "along_ratio": (1.05, 20.0), "usual_ratio": (1.05, 20.0),
     "effort_memory_s": (0.1, 60.0), "usual_memory_s": (0.1, 600.0), "effort_settle_s": (0.0, 5.0),
     "effort_first_s": (0.05, 30.0), "usual_first_s": (0.05, 60.0), "effort_latch_s": (0.5, 60.0),
-    "crosstalk": (0.0, 1.0), "tail_s": (0.0, 30.0), "tail_ratio": (1.05, 20.0), "late_ms": (3.0, 100.0),
+    "crosstalk": (0.0, 1.0), "tail_s": (0.0, 30.0), "tail_ratio": (1.05, 20.0),
+    "held_on_s": (0.0, 10.0), "late_ms": (3.0, 100.0),
     "gap_share": (0.0, 1.0), "longest_s": (5.0, 30.0), "silent_ms": (20.0, 10_000.0),
 }  # fmt: skip
 
@@ -107,6 +109,8 @@ class BurstSettings:
         gets weaker.
     tail_ratio
         If it rises again by this, it is a spasm.
+    held_on_s
+        A burst that is on when effort is asked for stays on for so long at most; what goes on then may be effort.
     late_ms
         From so long after a pulse on nothing of its answer is left.
     gap_share
@@ -122,13 +126,13 @@ class BurstSettings:
         If a value is out of its range, or the values do not fit together.
     """
 
-    sigmas: float = 4.5
-    ratio: float = 1.55
-    hop_sigmas: float = 3.7
-    hop_ratio: float = 2.0
+    sigmas: float = 4.2
+    ratio: float = 1.65
+    hop_sigmas: float = 3.6
+    hop_ratio: float = 2.2
     raised_sigmas: float = 1.0
-    keep_share: float = 0.4
-    minimum_ms: float = 30.0
+    keep_share: float = 0.5
+    minimum_ms: float = 20.0
     merge_ms: float = 250.0
     effort_ratio: float = 1.5
     wander: float = 3.0
@@ -143,8 +147,9 @@ class BurstSettings:
     crosstalk: float = 0.2
     tail_s: float = 2.0
     tail_ratio: float = 1.8
+    held_on_s: float = 1.0
     late_ms: float = 14.0
-    gap_share: float = 0.7
+    gap_share: float = 0.8
     longest_s: float = 28.0
     silent_ms: float = 150.0
 
@@ -165,7 +170,7 @@ class AdaptiveBurst(Restorable):
     _kept: ClassVar[tuple[str, ...]] = (
         "_effort", "_usual", "_wander", "_effort_run", "_recent", "_raised", "_run", "_begin_ns", "_quiet", "_on",
         "_onset_ns", "_voluntary", "_tail", "_let_go", "_lowest", "_over", "_code", "_ticks", "_heard_ns",
-        "_gaps", "_gap_rise", "_gap_known", "_gap_margin", "_since_on", "_stuck",
+        "_gaps", "_gap_rise", "_gap_known", "_gap_margin", "_since_on", "_stuck", "_since_asked",
     )  # fmt: skip
 
     def __init__(self, settings: BurstSettings, setup: Setup) -> None:
@@ -195,6 +200,8 @@ class AdaptiveBurst(Restorable):
         self._gap_margin: Floats = np.zeros(muscles)
         self._short_rows = 0.05 * setup.rate_hz
         self._longest = round(settings.longest_s / hop_s)
+        self._held_on = round(settings.held_on_s / hop_s)
+        self._since_asked = np.zeros(muscles, dtype=np.int64)
         self._since_on = np.zeros(muscles, dtype=np.int64)
         self._stuck: Mask = np.zeros(muscles, dtype=np.bool_)
         self._latch = round(settings.effort_latch_s / hop_s)
@@ -211,7 +218,7 @@ class AdaptiveBurst(Restorable):
         self._raised: Mask = np.zeros((5, muscles), dtype=np.bool_)
         self._run = np.zeros(muscles, dtype=np.int64)
         self._begin_ns = np.zeros(muscles, dtype=np.int64)
-        self._quiet = np.zeros(muscles, dtype=np.int64)
+        self._quiet: Floats = np.zeros(muscles)
         self._on: Mask = np.zeros(muscles, dtype=np.bool_)
         self._onset_ns = np.zeros(muscles, dtype=np.int64)
         self._voluntary: Mask = np.zeros(muscles, dtype=np.bool_)
@@ -244,10 +251,14 @@ class AdaptiveBurst(Restorable):
             candidate = np.where(masked, over, active)
             # What rose again after the trial is held on until it is over, though it began as effort.
             tail = self._voluntary & ~asked & self._on
-            self._decide(heard, usable, candidate, np.where(masked & ~tail, over, keep))
+            # What was on before the person was asked is not effort all at once; in a while it may be.
+            self._since_asked = np.where(asked, self._since_asked + 1, 0)
+            before = self._on & (self._since_asked <= self._held_on) & ~self._voluntary
+            self._decide(heard, usable, candidate, np.where(masked & ~tail & ~before, over, keep))
             effort = masked & active
         else:
             # What an effort left behind is not looked at before the next one begins, which sets it anew.
+            self._since_asked[:] = 0
             self._tail += 1
             self._let_go += 1
             self._let_go[active | keep] = 0
@@ -411,7 +422,8 @@ class AdaptiveBurst(Restorable):
             self._over[latched] = 0
 
     def _decide(self, heard: Heard, usable: Mask, candidate: Mask, holding: Mask) -> None:
-        self._quiet += 1
+        # A moment of which little was heard is little evidence that it is over.
+        self._quiet += np.maximum(heard.share_hop, _SHARE_MIN)
         self._quiet[candidate | holding] = 0
         if not (np.count_nonzero(candidate) or np.count_nonzero(self._run) or np.count_nonzero(self._on)):
             return

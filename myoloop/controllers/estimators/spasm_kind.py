@@ -6,7 +6,8 @@ once more at its end, by rules:
 ``clonus``
     three bursts or more that follow one another at 4 to 8 Hz with intervals that scatter by less than 25 %.
 ``unit``
-    single potentials that can be told apart: most of what stands above rest is no longer than two or three hops.
+    single potentials that can be told apart: most of what stands above rest is no longer than two or three hops. Where
+    pulses leave too few of the hops for that, it is told by the samples: between potentials most of them are small.
 ``myoclonus``
     one burst of up to 250 ms.
 ``tonic``
@@ -38,6 +39,9 @@ UNDECIDED, UNIT, TONIC, CLONUS, MYOCLONUS = range(5)
 #: A burst has begun at most so long before it is known to be one.
 _BACK_S = 0.15
 _GYRO_S = 1.5
+#: With fewer of the hops than this the lengths of what stands out mean nothing.
+_WHOLE = 0.9
+_SMALL, _SAMPLES_MIN = 0.3, 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +62,9 @@ class SpasmKindSettings:
         Coefficient of variation of its intervals, at most.
     unit_run_ms, unit_share
         Of the time above rest, at least this share is in pieces no longer than that: single potentials.
+    sparse_share
+        Under stimulation it is a unit where this share of the samples is below three tenths of their RMS; of steady
+        activity that share is a quarter.
     myoclonus_ms
         A burst up to so long is a myoclonus.
     tonic_ms
@@ -76,13 +83,14 @@ class SpasmKindSettings:
     scatter: float = 0.25
     unit_run_ms: float = 30.0
     unit_share: float = 0.5
+    sparse_share: float = 0.4
     myoclonus_ms: float = 270.0
     tonic_ms: float = 500.0
 
     def __post_init__(self) -> None:
         ranges = {
             "memory_s": (1.5, 20.0), "every_ms": (10.0, 1000.0), "rhythm": (0.05, 1.0), "clear_rhythm": (0.05, 1.0),
-            "scatter": (0.01, 1.0), "unit_run_ms": (10.0, 100.0), "unit_share": (0.0, 1.0),
+            "scatter": (0.01, 1.0), "unit_run_ms": (10.0, 100.0), "unit_share": (0.0, 1.0), "sparse_share": (0.0, 1.0),
             "myoclonus_ms": (50.0, 1000.0), "tonic_ms": (100.0, 5000.0),
         }  # fmt: skip
         for name, (low, high) in ranges.items():
@@ -100,6 +108,7 @@ class SpasmKind(Restorable):
 
     _kept: ClassVar[tuple[str, ...]] = (
         "_levels", "_shares", "_at", "_on", "_hops", "_kind", "_rate_hz", "_gyro", "_gyro_at", "_any",
+        "_sparse", "_looks",
     )  # fmt: skip
 
     def __init__(self, settings: SpasmKindSettings, setup: Setup) -> None:
@@ -117,6 +126,10 @@ class SpasmKind(Restorable):
         self._hops = np.zeros(muscles, dtype=np.int64)
         self._kind = np.zeros(muscles, dtype=np.int64)
         self._rate_hz: Floats = np.full(muscles, np.nan)
+        #: Sum and number of the shares of small samples in this burst.
+        self._sparse: Floats = np.zeros(muscles)
+        self._looks = np.zeros(muscles, dtype=np.int64)
+        self._hop_samples = setup.hop_samples
         imu = setup.imu
         self._axes = None if imu is None or imu.gyroscope is None else list(imu.gyroscope)
         self._gyro_hz = 0.0 if imu is None else imu.descriptor.rate_hz
@@ -142,9 +155,11 @@ class SpasmKind(Restorable):
         if news:
             self._kind[begun] = UNDECIDED
             self._rate_hz[begun] = np.nan
+            self._sparse[begun] = 0.0
+            self._looks[begun] = 0
         due = ended | (spasm & (self._hops % self._every == self._every - 1))
         for muscle in np.flatnonzero(due).tolist():
-            self._look(muscle, float(heard.rest_hop[muscle]), bool(ended[muscle]))
+            self._look(muscle, heard, bool(ended[muscle]))
             news = True
         if news:
             self._write()
@@ -167,7 +182,7 @@ class SpasmKind(Restorable):
         super().restore(state)
         self._write()
 
-    def _look(self, muscle: int, rest: float, ended: bool) -> None:
+    def _look(self, muscle: int, heard: Heard, ended: bool) -> None:
         count = min(int(self._hops[muscle]) + 1 + self._back, self._size)
         rows = np.arange(self._at - count + 1, self._at + 1) % self._size
         level = self._levels[rows, muscle].astype(np.float64)
@@ -176,10 +191,26 @@ class SpasmKind(Restorable):
             return
         if not known.all():
             level = np.interp(np.arange(count), np.flatnonzero(known), level[known])
-        kind, rhythm = tell_kind(level, rest, self._hop_s, self._settings, ended, self._moves)
+        sparse: float | None = None
+        if np.count_nonzero(known) < _WHOLE * count:
+            if not ended:
+                self._sparse[muscle] += self._small(muscle, heard)
+                self._looks[muscle] += 1
+            sparse = float(self._sparse[muscle]) / max(1, int(self._looks[muscle]))
+        rest = float(heard.rest_hop[muscle])
+        kind, rhythm = tell_kind(level, rest, self._hop_s, self._settings, ended, self._moves, sparse)
         if kind != UNDECIDED or ended:
             self._kind[muscle] = kind
             self._rate_hz[muscle] = rhythm.frequency_hz if rhythm is not None and kind == CLONUS else np.nan
+
+    def _small(self, muscle: int, heard: Heard) -> float:
+        """Share of small samples among those since the burst began, of at most the last second."""
+        rows = min(int(self._hops[muscle] + 1) * self._hop_samples, len(heard.recent))
+        used = heard.recent[-rows:, muscle][heard.recent_good[-rows:, muscle]]
+        if len(used) < _SAMPLES_MIN:
+            return 0.0
+        rms = float(np.sqrt(used @ used / len(used)))
+        return float(np.count_nonzero(np.abs(used) < _SMALL * rms)) / len(used)
 
     def _moves(self, frequency_hz: float) -> bool:
         """Whether the gyroscope shows this rhythm."""
@@ -200,7 +231,13 @@ class SpasmKind(Restorable):
 
 
 def tell_kind(
-    level: Floats, rest: float, hop_s: float, settings: SpasmKindSettings, ended: bool, moves: Any
+    level: Floats,
+    rest: float,
+    hop_s: float,
+    settings: SpasmKindSettings,
+    ended: bool,
+    moves: Any,
+    sparse: float | None = None,
 ) -> tuple[int, Rhythm | None]:
     """Kind of a burst and its rhythm.
 
@@ -214,6 +251,8 @@ def tell_kind(
         Whether it is over.
     moves
         ``moves(frequency_hz)``: whether the limb moves in this rhythm.
+    sparse
+        Share of small samples in it, where pulses spoilt too many of the hops; else None.
 
     Returns
     -------
@@ -250,7 +289,8 @@ def tell_kind(
         return (MYOCLONUS if over else UNDECIDED), rhythm
     if length_s < settings.tonic_ms * 1e-3 and not ended:
         return UNDECIDED, rhythm
-    return (UNIT if spiky >= settings.unit_share else TONIC), rhythm
+    single = spiky >= settings.unit_share if sparse is None else sparse >= settings.sparse_share
+    return (UNIT if single else TONIC), rhythm
 
 
 def _is_clonus(rhythm: Rhythm, settings: SpasmKindSettings, moves: Any) -> bool:
