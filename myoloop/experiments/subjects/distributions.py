@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from statistics import NormalDist
 from typing import Any, Protocol
 
 import numpy as np
+
+_NORMAL = NormalDist()
 
 
 class Distribution(Protocol):
@@ -51,10 +54,8 @@ class LogNormal:
 
     def draw(self, rng: np.random.Generator) -> float:
         """One person's value."""
-        from scipy.special import ndtri
-
         # Two spreads at most, so that nobody leaves the ranges that the models were tried in.
-        z = float(ndtri(0.02275 + 0.9545 * rng.random()))
+        z = _NORMAL.inv_cdf(0.02275 + 0.9545 * float(rng.random()))
         return self.median * math.exp(self.spread * z)
 
 
