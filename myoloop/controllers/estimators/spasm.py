@@ -131,7 +131,7 @@ class BurstSettings:
     hop_sigmas: float = 3.6
     hop_ratio: float = 2.2
     raised_sigmas: float = 1.0
-    keep_share: float = 0.5
+    keep_share: float = 0.4
     minimum_ms: float = 20.0
     merge_ms: float = 250.0
     effort_ratio: float = 1.5
