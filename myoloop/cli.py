@@ -338,6 +338,8 @@ def bench(
     """
     with clear_errors():
         if name == "loop":
+            if part or out is not None:
+                raise typer.BadParameter("loop has no parts and writes no folder", param_hint="--part, --out")
             from myoloop.experiments.benchmarks.loop import bench_loop
 
             raise typer.Exit(bench_loop(full=full, as_json=as_json))

@@ -13,6 +13,8 @@ from scipy.stats import t as student
 #: Seeds of the figures that are told: nothing was tuned on a subject or a scene made from these.
 FIRST_SEED = 1000
 SUBJECTS, SEEDS = 20, 5
+#: How a line begins that tells what a part did not measure, and why: it stands below the table and in the JSON.
+LEFT_OUT = "left out: "
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,6 +21,7 @@ import msgspec
 import numpy as np
 
 from myoloop.controllers.choice import Choice
+from myoloop.controllers.reflex import ReflexSettings, SpasmReflex
 from myoloop.controllers.settings import (
     DEFAULT_ESTIMATORS,
     ControllerSettings,
@@ -263,6 +264,8 @@ def controller_settings(descriptor: SampleDescriptor, estimators: bool) -> Contr
         stim=(StimOutput(channel=CHANNEL, phase_us=PHASE_US, rate_hz=RATE_HZ, muscle=muscles[0].muscle),),
         policy=Choice(name="yardstick"),
         estimators=DEFAULT_ESTIMATORS if estimators else (),
+        # Without an estimator that tells spasms there is nothing for that reflex to act on.
+        reflex=ReflexSettings(spasm=SpasmReflex(enabled=estimators)),
     )
     if estimators:
         return settings

@@ -21,7 +21,7 @@ from myoloop.controllers.signals.artifact import ArtifactSettings
 from myoloop.controllers.signals.mwave import describe, on_grid, without_tail
 from myoloop.experiments.benchmarks.artifact_baselines import blank, comb, mean_template
 from myoloop.experiments.benchmarks.artifact_scenes import RATE_HZ, Heard, Scene, draw_scene, listen
-from myoloop.experiments.benchmarks.findings import Finding, mean_over_subjects
+from myoloop.experiments.benchmarks.findings import LEFT_OUT, Finding, mean_over_subjects
 from myoloop.experiments.benchmarks.recordings import folder
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def measure(subjects: int, seeds: int, first_seed: int, say: Say) -> tuple[list[
     findings, curves = _scenes(subjects, seeds, first_seed)
     where = folder(RECORDINGS)
     if where is None:
-        say(f"artifact: no recordings {RECORDINGS!r}: the pair, the spinal frames and the FES record are left out")
+        say(f"{LEFT_OUT}artifact: no recordings {RECORDINGS!r}: the pair, the spinal frames and the FES record")
         return findings, curves
     say("artifact: real recordings")
     with np.load(where / "semisynthetic_pair_2000Hz.npz") as pair:

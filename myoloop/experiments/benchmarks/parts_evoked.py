@@ -142,7 +142,7 @@ def _of_source(source: str, courses: _Courses, subjects: int) -> list[Finding]:
     def finding(what: str, values: Array, **more: Any) -> Finding:
         mean, low, high = mean_over_subjects(values.reshape(subjects, -1))
         more = {"part": NAME, "n": values.size, **more}
-        return Finding(what=what, value=round(mean, 4), low=round(low, 4), high=round(high, 4), **more)
+        return Finding(what=what, value=mean, low=low, high=high, **more)
 
     def baseline(values: Array) -> float:
         return round(float(np.mean(values)), 4)
@@ -189,9 +189,9 @@ def _of_emg(courses: _Courses, ec_share: Array, subjects: int) -> list[Finding]:
                 Finding(
                     part=NAME,
                     what=f"RMS error of the force lost by EMG alone, conduction velocity known exactly, {label}",
-                    value=round(mean, 4),
-                    low=round(low, 4),
-                    high=round(high, 4),
+                    value=mean,
+                    low=low,
+                    high=high,
                     n=int(chosen.sum()) * errors.shape[1],
                 )
             )

@@ -30,7 +30,7 @@ from myoloop.controllers.signals.features import Spectrum
 from myoloop.controllers.signals.filters import bandpass, notch
 from myoloop.experiments.benchmarks import contraction_scenes as scenes
 from myoloop.experiments.benchmarks import real_contractions as real
-from myoloop.experiments.benchmarks.findings import Finding, mean_over_subjects
+from myoloop.experiments.benchmarks.findings import LEFT_OUT, Finding, mean_over_subjects
 from myoloop.experiments.benchmarks.recordings import folder
 from myoloop.platform.messages import MuscleEstimate, SampleDescriptor, Samples
 
@@ -75,7 +75,7 @@ def measure(
     say("fatigue: the real record")
     recorded, curves = _real()
     if not recorded:
-        say(f"fatigue: no recording {RECORDING!r}: MYOLOOP_DATA says where recordings are; left out")
+        say(f"{LEFT_OUT}fatigue: no recording {RECORDING!r} (MYOLOOP_DATA says where recordings are)")
         curves = _picture(first_seed, response, lines_hz)
     return findings + recorded, curves
 

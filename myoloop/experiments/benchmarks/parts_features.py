@@ -25,7 +25,7 @@ import numpy.typing as npt
 from myoloop.controllers.signals.batch import FeatureStream, WindowFeatures
 from myoloop.controllers.signals.features import Spectrum, log_dimitrov_index, mean_frequency_hz, rms, tkeo
 from myoloop.controllers.signals.velocity import conduction_velocity
-from myoloop.experiments.benchmarks.findings import Finding, mean_over_subjects
+from myoloop.experiments.benchmarks.findings import LEFT_OUT, Finding, mean_over_subjects
 from myoloop.experiments.benchmarks.yardstick import libemg_features
 from myoloop.experiments.subjects import spectrum as truth
 from myoloop.experiments.subjects.population import draw as draw_person
@@ -71,7 +71,7 @@ def measure(
         for name, seconds in ours.items()
     ]  # fmt: skip
     if theirs is None:
-        say(f"features: LibEMG is not installed, and {INTERPRETER} names no Python that has it: not compared")
+        say(f"{LEFT_OUT}features: LibEMG is not installed, and {INTERPRETER} names no Python that has it: not compared")
     else:
         findings.append(
             Finding(

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from myoloop.controllers.estimators.estimator import ImuInput, Situation
 from myoloop.controllers.motion import Motion, MotionSettings
-from myoloop.experiments.benchmarks.findings import Finding, mean_over_subjects
+from myoloop.experiments.benchmarks.findings import LEFT_OUT, Finding, mean_over_subjects
 from myoloop.experiments.benchmarks.intermittent import IMU
 from myoloop.experiments.benchmarks.recordings import VARIABLE, folder
 from myoloop.experiments.subjects.imu import Imu
@@ -45,7 +45,7 @@ def measure(subjects: int, seeds: int, first_seed: int, say: Say) -> tuple[list[
     curves: dict[str, Any] = {}
     path = folder(RECORDINGS)
     if path is None:
-        say(f"motion: no recordings {RECORDINGS} ({VARIABLE} says where they are): inclination is left out")
+        say(f"{LEFT_OUT}motion: no recordings {RECORDINGS} ({VARIABLE} says where they are): inclination")
     else:
         say("motion: inclination on recorded arm movements")
         more, curves["inclination"] = _inclination(path)
@@ -190,9 +190,9 @@ def _tremor(subjects: int, seeds: int, first_seed: int) -> tuple[list[Finding], 
         Finding(
             part=NAME,
             what=f"tremor of 3.5 to 11.5 Hz, mean error of its frequency after {TREMOR_S:g} s",
-            value=round(mean, 3),
-            low=round(low, 3),
-            high=round(high, 3),
+            value=mean,
+            low=low,
+            high=high,
             unit="Hz",
             target=FREQUENCY_ERROR_MAX_HZ,
             sense="at most",
@@ -287,11 +287,11 @@ def _angle(subjects: int, seeds: int, first_seed: int) -> tuple[list[Finding], d
     share, share_low, share_high = mean_over_subjects(covered)
     findings = [
         Finding(
-            part=NAME, what="RMS error of the joint angle of the virtual limb", value=round(mean, 3), low=round(low, 3),
-            high=round(high, 3), unit="deg", n=errors.size,
+            part=NAME, what="RMS error of the joint angle of the virtual limb", value=mean, low=low,
+            high=high, unit="deg", n=errors.size,
         ),
         Finding(
-            part=NAME, what="coverage of the joint angle's 95 % interval", value=round(share, 4),
+            part=NAME, what="coverage of the joint angle's 95 % interval", value=share,
             low=round(share_low, 4), high=round(share_high, 4), n=errors.size,
         ),
     ]  # fmt: skip

@@ -140,8 +140,8 @@ def _tracking(
             mean, low, high = mean_over_subjects(_by_person(100.0 * course.rmse[part].mean(axis=0), days))
             findings.append(
                 Finding(
-                    part=NAME, what=f"tracking RMSE, {label}: {name}", value=round(mean, 2), unit="% of target",
-                    low=round(low, 2), high=round(high, 2), target=target if name == BEST else None, sense="at most",
+                    part=NAME, what=f"tracking RMSE, {label}: {name}", value=mean, unit="% of target",
+                    low=low, high=high, target=target if name == BEST else None, sense="at most",
                     baseline=BASELINE, baseline_value=round(base, 2), n=len(cases) // seeds,
                 )
             )  # fmt: skip
@@ -151,7 +151,7 @@ def _tracking(
         findings.append(
             Finding(
                 part=NAME, what=f"time to less than {HELD_LEAST:.0%} of the target, full fatigue: {name}",
-                value=round(mean, 1), unit="s (600 is never)", low=round(low, 1), high=round(high, 1),
+                value=mean, unit="s (600 is never)", low=low, high=high,
                 target=round(4.0 * float(base_s.mean()), 1) if name == BEST else None, baseline=BASELINE,
                 baseline_value=round(float(base_s.mean()), 1), n=len(cases) // seeds,
             )
@@ -200,7 +200,7 @@ def _high(cases: Sequence[Case], say: Say) -> list[Finding]:
         findings.append(
             Finding(
                 part=NAME, what=f"{HIGH_TARGET_N:g} N, full fatigue, supervisor plans anew: {what}, last {ENDS}",
-                value=round(mean, 1), unit=unit, low=round(low, 1), high=round(high, 1), baseline="no supervisor",
+                value=mean, unit=unit, low=low, high=high, baseline="no supervisor",
                 baseline_value=round(float(pick(found["without"])[-ENDS:].mean()), 1), n=len(cases),
             )
         )  # fmt: skip
@@ -234,11 +234,11 @@ def _spasms(people: Sequence[SubjectParameters], first_seed: int, say: Say) -> l
             n=len(every),
         ),
         Finding(
-            part=NAME, what="spasms answered within 150 ms", value=round(mean, 1), unit="%", low=round(low, 1),
+            part=NAME, what="spasms answered within 150 ms", value=mean, unit="%", low=low,
             high=round(min(high, 100.0), 1), n=len(every),
         ),
         Finding(
-            part=NAME, what="hold without current though no spasm accounts for it", value=round(mean_lost, 2),
+            part=NAME, what="hold without current though no spasm accounts for it", value=mean_lost,
             unit="% of its time", low=round(max(low_lost, 0.0), 2), high=round(high_lost, 2), n=len(people),
         ),
     ]  # fmt: skip
@@ -269,8 +269,8 @@ def _letting_go(
         mean, low, high = mean_over_subjects(values)
         findings.append(
             Finding(
-                part=NAME, what=f"EMG-proportional, residual artifact: {what}", value=round(mean, 3), unit=unit,
-                low=round(low, 3), high=round(high, 3), target=target, sense="at most",
+                part=NAME, what=f"EMG-proportional, residual artifact: {what}", value=mean, unit=unit,
+                low=low, high=high, target=target, sense="at most",
                 baseline="proportional without checks", baseline_value=round(float(base.mean()), 3), n=len(people),
             )
         )  # fmt: skip

@@ -101,11 +101,11 @@ def _golden(curves: dict[str, Any]) -> list[Finding]:
         Finding(
             part=NAME,
             what="Ding 2003, largest relative error of force: twitch, 10 rates, 90 and 60 trains, 60 s, recovery",
-            value=float(f"{np.abs(ours / published - 1).max():.2g}"),
+            value=float(np.abs(ours / published - 1).max()),
             target=1e-3,
             sense="at most",
             baseline="Euler's method, 1 ms",
-            baseline_value=float(f"{np.abs(euler / published - 1).max():.2g}"),
+            baseline_value=float(np.abs(euler / published - 1).max()),
             n=len(published),
         )
     ]
@@ -150,8 +150,8 @@ def _groups(subjects: int, first_seed: int, curves: dict[str, Any]) -> list[Find
                 baseline_value=round(abs(kept[-1] - target), 3),
             ),
             Finding(
-                part=NAME, what=f"{preset}: force kept by drawn people", value=round(mean, 2), unit="%",
-                low=round(low, 2), high=round(high, 2), n=subjects,
+                part=NAME, what=f"{preset}: force kept by drawn people", value=mean, unit="%",
+                low=low, high=high, n=subjects,
             ),
         ]  # fmt: skip
         relative = made[:, people] / made[0, people]
@@ -193,21 +193,21 @@ def _levels(subjects: int, first_seed: int, curves: dict[str, Any]) -> list[Find
             part=NAME,
             what=f"largest rise of force from one of {TRAINS} trains to the next, after the first "
             f"{POTENTIATED_TRAINS} (potentiation); {where}",
-            value=float(f"{100.0 * rises[0].max():.2g}"),
+            value=float(100.0 * rises[0].max()),
             unit="% of fresh",
             target=0.0,
             sense="at most",
             baseline="fatigue driven by absolute force",
-            baseline_value=float(f"{100.0 * rises[1].max():.2g}"),
+            baseline_value=float(100.0 * rises[1].max()),
             n=subjects * len(LEVELS),
         ),
         Finding(
             part=NAME,
             what="difference between these recruitments in the force kept",
-            value=round(mean, 3),
+            value=mean,
             unit="points",
-            low=round(low, 3),
-            high=round(high, 3),
+            low=low,
+            high=high,
             target=1.0,
             sense="at most",
             baseline="fatigue driven by absolute force",
@@ -241,7 +241,7 @@ def _tiers(subjects: int, seeds: int, first_seed: int, curves: dict[str, Any]) -
         Finding(
             part=NAME,
             what="fast tier, largest difference of force from the full tier's highest",
-            value=float(f"{of('force').max():.2g}"),
+            value=float(of("force").max()),
             unit="%",
             target=2.0,
             sense="at most",

@@ -19,7 +19,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Protocol
 
-from myoloop.experiments.benchmarks.findings import FIRST_SEED, SEEDS, SUBJECTS, Finding, all_reached
+from myoloop.experiments.benchmarks.findings import FIRST_SEED, LEFT_OUT, SEEDS, SUBJECTS, Finding, all_reached
 from myoloop.experiments.benchmarks.machine import machine
 from myoloop.platform.errors import UserError
 
@@ -77,12 +77,13 @@ class Size:
 
 @dataclass(frozen=True, slots=True)
 class PartResult:
-    """What one part found, in how many seconds."""
+    """What one part found, in how many seconds, and what it could not measure."""
 
     name: str
     findings: list[Finding]
     curves: dict[str, Any]
     seconds: float
+    left_out: list[str]
 
 
 def bench_suite(
@@ -117,19 +118,27 @@ def bench_suite(
         "seconds": {result.name: round(result.seconds, 1) for result in results},
         "machine": machine(),
         "findings": [finding.as_dict() for finding in findings],
+        "left_out": [line for result in results for line in result.left_out],
         "reached": all_reached(findings),
     }
     if out is not None:
         write(whole, results, out)
-    sys.stdout.write((json.dumps(whole) if as_json else table(findings, size)) + "\n")
+    sys.stdout.write((json.dumps(whole) if as_json else table(findings, size, whole["left_out"])) + "\n")
     return 0 if whole["reached"] else 1
 
 
 def run_part(name: str, size: Size, say: Say) -> PartResult:
     """Measure one part in this process."""
     began = time.perf_counter()
-    findings, curves = load(name).measure(size.subjects, size.seeds, size.first_seed, say)
-    return PartResult(name, findings, curves, time.perf_counter() - began)
+    left_out: list[str] = []
+
+    def hear(line: str) -> None:
+        if line.startswith(LEFT_OUT):
+            left_out.append(line.removeprefix(LEFT_OUT))
+        say(line)
+
+    findings, curves = load(name).measure(size.subjects, size.seeds, size.first_seed, hear)
+    return PartResult(name, findings, curves, time.perf_counter() - began, left_out)
 
 
 def load(name: str) -> Part:
@@ -138,7 +147,7 @@ def load(name: str) -> Part:
     return part
 
 
-def table(findings: Sequence[Finding], size: Size) -> str:
+def table(findings: Sequence[Finding], size: Size, left_out: Sequence[str] = ()) -> str:
     """The findings for a person."""
     lines = [f"{size.subjects} subjects, {size.seeds} seeds each, from seed {size.first_seed}; mean [95 % interval]"]
     part = ""
@@ -153,6 +162,7 @@ def table(findings: Sequence[Finding], size: Size) -> str:
     missed = [finding for finding in findings if finding.reached is False]
     aimed = sum(finding.target is not None for finding in findings)
     lines.append(f"\n{aimed - len(missed)} of {aimed} targets reached")
+    lines += [f"{LEFT_OUT}{line}" for line in left_out]
     return "\n".join(lines)
 
 
