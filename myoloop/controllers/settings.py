@@ -8,6 +8,7 @@ import msgspec
 
 from myoloop.controllers.choice import Choice
 from myoloop.controllers.estimators.baseline import BaselineSettings
+from myoloop.controllers.estimators.estimator import BUILT_IN
 from myoloop.controllers.motion import MotionSettings
 from myoloop.controllers.reflex import ReflexSettings
 from myoloop.controllers.signals.conditioning import ConditioningSettings
@@ -15,6 +16,8 @@ from myoloop.platform.messages import SampleDescriptor
 
 #: The gate takes no longer lease.
 LEASE_MAX_MS = 120
+#: The built-in estimator that tells spasms.
+SPASM_ESTIMATOR = "adaptive_burst"
 
 
 class EmgSource(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -153,6 +156,21 @@ class ControllerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
                 raise ValueError(
                     f"channel {output.channel} drives {output.muscle}, which is not heard; heard are {', '.join(names)}"
                 )
+        self._check_spasm_reflex(names)
+
+    def _check_spasm_reflex(self, names: list[str]) -> None:
+        """Refuse a spasm reflex that could never act: it would be off, and nobody would be told."""
+        spasm = self.reflex.spasm
+        for muscle in spasm.muscles:
+            if muscle not in names:
+                raise ValueError(f"reflex.spasm.muscles names {muscle}, not heard; heard are {', '.join(names)}")
+        estimators = [choice.name for choice in self.estimators]
+        # An estimator of another package may tell spasms too.
+        if spasm.enabled and SPASM_ESTIMATOR not in estimators and all(name in BUILT_IN for name in estimators):
+            raise ValueError(
+                f"reflex.spasm.enabled is true and none of the estimators ({', '.join(estimators) or 'none'}) tells "
+                f"spasm; allowed is with {SPASM_ESTIMATOR} among them, or false"
+            )
 
     def to_json(self) -> str:
         """JSON, for the record."""

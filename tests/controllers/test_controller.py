@@ -447,14 +447,11 @@ def test_without_an_estimate_of_spasms_nothing_is_asked_for_if_the_reflex_needs_
     assert _ma(loop.step(kind="calibration", targets=(kit.target(7.3),))[1]) == 0.0
 
 
-@pytest.mark.parametrize(
-    "spasm", [SpasmReflex(enabled=False), SpasmReflex(muscles=("somebody",))], ids=["disabled", "elsewhere"]
-)
 def test_without_an_estimate_of_spasms_that_no_reflex_needs_the_controller_goes_on(
-    kit: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, spasm: SpasmReflex
+    kit: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loop = Loop(kit)
-    loop.controller = Controller(kit.settings(reflex=ReflexSettings(spasm=spasm)))
+    loop.controller = Controller(kit.settings(reflex=ReflexSettings(spasm=SpasmReflex(enabled=False))))
     loop.live(1.0)
     _break(loop, monkeypatch, "adaptive_burst")
     said, asked = loop.live(0.5)
@@ -633,6 +630,18 @@ def test_settings_are_json_and_refuse_what_does_not_fit_by_name(kit: SimpleNames
         kit.settings(stim=(made.stim[0], made.stim[0]))
     with pytest.raises(PluginError, match="contraction_spektrum"):
         Controller(kit.settings(estimators=(Choice(name="contraction_spektrum"),)))
+
+
+def test_a_spasm_reflex_that_could_never_act_is_refused(kit: SimpleNamespace) -> None:
+    off = ReflexSettings(spasm=SpasmReflex(enabled=False))
+    with pytest.raises(ValueError, match=r"reflex\.spasm\.muscles names bicep, .* agonist, antag"):
+        kit.settings(reflex=ReflexSettings(spasm=SpasmReflex(muscles=("agonist", "bicep"))))
+    for estimators, found in (((), "none"), ((Choice(name="mwave"), Choice(name="effort")), "mwave, effort")):
+        with pytest.raises(ValueError, match=rf"reflex\.spasm\.enabled is true .*\({found}\) tells spasm"):
+            kit.settings(estimators=estimators)
+        assert kit.settings(estimators=estimators, reflex=off).estimators == estimators
+    # What an estimator of another package tells is not known before it is made.
+    assert kit.settings(estimators=(Choice(name="of_another_package"),)).reflex.spasm.enabled
 
 
 @pytest.mark.prove
