@@ -264,6 +264,21 @@ def test_the_documented_table_is_the_one_in_the_code() -> None:
         (lambda: FatigueReflex(rest_at=0.0), "rest_at is 0"),
         (lambda: FatigueReflex(work_s=0.0), "work_s is 0"),
         (lambda: FatigueReflex(rest_s=math.nan), "rest_s is nan"),
+        (lambda: FatigueReflex(change_per_s=-0.5), r"reflex\.fatigue\.change_per_s is -0\.5, allowed is above 0"),
+        (lambda: FatigueReflex(change_per_s=math.nan), "change_per_s is nan"),
+        (lambda: FatigueReflex(floor=math.nan), "floor is nan, allowed is 0 to 1"),
+        (lambda: FatigueReflex(begin=math.nan), "begin nan"),
+        (lambda: FatigueReflex(rest_at=math.nan), "rest_at is nan, allowed is above 0 to 1"),
+        (lambda: SpasmReflex(hold_off_s=-1.0), r"reflex\.spasm\.hold_off_s is -1, allowed is 0 and more, finite"),
+        (lambda: SpasmReflex(hold_off_s=math.nan), "hold_off_s is nan"),
+        (lambda: SpasmReflex(resume_s=math.inf), "resume_s is inf"),
+        (lambda: SpasmReflex(retries_max=-1), "retries_max is -1"),
+        (lambda: SignalReflex(silent_ms=math.inf), r"reflex\.signal\.silent_ms is inf, allowed is above 0, finite"),
+        (lambda: SignalReflex(silent_ms=math.nan), "silent_ms is nan"),
+        (lambda: SignalReflex(invalid_share_max=1.5), "invalid_share_max is 1.5, allowed is 0 to 1"),
+        (lambda: SignalReflex(invalid_share_max=math.nan), "invalid_share_max is nan"),
+        (lambda: SignalReflex(resume_s=-1.0), "resume_s is -1"),
+        (lambda: ReplanReflex(short=math.nan), "short is nan"),
         (lambda: ReplanReflex(trials=0), "trials is 0"),
         (lambda: ReplanReflex(window_s=0.0), "window_s is 0"),
         (lambda: ReplanReflex(short=1.0), "short is 1"),
@@ -275,3 +290,12 @@ def test_the_documented_table_is_the_one_in_the_code() -> None:
 def test_settings_of_rests_and_plans_that_make_no_sense_are_refused(make: Any, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         make()
+
+
+@pytest.mark.parametrize("share", [math.nan, math.inf, -math.inf, -1.0, 1.5])
+def test_whatever_a_rule_makes_of_its_share_nothing_is_added(share: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    driven = _Driven()
+    monkeypatch.setattr(driven.reflex._duty, "shares", lambda wish, seconds: ({"ch1": share}, "a share"))
+    left, _ = driven.tick()
+    assert left == (20.0 if share > 1.0 else 0.0)
+    assert 0.0 <= driven.reflex.let_through <= 1.0

@@ -3,8 +3,23 @@
 from __future__ import annotations
 
 import math
+from typing import NoReturn
 
 import msgspec
+
+
+def _check(name: str, value: float, *, least: float = 0.0, most: float = math.inf) -> None:
+    if not (least <= value <= most and math.isfinite(value)):
+        _refuse(name, value, f"{least:g} to {most:g}" if math.isfinite(most) else f"{least:g} and more, finite")
+
+
+def _check_above(name: str, value: float, *, most: float = math.inf) -> None:
+    if not (0 < value <= most and math.isfinite(value)):
+        _refuse(name, value, f"above 0 to {most:g}" if math.isfinite(most) else "above 0, finite")
+
+
+def _refuse(name: str, value: float, allowed: str) -> NoReturn:
+    raise ValueError(f"reflex.{name} is {value:g}, allowed is {allowed}")
 
 
 class SpasmReflex(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -29,6 +44,10 @@ class SpasmReflex(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     hold_off_s: float = 1.0
     resume_s: float = 0.5
     retries_max: int = 20
+
+    def __post_init__(self) -> None:
+        for name in ("hold_off_s", "resume_s", "retries_max"):
+            _check(f"spasm.{name}", getattr(self, name))
 
 
 class FatigueReflex(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -62,14 +81,12 @@ class FatigueReflex(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     def __post_init__(self) -> None:
         if not 0 <= self.begin < self.full <= 1:
             raise ValueError(f"reflex.fatigue: begin {self.begin} and full {self.full} must be 0 <= begin < full <= 1")
-        if not 0 <= self.floor <= 1:
-            raise ValueError(f"reflex.fatigue.floor is {self.floor}, allowed is 0 to 1")
-        if self.rest_at is not None and not 0 < self.rest_at <= 1:
-            raise ValueError(f"reflex.fatigue.rest_at is {self.rest_at}, allowed is above 0 to 1")
-        for name in ("work_s", "rest_s"):
-            value = getattr(self, name)
-            if not (math.isfinite(value) and value > 0):
-                raise ValueError(f"reflex.fatigue.{name} is {value}, it must be above 0 s")
+        _check("fatigue.floor", self.floor, most=1.0)
+        _check_above("fatigue.change_per_s", self.change_per_s)
+        if self.rest_at is not None:
+            _check_above("fatigue.rest_at", self.rest_at, most=1.0)
+        _check_above("fatigue.work_s", self.work_s)
+        _check_above("fatigue.rest_s", self.rest_s)
 
 
 class SignalReflex(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -91,6 +108,11 @@ class SignalReflex(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     silent_ms: float = 100.0
     invalid_share_max: float = 0.5
     resume_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        _check_above("signal.silent_ms", self.silent_ms)
+        _check("signal.invalid_share_max", self.invalid_share_max, most=1.0)
+        _check("signal.resume_s", self.resume_s)
 
 
 class ReplanReflex(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -122,18 +144,14 @@ class ReplanReflex(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     rest_s: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.trials < 1:
-            raise ValueError(f"reflex.replan.trials is {self.trials}, allowed is 1 and more")
-        if not (math.isfinite(self.window_s) and self.window_s > 0):
-            raise ValueError(f"reflex.replan.window_s is {self.window_s}, it must be above 0 s")
-        if not 0 < self.short < 1:
-            raise ValueError(f"reflex.replan.short is {self.short}, allowed is above 0 to below 1")
-        if not 0 < self.factor < 1:
-            raise ValueError(f"reflex.replan.factor is {self.factor}, allowed is above 0 to below 1")
-        if not 0.05 <= self.floor <= 1:
-            raise ValueError(f"reflex.replan.floor is {self.floor}, allowed is 0.05 to 1")
-        if not (math.isfinite(self.rest_s) and self.rest_s >= 0):
-            raise ValueError(f"reflex.replan.rest_s is {self.rest_s}, allowed is 0 s and more")
+        _check("replan.trials", self.trials, least=1)
+        _check_above("replan.window_s", self.window_s)
+        for name in ("short", "factor"):
+            value = getattr(self, name)
+            if not 0 < value < 1:
+                _refuse(f"replan.{name}", value, "above 0 to below 1")
+        _check("replan.floor", self.floor, least=0.05, most=1.0)
+        _check("replan.rest_s", self.rest_s)
 
 
 class ReflexSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

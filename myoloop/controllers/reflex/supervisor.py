@@ -88,7 +88,10 @@ class Reflex(Restorable):
             self.let_through = 0.0 if wants else 1.0
             return dict.fromkeys(wanted, 0.0), why
         reasons = [why] if why else []
-        left = {name: ma * self._resume * (shares[name] * work if wish.adapt else 1.0) for name, ma in wanted.items()}
+        left = {
+            name: _at_most(ma * self._resume * (shares[name] * work if wish.adapt else 1.0), ma)
+            for name, ma in wanted.items()
+        }
         reduced = False
         if wish.adapt:
             texts = (tired, self._duty.resting if work < 1.0 else "", self._replan.text if wants else "")
@@ -150,6 +153,11 @@ class Reflex(Restorable):
             return ""
         self._resume = min(1.0, self._resume + seconds / resume_s)
         return f"rising again after {self._rising}"
+
+
+def _at_most(left_ma: float, wanted_ma: float) -> float:
+    """Nothing is ever added, whatever a share is; what is no number is zero."""
+    return min(left_ma, wanted_ma) if left_ma > 0.0 else 0.0
 
 
 def _is_on(estimate: MuscleEstimate) -> bool:
