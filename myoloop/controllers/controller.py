@@ -401,7 +401,7 @@ class Controller:
             if age_ns > self._silent_ns + wait_ns:
                 return f"{topic} is silent for {self._settings.reflex.signal.silent_ms:g} ms and more"
             if group.invalid_share > limit:
-                return f"{topic} has more than {100 * limit:.0f} % invalid samples on a channel"
+                return f"{topic} has more than {100 * limit:.0f} % invalid samples of {group.worst_muscle}"
         return ""
 
     def _request(self, given: StepInput, current_ma: Mapping[str, float], reason: str) -> StimRequest:

@@ -76,6 +76,7 @@ class MuscleGroup:
         self._level: list[float | None] = [None] * muscles
         self._short: tuple[list[float], list[bool]] = ([0.0] * muscles, [False] * muscles)
         self._invalid_share = 0.0
+        self._worst = 0
         self._fused = FusedFatigue(muscles)
         self._reported_ns = -1
         #: Host time of the newest sample used, None before the first.
@@ -90,6 +91,11 @@ class MuscleGroup:
     def invalid_share(self) -> float:
         """Largest share over the muscles of bad samples in the last 250 ms; those a pulse spoilt do not count."""
         return self._invalid_share
+
+    @property
+    def worst_muscle(self) -> str:
+        """Whose share that is; the first of several."""
+        return self._setup.muscles[self._worst]
 
     def add(self, message: Samples, array: npt.NDArray[Any], epoch: int, situation: Situation) -> None:
         """Take in a block."""
@@ -156,6 +162,7 @@ class MuscleGroup:
             "level": list(self._level),
             "short": [list(self._short[0]), list(self._short[1])],
             "invalid_share": self._invalid_share,
+            "worst": self._worst,
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -175,6 +182,7 @@ class MuscleGroup:
         self._level = list(state["level"])
         self._short = (list(state["short"][0]), list(state["short"][1]))
         self._invalid_share = state["invalid_share"]
+        self._worst = state["worst"]
 
     def _parts(self) -> dict[str, Any]:
         return {
@@ -191,6 +199,10 @@ class MuscleGroup:
         for _ in range(min(hop.lost_hops, self._level_hops)):
             self._power.add(0.0, 0.0)
             self._invalid.add(0.0, size)
+        if hop.lost_hops:
+            # What lies on either side of a gap does not stand side by side.
+            lost = min(hop.lost_hops * size, self._recent_samples)
+            self._recent.add(np.zeros((lost, len(self._nobody))), np.zeros((lost, len(self._nobody)), dtype=np.bool_))
         good = hop.good
         used = hop.samples * good
         self._power.add(np.einsum("ij,ij->j", used, used), np.add.reduce(good, axis=0, dtype=np.float64))
@@ -216,6 +228,7 @@ class MuscleGroup:
             log_level, log_hop, share, share_hop,
             rest.slow.median, rest.slow.sigma, rest.fast.median, rest.fast.sigma, rest.known,
             level_uv, level_share, rest.contracting, rest.began, rest.ended, self._nobody, hop.evoked,
+            hop.invalid / size,
         )  # fmt: skip
         for estimator in self._estimators:
             estimator.hear(heard, situation)
@@ -225,7 +238,8 @@ class MuscleGroup:
         self._level = [v if k else None for v, k in zip(level_uv.tolist(), known.tolist(), strict=True)]
         self._short = (np.sqrt(short_power).tolist(), (usable & rest.known).tolist())
         bad = self._invalid.mean_square(self._level_hops)[1]
-        self._invalid_share = float(bad.max())
+        self._worst = int(bad.argmax())
+        self._invalid_share = float(bad[self._worst])
 
     def _missing(self, field: str) -> Measure:
         why = self.lost(field)

@@ -297,7 +297,7 @@ def test_mostly_invalid_samples_are_a_bad_signal(kit: SimpleNamespace) -> None:
         message = msgspec.structs.replace(block.message, invalid=np.packbits(mask).tobytes())
         asked = loop.step(kit.received("emg/sim", message, 1, block.array), blocks=0)[1]
     assert _ma(asked) == 0.0
-    assert "50 % invalid samples" in asked.reason
+    assert "emg/sim has more than 50 % invalid samples of antagonist" in asked.reason
 
 
 def test_a_block_that_is_not_what_the_descriptor_says_is_not_used(kit: SimpleNamespace) -> None:

@@ -227,7 +227,8 @@ class Cocontraction(Restorable):
         self._codes = np.full(len(self._pairs), NO_REST, dtype=np.int64)
         self._index: Floats = np.zeros(len(self._pairs))
         self._heard_ns: int | None = None
-        self._told: list[Measure] = [_NO_PAIR] * self._muscles
+        self._told: list[Measure] = []
+        self._write()
 
     def hear(self, heard: Heard, situation: Situation) -> None:
         """Take in one hop."""

@@ -177,6 +177,8 @@ class Heard:
         Where an involuntary burst is on: written by the spasm estimator for those after it.
     evoked
         Frames behind pulses that were completed in this hop, in order of the pulses.
+    invalid_share
+        Share of this hop's samples that may not be used for another reason than a pulse.
     """
 
     t_ns: int
@@ -202,6 +204,7 @@ class Heard:
     contraction_ended: Mask
     spasm: Mask = field(default_factory=lambda: np.zeros(0, dtype=np.bool_))
     evoked: Sequence[Evoked] = ()
+    invalid_share: Floats = field(default_factory=lambda: np.zeros(0))
 
 
 @runtime_checkable

@@ -19,6 +19,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from myoloop.controllers.estimators.electrodes import ELECTRODE_OFF, ElectrodeWatch
 from myoloop.controllers.estimators.estimator import Heard, Setup, Situation
 from myoloop.controllers.signals.snapshot import Restorable
 from myoloop.platform.messages import Measure
@@ -40,6 +41,8 @@ _EDGE_WINDOWS = 3
 _SMOOTH_S = 0.2
 #: A gravity of less or more than this is not gravity: the segment is being shaken.
 _GRAVITY = (7.0, 13.0)
+_NO_EMG = Measure(reason="no EMG")
+_OFF = Measure(reason=ELECTRODE_OFF)
 
 
 def relaxation(bending_uv: float, full_uv: float) -> float:
@@ -88,6 +91,8 @@ class FlexionRelaxationSettings:
         Full flexion is reached where the trunk is slower than this.
     held_s
         For so long it must be held.
+    silent_ms
+        Without EMG for so long nothing is known.
 
     Raises
     ------
@@ -102,6 +107,7 @@ class FlexionRelaxationSettings:
     upright_deg: float = 12.0
     still_deg_s: float = 8.0
     held_s: float = 1.0
+    silent_ms: float = 150.0
 
     def __post_init__(self) -> None:
         if bool(self.bending_phase) != bool(self.full_phase):
@@ -110,7 +116,7 @@ class FlexionRelaxationSettings:
             raise ValueError(f"bending_phase and full_phase are both {self.full_phase!r}, they must differ")
         ranges = {
             "flexion_min_deg": (10.0, 150.0), "upright_deg": (2.0, 60.0), "still_deg_s": (1.0, 90.0),
-            "held_s": (0.3, 30.0),
+            "held_s": (0.3, 30.0), "silent_ms": (20.0, 10_000.0),
         }  # fmt: skip
         for name, (low, high) in ranges.items():
             value = getattr(self, name)
@@ -130,7 +136,7 @@ class FlexionRelaxation(Restorable):
     _kept: ClassVar[tuple[str, ...]] = (
         "_gravity", "_upright", "_upright_rows", "_tilt_deg", "_speed_deg_s", "_tilt_ns", "_state", "_deepest_deg",
         "_bending_uv", "_full_power", "_full_windows", "_levels", "_window", "_at", "_value", "_reason", "_counted",
-        "_why",
+        "_why", "_electrodes", "_heard_ns",
     )  # fmt: skip
 
     def __init__(self, settings: FlexionRelaxationSettings, setup: Setup) -> None:
@@ -163,12 +169,22 @@ class FlexionRelaxation(Restorable):
         self._reason = "no flexion yet"
         if self._any and self._imu is None and not self._marked:
             self._reason = "no IMU on the segment and no phases of flexion are named"
+        self._electrodes = ElectrodeWatch(muscles, setup.hop_s)
+        self._heard_ns: int | None = None
+        self._silent_ns = round(settings.silent_ms * 1e6)
         self._told: list[Measure] = []
+        self._heard_told: list[Measure] = []
         self._write()
+        self._silent_told = [_NO_EMG if named else told for named, told in zip(self._named, self._told, strict=True)]
 
     def hear(self, heard: Heard, situation: Situation) -> None:
         """Take in one hop of the named muscles."""
-        if not self._any or self._state in (UPRIGHT, RISING):
+        if not self._any:
+            return
+        self._heard_ns = heard.t_ns
+        if self._electrodes.hear(heard).size:
+            self._cover()
+        if self._state in (UPRIGHT, RISING):
             return
         self._window += 1
         if self._window % self._hops:
@@ -198,7 +214,9 @@ class FlexionRelaxation(Restorable):
 
     def fields(self, now_ns: int) -> Mapping[str, Sequence[Any]]:
         """``flexion_relaxation``."""
-        return {"flexion_relaxation": self._told}
+        if self._heard_ns is not None and now_ns - self._heard_ns > self._silent_ns:
+            return {"flexion_relaxation": self._silent_told}
+        return {"flexion_relaxation": self._heard_told}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take over a saved state."""
@@ -309,3 +327,10 @@ class FlexionRelaxation(Restorable):
             else:
                 told.append(Measure(reason=f"the newest flexion does not count: {_WHY[why]}"))
         self._told = told
+        self._cover()
+
+    def _cover(self) -> None:
+        """Tell nothing of muscles whose channel is dead."""
+        off = self._electrodes.off
+        rows = zip(self._named, off, self._told, strict=True)
+        self._heard_told = [_OFF if named and gone else told for named, gone, told in rows]

@@ -11,7 +11,7 @@ ones are compared.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from myoloop.controllers.estimators.contractions import MAPPING_SD, VELOCITY_FALL_PER_FATIGUE
+from myoloop.controllers.estimators.electrodes import ELECTRODE_OFF, ElectrodeWatch
 from myoloop.controllers.estimators.estimator import Evoked, Heard, Setup, Situation
 from myoloop.controllers.signals.mwave import MWaveShape, describe, on_grid, without_tail
 from myoloop.controllers.signals.snapshot import Restorable
@@ -34,6 +35,10 @@ SIZE_FALL, SIZE_FALL_SD, POTENTIATION_SD = 0.3, 0.15, 0.15
 _TRAIN_S = 0.25
 #: Charges are the same within this ratio.
 _SAME = 0.95
+#: So many averages are needed to tell the present.
+_NEWEST_MIN = 2
+_NO_EMG = Measure(reason="no EMG")
+_OFF = Measure(reason=ELECTRODE_OFF)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +61,10 @@ class MWaveSettings:
         A wave whose peak to peak is below so many standard deviations of the EMG in its average is none.
     stale_s
         After so long without an average nothing is known of the present.
+    silent_ms
+        Nor without EMG for so long.
+    gap_s
+        After a gap of so long in the EMG the electrode is held to be another one.
     """
 
     pulses: int = 10
@@ -67,6 +76,8 @@ class MWaveSettings:
     comparable: float = 0.15
     noise_ratio: float = 8.0
     stale_s: float = 90.0
+    silent_ms: float = 150.0
+    gap_s: float = 10.0
 
     def __post_init__(self) -> None:
         if not 1 <= self.pulses <= 1000:
@@ -78,7 +89,7 @@ class MWaveSettings:
         for name in ("first", "newest"):
             if not 2 <= getattr(self, name) <= 100:
                 raise ValueError(f"mwave.{name} is {getattr(self, name)}, allowed is 2 to 100")
-        for name in ("skip_s", "comparable", "noise_ratio", "stale_s"):
+        for name in ("skip_s", "comparable", "noise_ratio", "stale_s", "silent_ms", "gap_s"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"mwave.{name} is {getattr(self, name)}, allowed is 0 and above")
 
@@ -86,7 +97,7 @@ class MWaveSettings:
 class _Course(Restorable):
     """The averages of one muscle on one stimulation channel: ln width, ln size."""
 
-    _kept: ClassVar[tuple[str, ...]] = ("first", "newest", "charge_uc", "reason", "t_ns")
+    _kept: ClassVar[tuple[str, ...]] = ("first", "newest", "charge_uc", "reason", "t_ns", "carried", "why")
 
     def __init__(self) -> None:
         self.first: list[list[float]] = []
@@ -96,6 +107,9 @@ class _Course(Restorable):
         #: Why the newest average does not count; empty where it does.
         self.reason = ""
         self.t_ns = 0
+        #: Fatigue and its standard deviation when the electrode was last lost, and how it was.
+        self.carried = [0.0, 0.0]
+        self.why = ""
 
 
 class MWaves(Restorable):
@@ -105,6 +119,7 @@ class MWaves(Restorable):
 
     _kept: ClassVar[tuple[str, ...]] = (
         "_sum", "_squares", "_count", "_clipped", "_on_s", "_newest_ns", "_charges", "_shown", "_told", "_told_ns",
+        "_electrodes", "_heard_ns",
     )  # fmt: skip
 
     def __init__(self, settings: MWaveSettings, setup: Setup) -> None:
@@ -132,7 +147,7 @@ class MWaves(Restorable):
         self._charges: Floats = np.zeros((channels, 2))
         self._courses = [[_Course() for _ in range(muscles)] for _ in range(channels)]
         why = "no stimulation channel drives this muscle"
-        driven = [any(row[muscle] for row in self._drives) for muscle in range(muscles)]
+        self._driven = driven = [any(row[muscle] for row in self._drives) for muscle in range(muscles)]
         #: Per muscle: fields of the newest MWave, empty before the first.
         self._shown: list[list[Any]] = [[] for _ in range(muscles)]
         #: Per muscle: value, low, high, reason.
@@ -141,6 +156,12 @@ class MWaves(Restorable):
         self._fields: dict[str, Sequence[Any]] | None = None
         self._stale_ns = round(settings.stale_s * 1e9)
         self._old: list[bool] = [False] * muscles
+        self._electrodes = ElectrodeWatch(muscles, setup.hop_s)
+        self._gap_hops = max(1, round(settings.gap_s / setup.hop_s))
+        self._hop_s = setup.hop_s
+        self._heard_ns: int | None = None
+        self._silent_ns = round(settings.silent_ms * 1e6)
+        self._silent = False
 
     def state(self) -> dict[str, Any]:
         """What a restored object needs to go on bit for bit: JSON-ready."""
@@ -158,6 +179,14 @@ class MWaves(Restorable):
 
     def hear(self, heard: Heard, situation: Situation) -> None:
         """Take in the frames of one hop."""
+        self._heard_ns = heard.t_ns
+        if heard.lost_hops >= self._gap_hops:
+            everybody = range(len(self._shown))
+            self._break(everybody, f"a gap of {heard.lost_hops * self._hop_s:.0f} s in the EMG")
+        changed = self._electrodes.hear(heard)
+        if changed.size:
+            off = self._electrodes.off
+            self._break([muscle for muscle in changed.tolist() if off[muscle]], ELECTRODE_OFF)
         for evoked in heard.evoked:
             self._frame(evoked, heard.spasm, situation)
 
@@ -167,14 +196,43 @@ class MWaves(Restorable):
     def fields(self, now_ns: int) -> Mapping[str, Sequence[Any]]:
         """``mwave`` and ``fatigue_mwave``; the same lists until something new is known."""
         old = [told > 0 and now_ns - told > self._stale_ns for told in self._told_ns]
-        if self._fields is None or old != self._old:
-            self._old = old
+        silent = self._heard_ns is not None and now_ns - self._heard_ns > self._silent_ns
+        if self._fields is None or old != self._old or silent != self._silent:
+            self._old, self._silent = old, silent
             stale = Measure(reason=f"no M-wave for {self._settings.stale_s:g} s")
             self._fields = {
                 "mwave": [_wave(row) for row in self._shown],
-                "fatigue_mwave": [stale if gone else _measure(row) for row, gone in zip(self._told, old, strict=True)],
+                "fatigue_mwave": [
+                    self._of_now(muscle, stale if gone else _measure(row))
+                    for muscle, (row, gone) in enumerate(zip(self._told, old, strict=True))
+                ],
             }
         return self._fields
+
+    def _of_now(self, muscle: int, told: Measure) -> Measure:
+        """What was told, unless the muscle is not heard at all."""
+        if not self._driven[muscle]:
+            return told
+        if self._silent:
+            return _NO_EMG
+        return _OFF if self._electrodes.off[muscle] else told
+
+    def _break(self, muscles: Iterable[int], why: str) -> None:
+        """M-waves from here on are not compared with those before: what they said is carried over."""
+        self._fields = None
+        for muscle in muscles:
+            for channel, row in enumerate(self._courses):
+                if not self._drives[channel][muscle]:
+                    continue
+                self._begin_average(channel)
+                course = row[muscle]
+                if not course.first:
+                    continue
+                if len(course.newest) >= _NEWEST_MIN:
+                    course.carried = list(self._fatigue(course))
+                course.first, course.newest, course.charge_uc = [], [], 0.0
+                course.why = why
+                self._told[muscle] = [None, None, None, f"not enough evidence: no averages of M-waves since {why}"]
 
     def _frame(self, evoked: Evoked, spasm: npt.NDArray[np.bool_], situation: Situation) -> None:
         name = evoked.channel
@@ -282,13 +340,22 @@ class MWaves(Restorable):
     def _judge(self, course: _Course) -> list[Any]:
         if course.reason:
             return [None, None, None, course.reason]
-        need = self._settings.first + 2
+        need = self._settings.first + _NEWEST_MIN
         have = len(course.first) + len(course.newest)
         if have < need:
-            return [None, None, None, f"not enough evidence: {have} of {need} averages of M-waves"]
-        fatigue, sd = fatigue_of_mwaves(np.array(course.first), np.array(course.newest))
+            since = f" since {course.why}" if course.why else ""
+            return [None, None, None, f"not enough evidence: {have} of {need} averages of M-waves{since}"]
+        fatigue, sd = self._fatigue(course)
         spread = 1.96 * sd
-        return [min(max(fatigue, 0.0), 1.0), fatigue - spread, fatigue + spread, ""]
+        # How much of what was carried over the muscle has recovered meanwhile is not known.
+        low = fatigue - spread - max(course.carried[0], 0.0)
+        return [min(max(fatigue, 0.0), 1.0), low, fatigue + spread, ""]
+
+    @staticmethod
+    def _fatigue(course: _Course) -> tuple[float, float]:
+        """Fatigue and its standard deviation, with what was carried over."""
+        fatigue, sd = fatigue_of_mwaves(np.array(course.first), np.array(course.newest))
+        return course.carried[0] + fatigue, math.hypot(course.carried[1], sd)
 
 
 def fatigue_of_mwaves(first: Floats, newest: Floats) -> tuple[float, float]:

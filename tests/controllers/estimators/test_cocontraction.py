@@ -177,3 +177,13 @@ def test_it_goes_on_from_a_saved_state_bit_for_bit() -> None:
     other.hops, other.rng = one.hops, np.random.default_rng(5)
     one.rng = np.random.default_rng(5)
     assert one.live(1.7, 0.4, 0.5) == other.live(1.7, 0.4, 0.5)
+
+
+def test_saved_before_the_first_hop_it_says_the_same_when_restored() -> None:
+    one, other = _Pair(), _Pair()
+    other.group.restore(json.loads(json.dumps(one.group.state())))
+    told = [[each.cocontraction for each in pair.group.estimates(0, 150_000_000)] for pair in (one, other)]
+    assert told[0] == told[1]
+    assert one.live(0.03) == other.live(0.03)
+    assert one.live(0.01)[0].reason == "the level at rest is not known yet"
+    assert one.group.estimates(one.now_ns, 150_000_000)[2].cocontraction.reason == told[0][2].reason

@@ -148,3 +148,20 @@ def test_it_goes_on_from_a_saved_state_bit_for_bit() -> None:
         person.live(2.0, 0.0, 60.0)
     assert one.told()[0].valid
     assert one.told() == other.told()
+
+
+def test_of_a_back_that_is_not_heard_nothing_is_known() -> None:
+    person = _Back()
+    person.live(2.0, 0.0, 3.0)
+    person.flexion()
+    assert person.told()[0].valid
+    silent = person.group.estimates(person.hops * 10_000_000 + 151_000_000, 150_000_000)
+    assert [each.flexion_relaxation.reason for each in silent] == [
+        "no EMG", "no EMG", "the muscle is not named for flexion-relaxation",
+    ]  # fmt: skip
+    person.live(1.0, 0.0, math.nan)
+    left, right, _ = person.told()
+    assert left == Measure(reason="electrode off for 1 s")
+    assert right.valid
+    person.live(0.5, 0.0, 3.0)
+    assert person.told()[0].valid

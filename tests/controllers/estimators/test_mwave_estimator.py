@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from myoloop.controllers.estimators.estimator import Evoked, Setup, Situation
+from myoloop.controllers.estimators.fused import FusedFatigue
 from myoloop.controllers.estimators.mwave import MWaves, MWaveSettings, fatigue_of_mwaves
 from myoloop.platform.messages import ChannelSetting, Dose, Measure, MWave, StimReport
 
@@ -28,6 +29,15 @@ def _report(current_ma: float) -> StimReport:
     return StimReport(
         step=1, t_ns=1, state="STIMULATING", request=None, requested=allowed, allowed=allowed, acknowledged=allowed,
         rule="", reasons=(), dose=Dose(),
+    )  # fmt: skip
+
+
+def _heard(
+    t_ns: int, evoked: Any = (), spasm: bool = False, dead: bool = False, spoilt: bool = False, lost_hops: int = 0
+) -> Any:
+    return SimpleNamespace(
+        t_ns=t_ns, evoked=evoked, spasm=np.array([spasm, False]), lost_hops=lost_hops,
+        share_hop=np.array([0.0 if dead or spoilt else 1.0, 1.0]), invalid_share=np.array([float(dead), 0.0]),
     )  # fmt: skip
 
 
@@ -51,13 +61,22 @@ class Train:
             frame = wave[:, None] * np.array([1.0, 0.1]) + self.rng.normal(0, 20.0, (len(since_ms), 2))
             good = np.ones(frame.shape, dtype=bool)
             good[(since_ms > 6) & (since_ms < 8), 0] = not clipped
-            heard: Any = SimpleNamespace(
-                evoked=[Evoked(self.t_ns, channel, since_ms, frame, good)], spasm=np.array([spasm, False])
-            )
-            self.estimator.hear(heard, Situation(self.t_ns, report=_report(current_ma)))
+            evoked = [Evoked(self.t_ns, channel, since_ms, frame, good)]
+            self.estimator.hear(_heard(self.t_ns, evoked, spasm), Situation(self.t_ns, report=_report(current_ma)))
+        return self
+
+    def rest(self, seconds: float, *, dead: bool = False, spoilt: bool = False, lost_hops: int = 0) -> Train:
+        """EMG without a pulse: of the agonist nothing valid where its channel is dead."""
+        for _ in range(round(seconds * 100)):
+            self.t_ns += 10_000_000
+            heard = _heard(self.t_ns, dead=dead, spoilt=spoilt, lost_hops=lost_hops)
+            self.estimator.hear(heard, Situation(self.t_ns))
+            lost_hops = 0
         return self
 
     def said(self, later_s: float = 0.0) -> tuple[MWave | None, Measure]:
+        if later_s:
+            self.estimator.hear(_heard(self.t_ns + round(later_s * 1e9)), Situation(self.t_ns))
         fields = self.estimator.fields(self.t_ns + round(later_s * 1e9))
         assert fields["mwave"][1] is None
         assert fields["fatigue_mwave"][1].reason == "no stimulation channel drives this muscle"
@@ -136,6 +155,55 @@ def test_after_a_long_silence_nothing_is_known_of_now() -> None:
     train = _fresh()
     assert train.said(later_s=89.0)[1].valid
     assert train.said(later_s=91.0)[1].reason == "no M-wave for 90 s"
+
+
+def test_of_a_muscle_whose_electrode_is_off_nothing_is_known_and_the_index_does_not_rest_on_it() -> None:
+    fused = FusedFatigue(2)
+    train = _fresh().rest(0.9, dead=True)
+    assert train.said()[1].valid
+    assert fused.step(train.t_ns, train.estimator.fields(train.t_ns))[0].valid
+    train.rest(0.1, dead=True)
+    assert train.said()[1] == Measure(reason="electrode off for 1 s")
+    index = fused.step(train.t_ns, train.estimator.fields(train.t_ns))[0]
+    assert (index.valid, index.reason) == (False, "electrode off for 1 s")
+
+
+def test_after_an_electrode_was_off_the_term_goes_on_from_what_it_was_and_may_have_recovered() -> None:
+    train = _fresh().give(200, width_ms=1.4 / 0.8)
+    before = train.said()[1]
+    train.rest(1.0, dead=True).rest(0.1)
+    assert train.said()[1].reason == "not enough evidence: no averages of M-waves since electrode off for 1 s"
+    train.give(60, width_ms=1.4 / 0.8)
+    assert train.said()[1].reason == "not enough evidence: 6 of 7 averages of M-waves since electrode off for 1 s"
+    after = train.give(20, width_ms=1.4 / 0.8).said()[1]
+    assert before.value is not None
+    assert after.value == pytest.approx(before.value, abs=0.05)
+    assert after.low is not None
+    assert after.low < 0.0
+
+
+def test_after_a_long_gap_too_waves_are_not_compared_with_those_before() -> None:
+    assert _fresh().rest(0.01, lost_hops=999).said()[1].valid
+    why = _fresh().rest(0.01, lost_hops=1000).said()[1].reason
+    assert why == "not enough evidence: no averages of M-waves since a gap of 10 s in the EMG"
+
+
+def test_what_pulses_alone_spoil_is_no_dead_electrode() -> None:
+    assert _fresh().rest(3.0, spoilt=True).said()[1].valid
+    # But what is dead and now and then spoilt by a pulse is.
+    train = _fresh()
+    for _ in range(60):
+        train.rest(0.02, dead=True).rest(0.01, spoilt=True)
+    assert train.said()[1].reason == "electrode off for 1 s"
+
+
+def test_without_emg_nothing_is_known() -> None:
+    train = _fresh()
+    assert train.estimator.fields(train.t_ns + 150_000_000)["fatigue_mwave"][0].valid
+    silent = train.estimator.fields(train.t_ns + 151_000_000)["fatigue_mwave"]
+    assert silent[0] == Measure(reason="no EMG")
+    assert silent[1].reason == "no stimulation channel drives this muscle"
+    assert train.rest(0.3).said()[1].valid
 
 
 def test_frames_in_a_spasm_and_of_other_channels_do_not_count() -> None:
