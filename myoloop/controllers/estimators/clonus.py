@@ -20,6 +20,8 @@ LOW_HZ, HIGH_HZ = 4.0, 8.0
 _FASTEST_HZ = 16.0
 #: A peak as high as this share of the highest is as good.
 _SHORTEST_SHARE = 0.8
+#: Below this there is no rhythm whose bursts could be counted.
+_FAINT = 0.15
 #: Of a period: a burst's middle is the centroid of what lies so near to its peak.
 _NEAR = 0.30
 
@@ -35,7 +37,7 @@ class Rhythm:
     strength
         Autocorrelation at that period, at most 1.
     bursts
-        How many there are.
+        How many there are; 0 where the rhythm is too faint to count them.
     scatter
         Coefficient of variation of the intervals between them; 0 for fewer than three.
     """
@@ -91,6 +93,8 @@ def find_rhythm(envelope: Floats, hop_s: float) -> Rhythm | None:
     lag = int(peaks[r[peaks] >= _SHORTEST_SHARE * best][0])
     bend = r[lag - 1] - 2 * r[lag] + r[lag + 1]
     exact = lag + (0.5 * (r[lag - 1] - r[lag + 1]) / bend if bend < 0 else 0.0)
+    if r[lag] < _FAINT:
+        return Rhythm(1.0 / (exact * hop_s), float(r[lag]), 0, 0.0)
     return _refine(envelope, hop_s, float(exact), float(r[lag]))
 
 

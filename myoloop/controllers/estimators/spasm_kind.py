@@ -118,6 +118,7 @@ class SpasmKind(Restorable):
         self._back = round(_BACK_S / setup.hop_s)
         self._size = round(settings.memory_s / setup.hop_s) + self._back
         self._every = max(1, round(settings.every_ms * 1e-3 / setup.hop_s))
+        self._turn = np.arange(muscles) % self._every
         self._levels = np.zeros((self._size, muscles), dtype=np.float32)
         self._shares = np.zeros((self._size, muscles), dtype=np.float32)
         self._at = -1
@@ -157,7 +158,8 @@ class SpasmKind(Restorable):
             self._rate_hz[begun] = np.nan
             self._sparse[begun] = 0.0
             self._looks[begun] = 0
-        due = ended | (spasm & (self._hops % self._every == self._every - 1))
+        # Not all of them in the same hop, where several began together.
+        due = ended | (spasm & ((self._hops + self._turn) % self._every == self._every - 1))
         for muscle in np.flatnonzero(due).tolist():
             self._look(muscle, heard, bool(ended[muscle]))
             news = True

@@ -74,6 +74,30 @@ def test_activity_that_nobody_asked_for_and_that_does_not_end_becomes_rest() -> 
     assert muscle.rest_uv == pytest.approx(30.0, rel=0.1)
 
 
+def test_a_rest_that_rose_to_the_threshold_is_learned_from_the_moments_below_it() -> None:
+    muscle = _Muscle().live(20.0, 5.0)
+    # It crosses the threshold so often that there is no pause of 200 ms in it.
+    threshold = muscle.rest_uv * np.exp(max(4.0 * muscle.rest.slow.sigma[0], np.log(1.6)))
+    muscle.live(12.0, 0.95 * threshold)
+    assert muscle.rest_uv == pytest.approx(0.95 * threshold, rel=0.15)
+
+
+def test_bursts_with_pauses_too_short_to_learn_from_do_not_become_rest() -> None:
+    muscle = _Muscle().live(5.0, 5.0)
+    for _ in range(150):
+        muscle.live(0.08, 60.0).live(0.10, 5.0)
+    assert muscle.rest_uv == pytest.approx(5.0, rel=0.2)
+
+
+def test_a_rest_that_drifts_is_followed_and_does_not_look_like_one_that_scatters() -> None:
+    muscle = _Muscle().live(20.0, 5.0)
+    for level in 5.0 * np.exp(0.04 * np.arange(20)):
+        muscle.live(1.0, float(level))
+    # 4 % a second: the median of 4 s lags by 2 s.
+    assert muscle.rest_uv == pytest.approx(5.0 * np.exp(0.04 * 18), rel=0.06)
+    assert muscle.rest.slow.sigma[0] == pytest.approx(0.15, rel=0.35)
+
+
 def test_a_contraction_begins_and_ends_with_hysteresis() -> None:
     muscle = _Muscle().live(3.0, 5.0)
     muscle.live(0.08, 100.0)
