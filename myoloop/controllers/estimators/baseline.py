@@ -13,6 +13,7 @@ then, is learned from the moments between.
 
 from __future__ import annotations
 
+import math
 from typing import ClassVar
 
 import msgspec
@@ -52,6 +53,11 @@ class BaselineSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
         A contraction is also above this share of the usual contraction's level, once there is one.
     contraction_begin_ms, contraction_end_ms
         How long it must be above, and below, to begin and to end.
+
+    Raises
+    ------
+    ValueError
+        If a value is out of its range.
     """
 
     memory_s: float = 4.0
@@ -71,6 +77,22 @@ class BaselineSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     contraction_of_reference: float = 0.2
     contraction_begin_ms: float = 100.0
     contraction_end_ms: float = 200.0
+
+    def __post_init__(self) -> None:
+        for name in self.__struct_fields__:
+            value = getattr(self, name)
+            if name == "settle_ms":
+                fits, allowed = 0.0 <= value < math.inf, "0 and above"
+            elif name.endswith("_ratio"):
+                fits, allowed = 1.0 < value < math.inf, "above 1"
+            elif name == "contraction_of_reference":
+                fits, allowed = 0.0 < value <= 1.0, "above 0, up to 1"
+            elif name == "firm_s":
+                fits, allowed = self.first_s <= value < math.inf, f"first_s ({self.first_s:g}) and above"
+            else:
+                fits, allowed = 0.0 < value < math.inf, "above 0"
+            if not fits:
+                raise ValueError(f"baseline.{name} is {value:g}, allowed is {allowed}")
 
 
 #: Hops of activity that the watchdog forgets for a quiet one.

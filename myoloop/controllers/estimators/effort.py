@@ -9,6 +9,7 @@ began; its beginning is told while it is on, with and without stimulation.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -47,6 +48,11 @@ class EffortSettings:
         Share of valid samples below which the level says nothing.
     silent_ms
         Without EMG for so long nothing is known.
+
+    Raises
+    ------
+    ValueError
+        If a value is out of its range.
     """
 
     reference_uv: dict[str, float] = field(default_factory=dict)
@@ -54,6 +60,18 @@ class EffortSettings:
     shortest_s: float = 0.5
     share_min: float = 0.15
     silent_ms: float = 150.0
+
+    def __post_init__(self) -> None:
+        if not self.contractions >= 1:
+            raise ValueError(f"effort.contractions is {self.contractions}, allowed is 1 and above")
+        if not 0 <= self.share_min <= 1:
+            raise ValueError(f"effort.share_min is {self.share_min:g}, allowed is 0 to 1")
+        for name in ("shortest_s", "silent_ms"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"effort.{name} is {getattr(self, name):g}, allowed is 0 and above")
+        for muscle, value in self.reference_uv.items():
+            if not 0 < value < math.inf:
+                raise ValueError(f"effort.reference_uv of {muscle} is {value:g}, allowed is above 0")
 
 
 class Effort(Restorable):
@@ -69,8 +87,6 @@ class Effort(Restorable):
     def __init__(self, settings: EffortSettings, setup: Setup) -> None:
         self._settings = settings
         self._fixed = np.array([muscle in settings.reference_uv for muscle in setup.muscles])
-        if any(not value > 0 for value in settings.reference_uv.values()):
-            raise ValueError("effort.reference_uv must be above 0")
         muscles = len(setup.muscles)
         self._effort_muscles = setup.effort_muscles
         self._shortest = round(settings.shortest_s / setup.hop_s)

@@ -19,6 +19,7 @@ calibration, in which nobody makes an effort, showed at that charge, beside the 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
@@ -97,6 +98,14 @@ class ResponseSettings:
     def __post_init__(self) -> None:
         if self.trains_min < 3:
             raise ValueError(f"trains_min is {self.trains_min}, allowed is 3 or more: a line through two says nothing")
+        for name in ("settle_s", "current_spread_max", "angle_min_rad", "force_min"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} is {getattr(self, name):g}, allowed is 0 and above")
+        for name in ("steady_s", "rest_s", "stale_s"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"{name} is {getattr(self, name):g}, allowed is above 0")
+        if self.exponent is not None and not math.isfinite(self.exponent):
+            raise ValueError(f"exponent is {self.exponent:g}, allowed is a finite number")
 
 
 class MechanicalResponse(Restorable):

@@ -102,15 +102,21 @@ class Envelope(Restorable):
         return np.maximum(self._filter.process(np.abs(block)), 0.0)
 
 
-def bandpass(rate_hz: float, low_hz: float = BAND_LOW_HZ, high_hz: float = BAND_HIGH_HZ) -> Floats:
-    """Sections of a Butterworth band-pass of order 4, up to the lesser of `high_hz` and 0.45 of the rate.
+def bandpass(rate_hz: float, low_hz: float = BAND_LOW_HZ, high_hz: float | None = None) -> Floats:
+    """Sections of a Butterworth band-pass of order 4; without `high_hz` up to 450 Hz or 0.45 of the rate, if less.
 
     Raises
     ------
     ValueError
-        If the rate leaves no band.
+        If the rate leaves no band, or none up to `high_hz`.
     """
-    high = min(high_hz, USABLE_SHARE * rate_hz)
+    usable_hz = USABLE_SHARE * rate_hz
+    high = min(BAND_HIGH_HZ, usable_hz) if high_hz is None else high_hz
+    if not high <= usable_hz * (1.0 + 1e-9):
+        raise ValueError(
+            f"band is {low_hz:g} to {high:g} Hz at {rate_hz:g} samples/s, allowed is up to {usable_hz:g} Hz "
+            f"({USABLE_SHARE:g} of the rate)"
+        )
     if not 0 < low_hz < high:
         raise ValueError(f"no band from {low_hz} Hz to {high:.6g} Hz at {rate_hz} samples/s")
     sos: Floats = butter(4, (low_hz, high), btype="bandpass", fs=rate_hz, output="sos")

@@ -95,7 +95,7 @@ class Template(Restorable):
         self._locked: Floats = np.zeros(channels)
         self._locked_power: Floats = np.zeros(channels)
         self._current_ma = 0.0
-        self._leaves: tuple[int, float, float, Mask] | None = None
+        self._leaves: tuple[tuple[int, float, float, float], Mask] | None = None
         self._lasts = rows
         #: Frames learned since it was begun or seeded anew.
         self.count = 0
@@ -238,20 +238,22 @@ class Template(Restorable):
         To what it was seen to leave comes what follows from a gain that is not known well: after a pause, and where
         the current is not that of the mean.
         """
+        # The current of the mean moves with every pulse, the mean itself only with those that are learned.
+        before = self._current_ma
+        key = (self.version, ratio, current_ma, before)
         kept = self._leaves
-        if kept is not None and kept[:3] == (self.version, ratio, current_ma):
-            return kept[3]
+        if kept is not None and kept[0] == key:
+            return kept[1]
         left = self._left
         smooth = left.copy()
         smooth[1:-1] = 0.25 * (left[:-2] + 2.0 * left[1:-1] + left[2:])
         doubt = self._gain_var - self._steady_var
-        before = self._current_ma
         if current_ma and before:
             doubt = doubt + (current_ma / before - 1.0) ** 2
         shape = self._common_used[MARGIN:-MARGIN]
         smooth += np.maximum(doubt, 0.0) * (shape * shape)
         made: Mask = smooth > ratio * np.maximum(self._quiet, _FLOOR_UV2)
-        self._leaves = (self.version, ratio, current_ma, made)
+        self._leaves = (key, made)
         return made
 
     def learn(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -163,3 +164,24 @@ def test_what_does_not_fit_the_descriptor_is_refused(kit: SimpleNamespace) -> No
         Conditioner(ConditioningSettings(), kit.descriptor(sync_channel="trg"), (0,), True)
     with pytest.raises(StateError, match="missing or unknown"):
         Conditioner(ConditioningSettings(), DESCRIPTOR, (0,), True).restore({"waiting": {}})
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"low_hz": 0.0}, "conditioning.low_hz is 0, allowed is above 0"),
+        ({"low_hz": float("nan")}, "conditioning.low_hz is nan, allowed is above 0"),
+        ({"high_hz": 20.0}, r"conditioning.high_hz is 20, allowed is above low_hz \(20\)"),
+        ({"high_hz": float("inf")}, "conditioning.high_hz is inf, allowed is above low_hz"),
+        ({"settle_ms": -1.0}, "conditioning.settle_ms is -1, allowed is 0 and above"),
+    ],
+)
+def test_settings_out_of_their_range_are_refused(given: dict[str, Any], says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        ConditioningSettings(**given)
+
+
+def test_a_band_that_the_rate_does_not_hold_is_refused_and_not_made_narrower() -> None:
+    with pytest.raises(ValueError, match=r"band is 20 to 901 Hz at 2000 samples/s, allowed is up to 900 Hz"):
+        Conditioner(ConditioningSettings(high_hz=901.0), DESCRIPTOR, (0,), False)
+    Conditioner(ConditioningSettings(high_hz=900.0), DESCRIPTOR, (0,), False)

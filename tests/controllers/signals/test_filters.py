@@ -64,6 +64,12 @@ def test_the_band_ends_at_the_lesser_of_450_hz_and_0_45_of_the_rate(rate_hz: flo
 def test_no_band_is_an_error_that_says_so() -> None:
     with pytest.raises(ValueError, match="no band from 20"):
         bandpass(40.0)
+    with pytest.raises(ValueError, match="band is 20 to 300 Hz at 500 samples/s, allowed is up to 225 Hz"):
+        bandpass(500.0, high_hz=300.0)
+    with pytest.raises(ValueError, match="band is 20 to nan Hz"):
+        bandpass(500.0, high_hz=float("nan"))
+    assert np.array_equal(bandpass(500.0, high_hz=225.0), bandpass(500.0))
+    assert np.array_equal(bandpass(1000.0, high_hz=450.0), bandpass(1000.0))
     with pytest.raises(ValueError, match="mains of 50"):
         notch(100.0, 50.0)
 
