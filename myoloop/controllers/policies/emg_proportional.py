@@ -17,7 +17,7 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-from myoloop.controllers.policies.policy import Decision, PolicyInput
+from myoloop.controllers.policies.policy import Decision, PolicyInput, since
 from myoloop.controllers.signals.snapshot import Restorable
 
 _LET_THROUGH = frozenset({"await_effort", "ramp_up", "hold", "ramp_down"})
@@ -99,8 +99,11 @@ class EmgProportional(Restorable):
     def decide(self, given: PolicyInput) -> Decision:
         """Ask for the share of the target that the activity says."""
         settings, phase = self._settings, given.phase
-        seconds = 0.0 if self._last_ns is None else max(0, given.now_ns - self._last_ns) * 1e-9
+        seconds, hole = since(self._last_ns, given.now_ns)
         self._last_ns = given.now_ns
+        if hole:
+            # A pause goes on: what it has heard so far counts.
+            self._share = self._kept_share = 0.0
         if phase.trial_state not in _LET_THROUGH:
             self._stop()
             return self._decision(given, f"EMG proportional: {phase.trial_state}")

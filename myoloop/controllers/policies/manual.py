@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-from myoloop.controllers.policies.policy import Decision, PolicyInput, towards, trapezoid
+from myoloop.controllers.policies.policy import Decision, PolicyInput, since, towards, trapezoid
 from myoloop.controllers.signals.snapshot import Restorable
 
 
@@ -20,6 +21,10 @@ class ManualSettings:
     """
 
     full_turn_s: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.full_turn_s) and self.full_turn_s > 0):
+            raise ValueError(f"manual.full_turn_s is {self.full_turn_s:g}, allowed is above 0 s, finite")
 
 
 class Manual(Restorable):
@@ -38,8 +43,10 @@ class Manual(Restorable):
     def decide(self, given: PolicyInput) -> Decision:
         """Ask for the dial's share of the target."""
         phase = given.phase
-        seconds = 0.0 if self._last_ns is None else max(0, given.now_ns - self._last_ns) * 1e-9
+        seconds, hole = since(self._last_ns, given.now_ns)
         self._last_ns = given.now_ns
+        if hole:
+            self._level = 0.0
         dial = min(max(phase.level, 0.0), 1.0)
         self._level = towards(self._level, dial, seconds, self._settings.full_turn_s, 0.0)
         return Decision(

@@ -8,12 +8,13 @@ policy that knows the recruitment curve tracks better (:mod:`myoloop.controllers
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
 from myoloop.controllers.policies.controlled import HELD_BACK, UNITS, Quantity, Sight, check_quantity, measured
 from myoloop.controllers.policies.correction import Correction
-from myoloop.controllers.policies.policy import Decision, PolicyInput, trapezoid
+from myoloop.controllers.policies.policy import Decision, PolicyInput, since, trapezoid
 from myoloop.controllers.signals.snapshot import Restorable
 
 
@@ -50,12 +51,16 @@ class PISettings:
 
     def __post_init__(self) -> None:
         check_quantity("pi", self.quantity, self.muscle, self.setpoint)
-        if not self.tracking_s > 0:
-            raise ValueError(f"pi.tracking_s is {self.tracking_s}, it must be above 0 s")
+        for name in ("proportional", "integral_per_s"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value >= 0):
+                raise ValueError(f"pi.{name} is {value:g}, allowed is 0 and more, finite")
+        for name in ("tracking_s", "lost_s"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value > 0):
+                raise ValueError(f"pi.{name} is {value:g}, it must be above 0 s, finite")
         if not 0 <= self.correction_max <= 1:
             raise ValueError(f"pi.correction_max is {self.correction_max}, allowed is 0 to 1")
-        if not self.lost_s > 0:
-            raise ValueError(f"pi.lost_s is {self.lost_s}, it must be above 0 s")
 
 
 class PI(Restorable):
@@ -75,8 +80,10 @@ class PI(Restorable):
     def decide(self, given: PolicyInput) -> Decision:
         """Ask for the corrected target."""
         settings, phase, correction = self._settings, given.phase, self._correction
-        seconds = 0.0 if self._last_ns is None else max(0, given.now_ns - self._last_ns) * 1e-9
+        seconds, hole = since(self._last_ns, given.now_ns)
         self._last_ns = given.now_ns
+        if hole:
+            correction.keep()
         reason = f"PI: {phase.trial_state}"
         held, saturated = None, False
         if phase.trial_state == "hold":

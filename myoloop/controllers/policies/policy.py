@@ -30,6 +30,8 @@ BUILT_IN = {
 }
 #: A phase older than this is not known: request zero.
 PHASE_STALE_NS = 300_000_000
+#: A policy that was not asked for longer than this begins at nothing again: the current was zero meanwhile.
+HOLE_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +172,15 @@ def trapezoid(phase: Phase, target: Target, now_ns: int) -> float:
     if phase.trial_state == "ramp_down":
         return max(1.0 - elapsed_s / target.ramp_down_s, 0.0) if target.ramp_down_s > 0 else 0.0
     return 0.0
+
+
+def since(last_ns: int | None, now_ns: int) -> tuple[float, bool]:
+    """Seconds since the last step, :data:`HOLE_S` at most; and whether it was longer ago, a hole.
+
+    A rise that counts the time in which nothing was asked would be a jump.
+    """
+    seconds = 0.0 if last_ns is None else max(0, now_ns - last_ns) * 1e-9
+    return min(seconds, HOLE_S), seconds > HOLE_S + 1e-9
 
 
 def towards(level: float, goal: float, seconds: float, rise_s: float, fall_s: float) -> float:

@@ -25,7 +25,7 @@ from myoloop.controllers.policies.correction import Correction
 from myoloop.controllers.policies.course import Place, due
 from myoloop.controllers.policies.gain import FixedGain, GainEstimate
 from myoloop.controllers.policies.learned import Learned, NothingLearned
-from myoloop.controllers.policies.policy import Decision, PolicyInput, trapezoid
+from myoloop.controllers.policies.policy import HOLE_S, Decision, PolicyInput, trapezoid
 from myoloop.controllers.policies.recruitment import RecruitmentCurve
 from myoloop.controllers.signals.snapshot import Restorable
 from myoloop.platform.messages import Target
@@ -50,7 +50,8 @@ class TrackingSettings:
         What is kept, where, and of which muscle (not needed for ``force`` and ``angle``). The set point holds in the
         trial's hold; its ramps lead there and back.
     channel
-        Which channel is steered; empty: all that the trial has a target for. Others follow their trapezoid.
+        Which channel is steered; empty: the one that the trial has a target for. Others follow their trapezoid. With
+        several targets and none named nothing is asked for: the model is that of one channel.
     full_response
         Response to full recruitment of the fresh muscle, in the unit of the set point.
     recruitment_median_ma, recruitment_spread
@@ -161,7 +162,9 @@ class Tracking(Restorable):
         What it knows of the gain, and what it has learnt of the course.
     """
 
-    _kept: ClassVar[tuple[str, ...]] = ("_correction", "_sight", "_place", "_gain", "_learned", "_share", "_block")
+    _kept: ClassVar[tuple[str, ...]] = (
+        "_correction", "_sight", "_place", "_gain", "_learned", "_share", "_block", "_phase_us", "_hole",
+    )  # fmt: skip
 
     def __init__(
         self, name: str, settings: Any, gain: FixedGain | GainEstimate, learned: NothingLearned | Learned
@@ -183,6 +186,8 @@ class Tracking(Restorable):
         self._share = 0.0
         self._block: list[int] = []
         self._phase_us = 0.0
+        #: Whether it was not asked for a while within this trial.
+        self._hole = False
         self._most: tuple[tuple[float, float], float] = ((-1.0, -1.0), 0.0)
 
     def decide(self, given: PolicyInput) -> Decision:
@@ -195,6 +200,15 @@ class Tracking(Restorable):
             # Another block may be another task, after another rest.
             self._block = place.trial[:2]
             self._learned.reset()
+        if seconds > HOLE_S + 1e-9:
+            # Not asked meanwhile, so nothing flowed: the muscle rested, and neither gain nor course is to be learnt of
+            # the way back. The share rises from nothing.
+            self._share = 0.0
+            self._gain.drive(0.0, 0.0)
+            self._correction.keep()
+            self._hole = True
+        if place.new or place.at_s is None:
+            self._hole = False
         if self._share <= 0.0 and seconds > 0.0:
             left = math.exp(-seconds / settings.recovery_s)
             self._gain.recover(left)
@@ -207,12 +221,21 @@ class Tracking(Restorable):
             self._share = 0.0
             what = phase.trial_state if steered else f"no target on {settings.channel or 'any channel'}"
             return self._asked(given, steered, f"{self._name}: {what}")
+        if len(steered) > 1:
+            self._share = 0.0
+            names = ", ".join(target.channel for target in steered)
+            return Decision(
+                dict.fromkeys((target.channel for target in steered), 0.0),
+                f"{self._name}: zero, targets on {names} and no channel is named to steer",
+            )
         first = steered[0]
         self._phase_us = first.phase_us
         most = min(self._recruits(target) for target in steered)
         goal = settings.setpoint * given.set_point_share / settings.full_response
         value = measured(given, settings.quantity, settings.muscle)
         lost = self._sight.see(value is not None, seconds)
+        # From here on it is for slews and integrals, which do not move while nothing is asked.
+        seconds = min(seconds, HOLE_S)
         if lost and settings.when_lost == "zero":
             self._share = 0.0
             self._correction.keep()
@@ -242,7 +265,7 @@ class Tracking(Restorable):
                 self._gain.hear(response, seconds)
                 held = response / goal
             error = goal * due_now - response
-            self._learned.note(place.at_s, min(error, 0.0) if saturated or through < HELD_BACK else error)
+            self._learned.note(place.at_s, min(error, 0.0) if saturated or self._hole or through < HELD_BACK else error)
         return self._asked(
             given, steered, self._reason(value, lost, goal * due_now, feed, correction, saturated), saturated, held
         )
@@ -256,6 +279,8 @@ class Tracking(Restorable):
         self._learned.reset()
         self._share = 0.0
         self._block = []
+        self._phase_us = 0.0
+        self._hole = False
 
     def _through(self, given: PolicyInput) -> float:
         """Share of the current that was asked for which the muscle got, after reflexes and gate."""

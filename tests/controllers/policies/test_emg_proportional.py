@@ -151,3 +151,13 @@ def test_settings_that_would_open_the_trap_are_refused(setting: str, value: floa
         make_policy(
             Choice(name="emg_proportional", settings={"muscle": "a", "full_uv": 50.0, setting: value}), ("ch1",)
         )
+
+
+def test_after_it_was_not_asked_for_a_while_the_share_rises_from_nothing(kit: SimpleNamespace) -> None:
+    loop = _Loop(kit)
+    assert loop.live(2.0, 200.0)[-1] > 0.9 * TARGET_MA
+    loop.now_ns += 50 * TICK_NS
+    rise = loop.live(0.5, 200.0)
+    assert rise[0] <= TARGET_MA * (1.0 - math.exp(-0.05 / 0.3)) + 1e-9
+    # As soft as a first rise: a step of 10 ms is at most this of what is left.
+    assert all(b - a <= TARGET_MA * 0.06 for a, b in pairwise(rise[1:]) if a > 0)

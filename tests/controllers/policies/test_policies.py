@@ -322,3 +322,35 @@ def test_a_policy_that_cannot_be_made_is_one_line_that_names_it(monkeypatch: pyt
     monkeypatch.setattr("myoloop.controllers.choice.find_plugin", lambda *_: Lab)
     with pytest.raises(PluginError, match="policy 'lab' cannot be made: KeyError: 'weights'"):
         make_policy(Choice(name="lab"), ("ch1",))
+
+
+# not asked for a while
+
+
+def test_the_dial_rises_from_nothing_after_the_policy_was_not_asked_for_a_while(kit: SimpleNamespace) -> None:
+    driven = _Driven(kit, "manual", full_turn_s=1.0)
+    assert driven.current("hold", 2.0, dial=1.0)[-1] == pytest.approx(20.0)
+    driven.now_ns += 50 * TICK
+    rise = driven.current("hold", 0.5, dial=1.0)
+    assert rise[0] == pytest.approx(0.05 * 20.0)
+    assert all(b - a <= 0.01 * 20.0 + 1e-9 for a, b in pairwise(rise))
+
+
+def test_the_correction_does_not_move_while_the_policy_is_not_asked(kit: SimpleNamespace) -> None:
+    driven = _Driven(kit, "pi", muscle="agonist", quantity="effort", setpoint=0.5, proportional=0.0, integral_per_s=1.0)
+    before = driven.current("hold", 0.5, effort=0.3)[-1]
+    driven.now_ns += 50 * TICK
+    after = driven.current("hold", 0.02, effort=0.3)
+    assert after[0] == before
+    assert after[1] - before == pytest.approx(20.0 * 0.2 * 0.01)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -0.1])
+def test_gains_and_times_that_are_no_numbers_of_their_range_are_refused(value: float) -> None:
+    for name, setting in (("pi", "proportional"), ("pi", "integral_per_s"), ("pi", "tracking_s"), ("pi", "lost_s"),
+                          ("manual", "full_turn_s")):  # fmt: skip
+        needs = {"quantity": "force", "setpoint": 1.0} if name == "pi" else {}
+        with pytest.raises(PluginError, match=rf"{name}\.{setting} is {value:g}, "):
+            make_policy(Choice(name=name, settings={**needs, setting: value}), ("ch1",))
+    with pytest.raises(PluginError, match=r"manual\.full_turn_s is 0"):
+        make_policy(Choice(name="manual", settings={"full_turn_s": 0.0}), ("ch1",))

@@ -363,3 +363,58 @@ def test_what_is_learnt_stays_small_enough_to_be_saved() -> None:
     policy = make_policy(Choice(name="iterative_learning", settings=longest), ("ch1",))
     policy._learned.course[:] = [math.sin(n) for n in range(1000)]
     assert len(json.dumps(policy.state())) < 60_000
+
+
+# not asked for a while
+
+
+def _hole(loop: _Loop, seconds: float) -> None:
+    """The controller does not ask: nothing flows."""
+    for _ in range(round(seconds / TICK_S)):
+        loop.now_ns += round(TICK_S * 1e9)
+        loop.muscle.step(0.0)
+
+
+@pytest.mark.parametrize("name", TRACKING)
+def test_after_it_was_not_asked_for_a_while_it_rises_from_nothing_and_learns_nothing_of_that(
+    kit: SimpleNamespace, name: str
+) -> None:
+    loop = _Loop(kit, name, rise_per_s=0.4)
+    loop.trial_of()
+    loop.trial += 1
+    loop.span("ramp_up", 1.0)
+    loop.span("hold", 1.0)
+    since_ns = loop.now_ns - 1_000_000_000
+    gain, before = loop.policy._gain.value, loop.policy._share
+    assert before > 0.1
+    _hole(loop, 0.5)
+    shares = []
+    for _ in range(20):
+        loop.tick("hold", since_ns, 2.0)
+        shares.append(loop.policy._share)
+    # One step of 50 ms at most, however long nothing was asked; then step by step.
+    assert 0.0 < shares[0] <= 0.4 * 0.05 + 1e-12
+    assert all(b - a <= 0.4 * TICK_S + 1e-12 for a, b in pairwise(shares))
+    assert loop.policy._gain.value == pytest.approx(gain, abs=1e-3)
+    if name == "iterative_learning":
+        # The newest trial's errors: nothing of what the hole made.
+        assert loop.policy._learned._sum[20:].max() < 0.05
+
+
+@pytest.mark.parametrize("name", TRACKING)
+def test_several_targets_and_no_channel_named_are_zero_and_said(kit: SimpleNamespace, name: str) -> None:
+    loop = _Loop(kit, name)
+    loop.targets = ("ch1", "ch2")
+    decision = loop.span("hold", 0.5)[-1]
+    assert decision.current_ma == {"ch1": 0.0, "ch2": 0.0}
+    assert decision.reason.endswith("zero, targets on ch1, ch2 and no channel is named to steer")
+
+
+def test_what_was_last_steered_is_saved(kit: SimpleNamespace) -> None:
+    loop = _Loop(kit, "adaptive_gain", recruitment_phase_us=200.0)
+    loop.span("ramp_up", 0.5)
+    twin = _Loop(kit, "adaptive_gain", recruitment_phase_us=200.0)
+    twin.policy.restore(json.loads(json.dumps(loop.policy.state())))
+    assert twin.policy._phase_us == loop.policy._phase_us == 250.0
+    # Without the width of the pulses nine tenths of the current is another share of the muscle.
+    assert twin.policy._got(0.9, ()) == loop.policy._got(0.9, ()) > 0.0
