@@ -12,16 +12,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
+from myoloop.controllers.estimators import spasm as spasm_estimator
+from myoloop.controllers.estimators.estimator import ON_TOO_LONG
 from myoloop.controllers.reflex import FatigueReflex, Reflex, ReflexSettings, SignalReflex, SpasmReflex, Wish
 from myoloop.platform.messages import Measure, MuscleEstimate
 
 NONE = Measure()
 
 
-def _estimate(spasm: float | None = 0.0, fatigue: float | None = None, muscle: str = "agonist") -> MuscleEstimate:
+def _estimate(
+    spasm: float | Measure | None = 0.0, fatigue: float | None = None, muscle: str = "agonist"
+) -> MuscleEstimate:
+    if not isinstance(spasm, Measure):
+        spasm = NONE if spasm is None else Measure(value=spasm, valid=True, reason="")
     return MuscleEstimate(
-        muscle=muscle, level_uv=5.0, effort=NONE, response=NONE,
-        spasm=NONE if spasm is None else Measure(value=spasm, valid=True, reason=""),
+        muscle=muscle, level_uv=5.0, effort=NONE, response=NONE, spasm=spasm,
         fatigue=NONE if fatigue is None else Measure(value=fatigue, valid=True, reason=""),
     )  # fmt: skip
 
@@ -154,3 +159,57 @@ def test_thresholds_that_make_no_sense_are_refused() -> None:
         FatigueReflex(begin=0.9, full=0.8)
     with pytest.raises(ValueError, match="floor is 2"):
         FatigueReflex(floor=2.0)
+
+
+LOST = Measure(reason="too few valid samples in the window")
+TOO_LONG = Measure(reason=ON_TOO_LONG)
+
+
+@pytest.mark.parametrize("unknown", [LOST, TOO_LONG, None], ids=["lost", "too long", "not told"])
+def test_a_spasm_that_is_not_known_any_more_has_not_ended(unknown: Measure | None) -> None:
+    driven = _Driven(spasm=SpasmReflex(hold_off_s=0.2, resume_s=0.0, retries_max=1))
+    driven.live(0.1)
+    assert driven.tick(spasm=1.0)[0] == 0.0
+    assert set(driven.live(5.0, spasm=unknown)) == {0.0}
+    left, why = driven.tick(spasm=unknown)
+    assert (left, why) == (0.0, f"spasm of agonist, not known to be over: {unknown.reason if unknown else NONE.reason}")
+    # The hold-off begins where it is seen to be over; it was one spasm, though it was lost from sight.
+    driven.tick(spasm=1.0)
+    assert set(driven.live(0.19)) == {0.0}
+    assert driven.live(0.02)[-1] == 20.0
+
+
+def test_another_phase_ends_a_spasm_that_is_not_known_any_more_after_its_hold_off() -> None:
+    driven = _Driven(spasm=SpasmReflex(hold_off_s=0.2, resume_s=0.0))
+    driven.tick(spasm=1.0)
+    assert driven.tick(spasm=LOST)[0] == 0.0
+    assert set(driven.live(0.19, spasm=LOST, phase=2)) == {0.0}
+    assert driven.live(0.02, spasm=LOST, phase=2)[-1] == 20.0
+
+
+def test_a_spasm_that_has_been_on_for_too_long_to_be_told_is_zero_with_that_reason_in_any_phase() -> None:
+    driven = _Driven(spasm=SpasmReflex(hold_off_s=0.2))
+    for phase in (1, 2):
+        left, why = driven.tick(spasm=TOO_LONG, phase=phase)
+        assert (left, why) == (0.0, f"spasm of agonist, not known to be over: {ON_TOO_LONG}")
+    # The estimator says it in these very words.
+    assert spasm_estimator._MEASURES[spasm_estimator.TOO_LONG] == TOO_LONG
+
+
+def test_a_spasm_and_a_bad_signal_that_end_together_still_rise_softly() -> None:
+    driven = _Driven(spasm=SpasmReflex(hold_off_s=0.1, resume_s=0.5))
+    driven.live(0.1)
+    driven.tick(spasm=1.0)
+    driven.live(0.1)
+    # In the last step of the hold-off, and in that of its end, the signal is bad too.
+    assert driven.live(0.02, bad="emg/sim is silent") == [0.0, 0.0]
+    assert driven.tick() == (pytest.approx(0.4), "rising again after a spasm")
+    # And a spasm that only shows while the signal is bad.
+    driven.live(1.0)
+    driven.live(0.05, bad="emg/sim is silent", spasm=1.0)
+    driven.live(0.3, bad="emg/sim is silent")
+    assert driven.tick() == (pytest.approx(0.4), "rising again after a spasm")
+    # A rise that a bad signal breaks off begins anew, as softly.
+    driven.live(0.2)
+    driven.tick(bad="emg/sim is silent")
+    assert driven.tick() == (pytest.approx(0.4), "rising again after a spasm")

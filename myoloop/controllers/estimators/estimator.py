@@ -23,6 +23,8 @@ Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
 GROUP = "myoloop.estimators"
+#: Reason of a spasm that is not valid because it has been on without a pause for too long: not known to be over.
+ON_TOO_LONG = "active without a pause for so long that the level at rest may have changed"
 BUILT_IN = {
     "adaptive_burst": "myoloop.controllers.estimators.spasm:AdaptiveBurst",
     "effort": "myoloop.controllers.estimators.effort:Effort",

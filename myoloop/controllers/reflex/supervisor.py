@@ -11,15 +11,17 @@ import math
 from collections.abc import Mapping
 from typing import ClassVar
 
+from myoloop.controllers.estimators.estimator import ON_TOO_LONG
 from myoloop.controllers.reflex.duty import Duty
 from myoloop.controllers.reflex.replan import Replan
 from myoloop.controllers.reflex.settings import ReflexSettings
 from myoloop.controllers.reflex.states import State, follow
 from myoloop.controllers.reflex.wish import Wish
 from myoloop.controllers.signals.snapshot import Restorable
-from myoloop.platform.messages import MuscleEstimate
+from myoloop.platform.messages import Measure
 
 _RAMPS = frozenset({"ramp_up", "ramp_down"})
+_NOT_TOLD = Measure(reason="not told")
 
 
 class Reflex(Restorable):
@@ -34,13 +36,14 @@ class Reflex(Restorable):
     """
 
     _kept: ClassVar[tuple[str, ...]] = (
-        "_spasm", "_off_until_ns", "_resume", "_rising", "_retries", "_phase_index", "_last_ns", "_state", "_duty",
+        "_cramped", "_off_until_ns", "_resume", "_rising", "_retries", "_phase_index", "_last_ns", "_state", "_duty",
         "_replan", "let_through",
     )  # fmt: skip
 
     def __init__(self, settings: ReflexSettings, drives: Mapping[str, str]) -> None:
         self._settings = settings
-        self._spasm = False
+        #: Muscles whose spasm is on, or was when it was last known.
+        self._cramped: list[str] = []
         self._off_until_ns: int | None = None
         self._resume = 1.0
         self._rising = ""
@@ -70,6 +73,7 @@ class Reflex(Restorable):
         if wish.phase_index != self._phase_index:
             self._phase_index = wish.phase_index
             self._retries = 0
+            self._cramped = []
         # A current that is no number is none.
         wanted = {name: ma if 0.0 < ma < math.inf else 0.0 for name, ma in wish.current_ma.items()}
         wants = any(wanted.values())
@@ -117,7 +121,10 @@ class Reflex(Restorable):
         """Why there is no current at all; None where there may be."""
         state, why = self._after_spasm(wish, wants)
         if self._settings.signal.enabled and wish.bad_signal:
-            if wants and state is None:
+            # A spasm meanwhile, or a rise after one that was not done: softly after the lost signal too.
+            if state is not None or (self._resume < 1.0 and self._rising != "a lost signal"):
+                self._zero(self._rising if state is None else "a spasm", State.STOP)
+            elif wants:
                 self._zero("a lost signal", State.STOP)
             return State.STOP, f"bad signal: {wish.bad_signal}"
         return (None if state is None else self._zero("a spasm", state)), why
@@ -127,14 +134,18 @@ class Reflex(Restorable):
         if not settings.enabled:
             return None, ""
         watched = settings.muscles or tuple(wish.estimates)
-        cramped = [name for name in watched if name in wish.estimates and _is_on(wish.estimates[name])]
+        cramped = {}
+        for name in watched:
+            spasm = wish.estimates[name].spasm if name in wish.estimates else _NOT_TOLD
+            # What was on and is not known any more has not been seen to end.
+            if _is_on(spasm) or (not _is_known(spasm) and (name in self._cramped or spasm.reason == ON_TOO_LONG)):
+                cramped[name] = name if _is_known(spasm) else f"{name}, not known to be over: {spasm.reason}"
+        before, self._cramped = self._cramped, list(cramped)
         if cramped:
-            if not self._spasm and wants:
+            if not before and wants:
                 self._retries += 1
-            self._spasm = True
             self._off_until_ns = wish.now_ns + round(settings.hold_off_s * 1e9)
-            return State.STOP, f"spasm of {', '.join(cramped)}"
-        self._spasm = False
+            return State.STOP, f"spasm of {', '.join(cramped.values())}"
         if self._retries > settings.retries_max:
             return State.STOP, f"spasms again after {settings.retries_max} retries: off for this phase"
         if self._off_until_ns is not None and wish.now_ns < self._off_until_ns:
@@ -160,5 +171,9 @@ def _at_most(left_ma: float, wanted_ma: float) -> float:
     return min(left_ma, wanted_ma) if left_ma > 0.0 else 0.0
 
 
-def _is_on(estimate: MuscleEstimate) -> bool:
-    return estimate.spasm.valid and bool(estimate.spasm.value)
+def _is_known(spasm: Measure) -> bool:
+    return spasm.valid and spasm.value is not None
+
+
+def _is_on(spasm: Measure) -> bool:
+    return _is_known(spasm) and bool(spasm.value)
