@@ -33,6 +33,10 @@ WIDTH_SCATTER = 0.01
 SIZE_FALL, SIZE_FALL_SD, POTENTIATION_SD = 0.3, 0.15, 0.15
 #: A train is over after so long.
 _TRAIN_S = 0.25
+#: So many pulses in a row that are each a train of their own are too slow for averages.
+_LONE = 3
+#: A frame ends with the blank of the next pulse, this much before it and up to a sample earlier.
+_BLANK_MS = 0.75
 #: Charges are the same within this ratio.
 _SAME = 0.95
 #: So many averages are needed to tell the present.
@@ -119,7 +123,7 @@ class MWaves(Restorable):
 
     _kept: ClassVar[tuple[str, ...]] = (
         "_sum", "_squares", "_count", "_clipped", "_on_s", "_newest_ns", "_charges", "_shown", "_told", "_told_ns",
-        "_electrodes", "_heard_ns",
+        "_electrodes", "_heard_ns", "_lone",
     )  # fmt: skip
 
     def __init__(self, settings: MWaveSettings, setup: Setup) -> None:
@@ -143,6 +147,8 @@ class MWaves(Restorable):
         #: Stimulation of each channel so far, and its newest pulse.
         self._on_s: Floats = np.zeros(channels)
         self._newest_ns = np.zeros(channels, dtype=np.int64)
+        #: Pulses in a row that stand alone.
+        self._lone = np.zeros(channels, dtype=np.int64)
         #: Least and largest charge of the pulses of the running average, per channel.
         self._charges: Floats = np.zeros((channels, 2))
         self._courses = [[_Course() for _ in range(muscles)] for _ in range(channels)]
@@ -245,9 +251,13 @@ class MWaves(Restorable):
         self._newest_ns[channel] = evoked.t_ns
         if 0.0 < gap_s < _TRAIN_S:
             self._on_s[channel] += gap_s
-        elif self._newest_ns[channel]:
+            self._lone[channel] = 0
+        else:
             self._begin_average(channel)
-        if evoked.since_ms[-1] < self._settings.end_ms - self._step_ms:
+            self._lone[channel] += 1
+            if self._lone[channel] >= _LONE:
+                self._refuse(channel, f"fewer than {1.0 / _TRAIN_S:g} pulses/s: too few for an average", unknown=True)
+        if evoked.since_ms[-1] < self._settings.end_ms - _BLANK_MS - self._step_ms:
             until_ms = float(evoked.since_ms[-1])
             why = f"the next pulse comes {until_ms:.3g} ms later, within the M-wave's {self._settings.end_ms:g} ms"
             self._refuse(channel, why)
@@ -283,10 +293,12 @@ class MWaves(Restorable):
         self._clipped[channel] = False
         self._charges[channel] = 0.0
 
-    def _refuse(self, channel: int, why: str, first: bool = False) -> None:
-        """Say why there is nothing; `first`: only where there has not been anything yet."""
+    def _refuse(self, channel: int, why: str, first: bool = False, unknown: bool = False) -> None:
+        """Say why there is nothing; `first`: only where nothing has been yet, `unknown`: where nothing is known."""
         for muscle, drives in enumerate(self._drives[channel]):
             if drives and self._told[muscle][3] != why and not (first and self._told_ns[muscle]):
+                if unknown and not self._told[muscle][3]:
+                    continue
                 self._told[muscle] = [None, None, None, why]
                 self._fields = None
 

@@ -12,7 +12,17 @@ import pytest
 from myoloop.controllers.estimators.estimator import Evoked, Setup, Situation
 from myoloop.controllers.estimators.fused import FusedFatigue
 from myoloop.controllers.estimators.mwave import MWaves, MWaveSettings, fatigue_of_mwaves
-from myoloop.platform.messages import ChannelSetting, Dose, Measure, MWave, StimReport
+from myoloop.controllers.signals.conditioning import Conditioner, ConditioningSettings
+from myoloop.platform.messages import (
+    ChannelSetting,
+    Dose,
+    Measure,
+    MWave,
+    Pulses,
+    SampleDescriptor,
+    Samples,
+    StimReport,
+)
 
 INTERVAL_NS = 30_000_000
 
@@ -52,9 +62,10 @@ class Train:
     def give(
         self, pulses: int, *, peak_uv: float = 2000.0, width_ms: float = 1.4, current_ma: float = 20.0,
         clipped: bool = False, channel: str = "ch1", lasts_ms: float = 28.0, spasm: bool = False,
+        interval_ns: int = INTERVAL_NS,
     ) -> Train:  # fmt: skip
         for _ in range(pulses):
-            self.t_ns += INTERVAL_NS
+            self.t_ns += interval_ns
             since_ms = np.arange(-0.5, lasts_ms, 0.5) + self.rng.uniform(0.0, 0.5)
             z = (since_ms - 8.0) / width_ms
             wave = -peak_uv * z * np.exp(0.5 - 0.5 * z * z)
@@ -204,6 +215,43 @@ def test_without_emg_nothing_is_known() -> None:
     assert silent[0] == Measure(reason="no EMG")
     assert silent[1].reason == "no stimulation channel drives this muscle"
     assert train.rest(0.3).said()[1].valid
+
+
+@pytest.mark.parametrize("phase_rows", [0.0, 0.1, 0.3, 0.5, 0.9])
+def test_at_fifty_pulses_a_second_there_are_m_waves(phase_rows: float) -> None:
+    emg = SampleDescriptor(
+        topic="emg/s", rate_hz=2000.0, dtype="<f8", channels=("a", "b"), units=("V",) * 2, scale=(1e-6,) * 2,
+        offset=(0.0,) * 2,
+    )  # fmt: skip
+    conditioner = Conditioner(ConditioningSettings(notch="off"), emg, (0, 1), stimulated=True)
+    rows, rng = np.arange(4000), np.random.default_rng(2)
+    z = ((rows - phase_rows) % 40 - 16.0) / 3.0
+    raw = (-2000.0 * z * np.exp(0.5 - 0.5 * z * z))[:, None] * [1.0, 0.1] + rng.normal(0.0, 10.0, (4000, 2))
+    estimator, frames, reasons = MWaves(MWaveSettings(), _setup()), 0, set()
+    for hop in range(200):
+        now_ns = 10**9 + (20 * hop + 19) * 500_000
+        if hop > 20 and hop % 2 == 0:
+            pulse_ns = 10**9 + round((20 * hop + phase_rows) * 500_000)
+            conditioner.hear(
+                Pulses(channel="ch1", t_ns=(pulse_ns,), uncertainty_ns=0, kind="sent", current_ma=20.0, phase_us=250.0)
+            )
+        hops = conditioner.add(Samples(first_sample=20 * hop, t_ns=now_ns), raw[20 * hop : 20 * hop + 20], 1)
+        for each in hops + conditioner.release(now_ns, True):
+            frames += len(each.evoked)
+            estimator.hear(_heard(each.t_ns, each.evoked), Situation(each.t_ns, report=_report(20.0)))
+            reasons.add(estimator.fields(each.t_ns)["fatigue_mwave"][0].reason)
+    assert frames > 60
+    assert estimator.fields(10**9)["mwave"][0] is not None
+    assert not any("the next pulse" in reason for reason in reasons)
+
+
+def test_pulses_too_far_apart_for_averages_are_said_to_be_so() -> None:
+    train = Train()
+    assert train.give(2, interval_ns=300_000_000).said()[1].reason == "no pulse yet"
+    assert train.give(20, interval_ns=300_000_000).said()[1].reason == ("fewer than 4 pulses/s: too few for an average")
+    assert train.give(12).said()[1].reason.startswith("not enough evidence: M-waves still grow")
+    # What was known before stays until it is old.
+    assert _fresh().give(20, interval_ns=300_000_000).said()[1].valid
 
 
 def test_frames_in_a_spasm_and_of_other_channels_do_not_count() -> None:
