@@ -196,6 +196,15 @@ def test_a_spasm_that_has_been_on_for_too_long_to_be_told_is_zero_with_that_reas
     assert spasm_estimator._MEASURES[spasm_estimator.TOO_LONG] == TOO_LONG
 
 
+@pytest.mark.parametrize("spasm", [1.0, TOO_LONG], ids=["on", "too long"])
+def test_a_spasm_that_goes_on_into_another_phase_is_no_new_one_there(spasm: float | Measure) -> None:
+    driven = _Driven(spasm=SpasmReflex(hold_off_s=0.1, resume_s=0.0, retries_max=0))
+    driven.live(0.1, current_ma=0.0, spasm=1.0)
+    driven.live(0.1, current_ma=0.0, spasm=spasm)
+    driven.live(0.1, spasm=spasm, phase=2)
+    assert driven.live(0.2, phase=2)[-1] == 20.0
+
+
 def test_a_spasm_and_a_bad_signal_that_end_together_still_rise_softly() -> None:
     driven = _Driven(spasm=SpasmReflex(hold_off_s=0.1, resume_s=0.5))
     driven.live(0.1)

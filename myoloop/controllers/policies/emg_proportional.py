@@ -94,6 +94,9 @@ class EmgProportional(Restorable):
         del channels
         self._settings = settings
         self._last_ns: int | None = None
+        self._share = self._kept_share = 0.0
+        self._alone = 1.0
+        self._pause_s: float | None = None
         self.reset()
 
     def decide(self, given: PolicyInput) -> Decision:
@@ -141,7 +144,7 @@ class EmgProportional(Restorable):
     def _stop(self) -> None:
         self._share = self._asked_ma = self._flowing_s = 0.0
         self._kept_share, self._alone = 0.0, 1.0
-        self._pause_s: float | None = None
+        self._pause_s = None
 
     def _goal(self, given: PolicyInput, seconds: float) -> tuple[float | None, str]:
         """Share that the activity asks for, None where it is not known; and what was heard."""

@@ -73,7 +73,10 @@ class Reflex(Restorable):
         if wish.phase_index != self._phase_index:
             self._phase_index = wish.phase_index
             self._retries = 0
-            self._cramped = []
+            # One that goes on is no new one; one that is not known any more is forgotten.
+            self._cramped = [
+                name for name in self._cramped if name in wish.estimates and _goes_on(wish.estimates[name].spasm)
+            ]
         # A current that is no number is none.
         wanted = {name: ma if 0.0 < ma < math.inf else 0.0 for name, ma in wish.current_ma.items()}
         wants = any(wanted.values())
@@ -138,7 +141,7 @@ class Reflex(Restorable):
         for name in watched:
             spasm = wish.estimates[name].spasm if name in wish.estimates else _NOT_TOLD
             # What was on and is not known any more has not been seen to end.
-            if _is_on(spasm) or (not _is_known(spasm) and (name in self._cramped or spasm.reason == ON_TOO_LONG)):
+            if _goes_on(spasm) or (name in self._cramped and not _is_known(spasm)):
                 cramped[name] = name if _is_known(spasm) else f"{name}, not known to be over: {spasm.reason}"
         before, self._cramped = self._cramped, list(cramped)
         if cramped:
@@ -175,5 +178,5 @@ def _is_known(spasm: Measure) -> bool:
     return spasm.valid and spasm.value is not None
 
 
-def _is_on(spasm: Measure) -> bool:
-    return _is_known(spasm) and bool(spasm.value)
+def _goes_on(spasm: Measure) -> bool:
+    return bool(spasm.value) if _is_known(spasm) else spasm.reason == ON_TOO_LONG
