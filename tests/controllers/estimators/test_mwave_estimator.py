@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from myoloop.controllers.estimators.electrodes import ElectrodeWatch
 from myoloop.controllers.estimators.estimator import Evoked, Setup, Situation
 from myoloop.controllers.estimators.fused import FusedFatigue
 from myoloop.controllers.estimators.mwave import MWaves, MWaveSettings, fatigue_of_mwaves
@@ -243,6 +244,37 @@ def test_at_fifty_pulses_a_second_there_are_m_waves(phase_rows: float) -> None:
     assert frames > 60
     assert estimator.fields(10**9)["mwave"][0] is not None
     assert not any("the next pulse" in reason for reason in reasons)
+
+
+def test_a_channel_that_dies_while_pulses_flow_is_noticed_and_the_other_is_not() -> None:
+    emg = SampleDescriptor(
+        topic="emg/s", rate_hz=2000.0, dtype="<f8", channels=("a", "b"), units=("V",) * 2, scale=(1e-6,) * 2,
+        offset=(0.0,) * 2,
+    )  # fmt: skip
+    conditioner = Conditioner(ConditioningSettings(notch="off"), emg, (0, 1), stimulated=True)
+    raw = np.random.default_rng(2).normal(0.0, 10.0, (8000, 2))
+    raw[4000:, 0] = np.nan
+    watch, off_at = ElectrodeWatch(2, 0.01), []
+    for hop in range(400):
+        now_ns = 10**9 + (20 * hop + 19) * 500_000
+        if hop > 20 and hop % 3 == 0:
+            pulse = Pulses(
+                channel="ch1",
+                t_ns=(10**9 + 20 * hop * 500_000,),
+                uncertainty_ns=0,
+                kind="sent",
+                current_ma=20.0,
+                phase_us=250.0,
+            )
+            conditioner.hear(pulse)
+        hops = conditioner.add(Samples(first_sample=20 * hop, t_ns=now_ns), raw[20 * hop : 20 * hop + 20], 1)
+        for each in hops + conditioner.release(now_ns, True):
+            heard = _heard(each.t_ns, each.evoked)
+            heard.share_hop, heard.invalid_share = each.good.mean(axis=0), each.invalid / 20
+            if watch.hear(heard).size:
+                off_at.append((each.t_ns - 10**9) * 1e-9)
+    assert watch.off == [True, False]
+    assert off_at == [pytest.approx(3.0, abs=0.1)]
 
 
 def test_pulses_too_far_apart_for_averages_are_said_to_be_so() -> None:
