@@ -188,7 +188,10 @@ def write(whole: dict[str, Any], results: Sequence[PartResult], out: Path) -> No
 
     out.mkdir(parents=True, exist_ok=True)
     told = {key: value for key, value in whole.items() if key != "machine"}
-    (out / f"{whole['suite']}.json").write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    path = out / f"{whole['suite']}.json"
+    if path.exists():
+        told = _beside(told, json.loads(path.read_text(encoding="utf-8")))
+    path.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
     for result in results:
         if not result.curves:
             continue
@@ -197,6 +200,21 @@ def write(whole: dict[str, Any], results: Sequence[PartResult], out: Path) -> No
             figure = Figure(figsize=(7.2, 4.2), layout="constrained")
             load(result.name).draw(result.curves, figure)
             figure.savefig(out / f"{result.name}.svg", metadata={"Date": None})
+
+
+def _beside(told: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:
+    """The parts of an earlier run on the same people stay where this run did not measure them anew."""
+    if any(before.get(key) != told[key] for key in ("suite", "subjects", "seeds", "first_seed")):
+        return told
+    kept = [finding for finding in before["findings"] if finding["part"] not in told["seconds"]]
+    order = SUITES[told["suite"]]
+    findings = sorted(kept + told["findings"], key=lambda finding: order.index(finding["part"]))
+    return {
+        **told,
+        "seconds": {**before["seconds"], **told["seconds"]},
+        "findings": findings,
+        "reached": all(finding["reached"] is not False for finding in findings),
+    }
 
 
 def _run(chosen: Sequence[str], size: Size, say: Say) -> Iterator[PartResult]:

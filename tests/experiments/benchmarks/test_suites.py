@@ -65,6 +65,20 @@ def test_findings_and_figures_go_into_a_folder_the_same_each_time(
     assert figure == (tmp_path / "b" / "subject.svg").read_bytes()
 
 
+def test_a_part_measured_anew_leaves_the_others_of_its_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def of(name: str, value: float) -> Any:
+        finding = Finding(part=name, what="height", value=value, target=1.5)
+        return SimpleNamespace(NAME=name, measure=lambda *given: ([finding], {}), draw=None)
+
+    for value, parts in ((1.0, ("motion", "step")), (2.0, ("step",))):
+        monkeypatch.setattr(suites, "load", lambda name, value=value: of(name, value))
+        monkeypatch.setattr(suites, "TIMED", frozenset({"motion", "step"}))
+        bench_suite("estimators", SMALL, parts=parts, out=tmp_path)
+    found = json.loads((tmp_path / "estimators.json").read_text())
+    assert [(each["part"], each["value"]) for each in found["findings"]] == [("motion", 1.0), ("step", 2.0)]
+    assert found["reached"] is False
+
+
 def test_a_part_of_another_suite_is_refused_by_name() -> None:
     with pytest.raises(SuiteError, match="found part 'spasm', allowed for subject: subject"):
         bench_suite("subject", SMALL, parts=("spasm",))
