@@ -26,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from myoloop.controllers.estimators.baseline import MedianMemory
-from myoloop.controllers.estimators.estimator import Heard, Setup, Situation
+from myoloop.controllers.estimators.estimator import ON_TOO_LONG, Heard, Setup, Situation
 from myoloop.controllers.estimators.pulse_gaps import PulseGaps
 from myoloop.controllers.signals.snapshot import Restorable
 from myoloop.platform.messages import Measure
@@ -64,7 +64,7 @@ _MEASURES = (
     Measure(reason="too few valid samples in the window"),
     Measure(reason="no EMG"),
     Measure(reason="voluntary effort expected and this person's effort level is not known yet"),
-    Measure(reason="active without a pause for so long that the level at rest may have changed"),
+    Measure(reason=ON_TOO_LONG),
 )
 
 

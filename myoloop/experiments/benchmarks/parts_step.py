@@ -1,7 +1,8 @@
 """What one step of the controller costs: 8 channels at 2 kHz, an IMU, a block every 10 ms, all eight estimators.
 
-Six of them are on by default, co-contraction and flexion-relaxation are added by a protocol. The blocks are a virtual subject's, at rest and while stimulated, made before the clock runs. A step takes in what a
-session gives it: samples, movement, the pulse messages, the stimulator's report, the phase.
+Six of them are on by default, co-contraction and flexion-relaxation are added by a protocol. The blocks are a virtual
+subject's, at rest and while stimulated, made before the clock runs. A step takes in what a session gives it: samples,
+movement, the pulse messages, the stimulator's report, the phase.
 """
 
 from __future__ import annotations
