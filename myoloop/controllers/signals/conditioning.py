@@ -32,6 +32,8 @@ Mask = npt.NDArray[np.bool_]
 HOP_S = 0.010
 #: Room for samples that wait; a block longer than half of this is more than a loop can have missed.
 ROOM_S = 4.0
+#: No pulse keeps an amplifier at its rail for so many hops on end.
+PULSE_HOPS = 5
 
 
 class ConditioningSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -126,7 +128,7 @@ class Conditioner(Restorable):
 
     _kept: ClassVar[tuple[str, ...]] = (
         "_filter", "_subtraction", "_stimuli", "_clipping", "_next_sample", "_epoch", "_settling", "_last", "_lost",
-        "_primed", "_origin", "released_ns", "late_pulses",
+        "_primed", "_origin", "_whole_hops", "released_ns", "late_pulses",
     )  # fmt: skip
 
     def __init__(
@@ -185,6 +187,8 @@ class Conditioner(Restorable):
         self._next_sample: int | None = None
         self._epoch: int | None = None
         self._settling: npt.NDArray[np.int64] = np.zeros(channels, dtype=np.int64)
+        #: Hops in a row of which no sample of a channel was valid.
+        self._whole_hops: npt.NDArray[np.int64] = np.zeros(channels, dtype=np.int64)
         #: The newest rows that went into the filter.
         self._last: Floats = np.zeros((Bridge.REACH, channels))
         self._bridge = Bridge(rate)
@@ -361,9 +365,14 @@ class Conditioner(Restorable):
                 blanked = True
                 good = ~spoilt
             if np.count_nonzero(bad):
-                # What is clipped behind a pulse is the pulse's.
+                # What is clipped behind a pulse is the pulse's, unless it never ends: then the electrode is off.
+                whole = bad.all(axis=0)
+                self._whole_hops = np.where(whole, self._whole_hops + 1, 0)
                 invalid = (bad & ~behind[:size, None]).sum(axis=0, dtype=np.float64)
-                self._settling[bad.all(axis=0) & (invalid >= size)] = self._settle_samples + size
+                invalid[self._whole_hops > PULSE_HOPS] = size
+                self._settling[whole & (invalid >= size)] = self._settle_samples + size
+            elif np.count_nonzero(self._whole_hops):
+                self._whole_hops[:] = 0
         elif np.count_nonzero(bad):
             n = min(size + self._ahead, self._end - start)
             x, missing = self._raw[start : start + n].copy(), self._bad[start : start + n]
@@ -371,7 +380,9 @@ class Conditioner(Restorable):
             raw = x[:size]
             good = ~bad
             invalid = bad.sum(axis=0, dtype=np.float64)
-            self._settling[bad.all(axis=0)] = self._settle_samples + size
+            whole = bad.all(axis=0)
+            self._whole_hops = np.where(whole, self._whole_hops + 1, 0)
+            self._settling[whole] = self._settle_samples + size
         if np.count_nonzero(self._settling):
             settled = self._rows >= self._settling
             good = good & settled

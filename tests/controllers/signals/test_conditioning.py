@@ -185,3 +185,28 @@ def test_a_band_that_the_rate_does_not_hold_is_refused_and_not_made_narrower() -
     with pytest.raises(ValueError, match=r"band is 20 to 901 Hz at 2000 samples/s, allowed is up to 900 Hz"):
         Conditioner(ConditioningSettings(high_hz=901.0), DESCRIPTOR, (0,), False)
     Conditioner(ConditioningSettings(high_hz=900.0), DESCRIPTOR, (0,), False)
+
+
+def test_a_channel_that_dies_while_pulses_flow_is_told_to_be_dead_and_the_other_is_not() -> None:
+    descriptor = SampleDescriptor(
+        topic="emg/sim", rate_hz=2000.0, dtype="<i2", channels=("a", "b", "sync"), units=("V", "V", "1"),
+        scale=(1e-6, 1e-6, 1.0), offset=(0.0, 0.0, 0.0), sync_channel="sync",
+    )  # fmt: skip
+    conditioner = Conditioner(ConditioningSettings(), descriptor, (0, 1), True)
+    rows = np.random.default_rng(1).normal(0.0, 50.0, (4000, 3)).round().astype("<i2")
+    rows[:, 2] = np.arange(4000) % 60 < 2  # 33 pulses/s
+    dead = np.zeros((4000, 3), dtype=np.bool_)
+    dead[2000:, 0] = True
+    invalid = []
+    for begin in range(0, 4000, 20):
+        end = begin + 20
+        bits = np.packbits(dead[begin:end].ravel()).tobytes() if dead[begin:end].any() else b""
+        message = Samples(first_sample=begin, t_ns=1_000_000_000 + end * 500_000, invalid=bits)
+        hops = conditioner.add(message, rows[begin:end], 1)
+        hops += conditioner.release(1_000_000_000 + end * 500_000, True)
+        invalid += [(hop.t_ns, *hop.invalid.tolist()) for hop in hops]
+    after = [row for row in invalid if row[0] > 2_100_000_000]
+    assert len(after) > 80
+    assert all(a == 20.0 for _, a, _ in after)
+    assert all(b < 20.0 for _, _, b in after)
+    assert not any(a == 20.0 for t_ns, a, _ in invalid if 1_200_000_000 < t_ns <= 2_000_000_000)
