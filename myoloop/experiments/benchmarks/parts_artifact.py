@@ -128,7 +128,7 @@ def _scenes(subjects: int, seeds: int, first_seed: int) -> tuple[list[Finding], 
                 "t_s": (np.arange(part.start, part.stop) / RATE_HZ).tolist(),
                 "seen_uv": scene.seen[part, 0].tolist(),
                 "clean_uv": truth.samples[part, 0].tolist(),
-                "cleaned_uv": np.where(own.good[part, 0], own.samples[part, 0], np.nan).tolist(),
+                "cleaned_uv": np.where(own.good[part, 0], own.samples[part, 0], None).tolist(),
             }
     return _scene_findings(table, mwave, mwave_plain), curves
 
@@ -264,7 +264,7 @@ def _pair(clean: Array, seen: Array) -> tuple[list[Finding], dict[str, Any]]:
         "t_s": (np.arange(part.start, part.stop) / RATE_HZ).tolist(),
         "seen_uv": seen[part, 0].tolist(),
         "clean_uv": truth.samples[part, 0].tolist(),
-        "cleaned_uv": np.where(own.good[part, 0], own.samples[part, 0], np.nan).tolist(),
+        "cleaned_uv": np.where(own.good[part, 0], own.samples[part, 0], None).tolist(),
     }
 
 
@@ -356,7 +356,7 @@ def _record(emg: Array, names: Sequence[str]) -> tuple[list[Finding], dict[str, 
         "t_s": (np.arange(part.start, part.stop) / RATE_HZ).tolist(),
         "names": [names[at].split(".")[0] for at in shown],
         "seen_uv": emg[part][:, shown].T.tolist(),
-        "cleaned_uv": np.where(good, told.samples[:n, shown], np.nan)[part].T.tolist(),
+        "cleaned_uv": np.where(good, told.samples[:n, shown], None)[part].T.tolist(),
     }
 
 

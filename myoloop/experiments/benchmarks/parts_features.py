@@ -98,7 +98,7 @@ def draw(curves: dict[str, Any], figure: Any) -> None:
     names = list(curves["seconds"])
     bars = axes.barh(names, [curves["seconds"][name] for name in names], color=["C0", "C0", "C7"][: len(names)])
     axes.bar_label(bars, fmt="%.2f s", padding=4)
-    axes.set_xlabel("time (s)")
+    axes.set(xlabel="time (s)", ylabel="by")
     axes.set_title(curves["what"])
     axes.invert_yaxis()
     axes.margins(x=0.15)
