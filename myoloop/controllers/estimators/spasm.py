@@ -42,6 +42,8 @@ _SHARE_MIN = 0.3
 #: Rest in the gaps between pulses is known after so many values; until then it is rest as it is without pulses.
 _GAP_FIRST, _GAP_FIRM = 8, 60
 _NOISE_SIGMAS = 3.5
+#: What stands out of effort already does so down to this share of the margin.
+_EFFORT_KEEP = 0.8
 
 #: What a setting may be; NaN is in no range.
 _RANGES = {
@@ -170,7 +172,7 @@ class AdaptiveBurst(Restorable):
     _kept: ClassVar[tuple[str, ...]] = (
         "_effort", "_usual", "_wander", "_effort_run", "_recent", "_raised", "_run", "_begin_ns", "_quiet", "_on",
         "_onset_ns", "_voluntary", "_tail", "_let_go", "_lowest", "_over", "_code", "_ticks", "_heard_ns",
-        "_gaps", "_gap_rise", "_gap_known", "_gap_margin", "_since_on", "_stuck", "_since_asked",
+        "_gaps", "_gap_rise", "_gap_known", "_gap_margin", "_since_on", "_stuck", "_since_asked", "_effort_begin_ns",
     )  # fmt: skip
 
     def __init__(self, settings: BurstSettings, setup: Setup) -> None:
@@ -214,6 +216,7 @@ class AdaptiveBurst(Restorable):
             np.where(setup.effort_muscles, settings.usual_ratio, max(settings.along_ratio, settings.usual_ratio))
         )
         self._effort_run = np.zeros(muscles, dtype=np.int64)
+        self._effort_begin_ns = np.zeros(muscles, dtype=np.int64)
         self._recent: Mask = np.zeros((4, muscles), dtype=np.bool_)
         self._raised: Mask = np.zeros((5, muscles), dtype=np.bool_)
         self._run = np.zeros(muscles, dtype=np.int64)
@@ -340,6 +343,7 @@ class AdaptiveBurst(Restorable):
         begun = self._voluntary & ~before
         if np.count_nonzero(begun):
             self._effort.clear(begun | ~self._asked)
+            self._effort_begin_ns[begun] = heard.t_ns - self._hop_ns
         # The other muscles go along with it while it lasts.
         masked = self._voluntary | (asked & active)
         lasts = np.count_nonzero(masked) > 0
@@ -389,11 +393,13 @@ class AdaptiveBurst(Restorable):
 
     def _over_effort(self, level: Floats, share: Floats) -> Mask:
         noise = _NOISE_SIGMAS * _LEVEL_SIGMA / np.sqrt(np.maximum(share, 0.1))
-        margin = np.maximum(self._beyond(self._log_effort_ratio), noise)
+        # What stands out already may come nearer before it is taken for effort again.
+        keep = np.where(self._on, _EFFORT_KEEP, 1.0)
+        margin = keep * np.maximum(self._beyond(self._log_effort_ratio), noise)
         over = (self._effort.count >= self._effort_first) & (level > self._effort.median + margin)
         # A weak beginning is no measure: it must stand above the usual effort too.
-        over &= level > self._usual.median + np.maximum(0.5 * self._log_effort_ratio, 1.5 * self._usual.upper)
-        usual = np.maximum(np.maximum(self._settings.wander * self._usual.upper, noise), self._usual_ratio)
+        over &= level > self._usual.median + keep * np.maximum(0.5 * self._log_effort_ratio, 1.5 * self._usual.upper)
+        usual = keep * np.maximum(np.maximum(self._settings.wander * self._usual.upper, noise), self._usual_ratio)
         over = over | (level > self._usual.median + usual)
         return over & (self._wander.count >= self._usual_first)
 
@@ -432,7 +438,10 @@ class AdaptiveBurst(Restorable):
         self._run[candidate] += 1
         self._run[usable & ~candidate] = 0
         begun = (self._run >= self._minimum) & ~self._on
-        self._onset_ns[begun] = self._begin_ns[begun]
+        if np.count_nonzero(begun):
+            # What stands out before there was any steady effort under it was no effort from its beginning.
+            never = self._voluntary & (self._effort.count < self._effort_first) & (self._effort_begin_ns > 0)
+            self._onset_ns[begun] = np.where(never, self._effort_begin_ns, self._begin_ns)[begun]
         # Where nothing can be heard a burst is not kept on: the reason is then the lack of samples.
         self._on = (self._on | begun) & (self._quiet < self._merge) & heard.rest_known
         self._run[~self._on & (self._quiet >= self._merge)] = 0

@@ -53,6 +53,16 @@ def test_in_effort_what_cannot_be_told_is_not_told_and_what_stands_out_is(scene:
     assert all("voluntary effort" in measure.reason for measure in during)
 
 
+def test_a_spasm_in_place_of_the_effort_is_dated_from_where_it_began_and_told_in_one_piece(scene: Any) -> None:
+    # The third prompt is at 23.88 s; in the first moments nobody can know that what follows is no effort.
+    ran = scene(seed=4, policy="emg_trigger", seconds=29.0, spasms=((24.2, 1.6, 230.0, 0),)).run()
+    assert ran.onsets_s(0) == [pytest.approx(24.2, abs=0.1)]
+    on = [t for t, _, said, _ in ran.steps if said.muscles[0].spasm.value == 1]
+    assert 24.3 < on[0] < 25.0
+    assert on[-1] == pytest.approx(25.8, abs=0.6)
+    assert np.diff(on).max() < 0.02
+
+
 def test_before_any_effort_is_known_it_says_so(scene: Any) -> None:
     ran = scene(seed=4, policy="emg_trigger", seconds=7.0).run()
     reasons = {said.muscles[0].spasm.reason for t, _, said, _ in ran.steps if t > 5.4}
