@@ -6,20 +6,20 @@ from dataclasses import replace
 
 from myoloop.experiments.protocols.plan import CalibrationPlan, Plan, personal_envelope
 from myoloop.experiments.sessions import thresholds as ascending
-from myoloop.experiments.sessions.course import Course
 from myoloop.experiments.sessions.outbox import Outbox
 from myoloop.experiments.sessions.place import Calibrating, Place
+from myoloop.experiments.sessions.steering import Steering
 from myoloop.experiments.sessions.trialblock import unresolved
 from myoloop.experiments.sessions.trials import trial_of_threshold
 from myoloop.experiments.sessions.watch import Ending
 from myoloop.platform.messages import Event, StimReport
 
 
-def enter(course: Course, plan: Plan, place: Place, out: Outbox) -> None:
+def enter(steering: Steering, plan: Plan, place: Place, out: Outbox) -> None:
     """Begin with the first channel; a stimulator armed for trials is disarmed first."""
     place.calibrating = Calibrating(since_ns=place.now_ns)
     if place.arm_id:
-        course.pause_stimulator("calibrate", "calibration", out)
+        steering.pause_stimulator("calibrate", "calibration", out)
 
 
 def armed(place: Place) -> None:
@@ -43,7 +43,7 @@ def stepped(plan: Plan, place: Place, current_ma: float) -> str:
     return ""
 
 
-def felt(course: Course, plan: Plan, place: Place, event: Event, out: Outbox) -> None:
+def felt(steering: Steering, plan: Plan, place: Place, event: Event, out: Outbox) -> None:
     """The person has answered; an answer that names another channel, or no threshold, is passed over."""
     phase, now = place.phase(plan), place.calibrating
     if place.stage != "phase" or phase is None or phase.calibration is None or now is None or not place.arm_id:
@@ -59,7 +59,7 @@ def felt(course: Course, plan: Plan, place: Place, event: Event, out: Outbox) ->
     since_ns = place.now_ns if burst != now.burst else now.since_ns
     place.calibrating = replace(now, ascent=ascent, burst=burst, since_ns=since_ns)
     if ascent.done:
-        _channel_done(course, plan, place, out)
+        _channel_done(steering, plan, place, out)
 
 
 def seen(plan: Plan, place: Place, report: StimReport) -> None:
@@ -72,7 +72,7 @@ def seen(plan: Plan, place: Place, report: StimReport) -> None:
     place.calibrating = replace(now, ascent=ascending.given(phase.calibration.ascent, now.ascent, flowing_ma))
 
 
-def go_on(course: Course, plan: Plan, place: Place, out: Outbox) -> None:
+def go_on(steering: Steering, plan: Plan, place: Place, out: Outbox) -> None:
     """Let time pass."""
     phase, now = place.phase(plan), place.calibrating
     if phase is None or phase.calibration is None or now is None or not place.arm_id:
@@ -82,7 +82,7 @@ def go_on(course: Course, plan: Plan, place: Place, out: Outbox) -> None:
         ascent = ascending.served(calibration.ascent, now.ascent)
         place.calibrating = replace(now, ascent=ascent, burst="rest", since_ns=place.now_ns)
         if ascent.done:
-            _channel_done(course, plan, place, out)
+            _channel_done(steering, plan, place, out)
     elif now.burst == "rest" and place.now_ns - now.step_ns >= round(calibration.interval_s * 1e9):
         if ascending.next_level_ma(calibration.ascent, now.ascent) is not None:
             place.calibrating = replace(now, burst="ask", since_ns=place.now_ns)
@@ -91,22 +91,22 @@ def go_on(course: Course, plan: Plan, place: Place, out: Outbox) -> None:
         ascent = ascending.closed(calibration.ascent, now.ascent)
         place.calibrating = replace(now, ascent=ascent, since_ns=place.now_ns)
         if ascent.done:
-            _channel_done(course, plan, place, out)
+            _channel_done(steering, plan, place, out)
 
 
-def next_channel(course: Course, plan: Plan, place: Place, out: Outbox) -> None:
+def next_channel(steering: Steering, plan: Plan, place: Place, out: Outbox) -> None:
     """A channel is done and disarmed: the next one, or the envelope that follows from all."""
     phase, now = place.phase(plan), place.calibrating
     if phase is None or phase.calibration is None or now is None:
         return
     if now.channel + 1 < len(phase.calibration.pulses):
         place.calibrating = Calibrating(channel=now.channel + 1, since_ns=place.now_ns)
-        course.turn("phase")
+        steering.turn("phase")
         return
     place.calibrating = None
     why = unresolved(plan, place)
     if why:
-        course.end(Ending("aborted", why), out)
+        steering.end(Ending("aborted", why), out)
         return
     place.envelope = personal_envelope(plan, place.thresholds)
     place.index += 1
@@ -115,7 +115,7 @@ def next_channel(course: Course, plan: Plan, place: Place, out: Outbox) -> None:
         why="thresholds found, to be approved",
         values={limits.channel: limits.current_max_ma for limits in place.envelope.channels},
     )
-    course.turn("approving")
+    steering.turn("approving")
 
 
 def interrupted(now: Calibrating) -> Calibrating:
@@ -123,7 +123,7 @@ def interrupted(now: Calibrating) -> Calibrating:
     return replace(now, ascent=ascending.restarted(now.ascent), burst="ask")
 
 
-def _channel_done(course: Course, plan: Plan, place: Place, out: Outbox) -> None:
+def _channel_done(steering: Steering, plan: Plan, place: Place, out: Outbox) -> None:
     phase, now = place.phase(plan), place.calibrating
     if phase is None or phase.calibration is None or now is None:
         return
@@ -133,4 +133,4 @@ def _channel_done(course: Course, plan: Plan, place: Place, out: Outbox) -> None
     place.thresholds[pulse.channel] = found
     repeats = calibration.ascent.repeats
     out.trial(trial_of_threshold(phase, pulse.channel, found, repeats, place.armed_ns, place.now_ns))
-    course.pause_stimulator("channel", f"thresholds of {pulse.channel} found", out)
+    steering.pause_stimulator("channel", f"thresholds of {pulse.channel} found", out)

@@ -7,14 +7,14 @@ from math import isfinite
 
 from myoloop.experiments.protocols.plan import Plan
 from myoloop.experiments.sessions import calibration, trialblock
-from myoloop.experiments.sessions.course import Course
 from myoloop.experiments.sessions.outbox import Outbox
 from myoloop.experiments.sessions.place import Place, phase_message
+from myoloop.experiments.sessions.steering import Steering
 from myoloop.experiments.sessions.watch import Ending
 from myoloop.platform.messages import Answer, Command
 
 
-def answer_to(course: Course, plan: Plan, place: Place, command: Command, out: Outbox) -> Answer:
+def answer_to(steering: Steering, plan: Plan, place: Place, command: Command, out: Outbox) -> Answer:
     """Do what a command asks, or say why not; what is refused changes nothing."""
     doing = _ACTS.get(command.kind)
     if doing is None:
@@ -22,11 +22,11 @@ def answer_to(course: Course, plan: Plan, place: Place, command: Command, out: O
     elif place.stage == "ended":
         reason = f"the session has ended as {place.outcome}"
     else:
-        reason = doing(course, plan, place, command, out)
+        reason = doing(steering, plan, place, command, out)
     return Answer(t_ns=place.now_ns, id=command.id, ok=not reason, reason=reason)
 
 
-def _armed(course: Course, plan: Plan, place: Place, command: Command, out: Outbox) -> str:
+def _armed(steering: Steering, plan: Plan, place: Place, command: Command, out: Outbox) -> str:
     arm_id = command.arguments.get("arm_id")
     if not isinstance(arm_id, str) or not arm_id:
         return f"armed.arm_id: found {arm_id!r}, allowed is what the stimulator answered"
@@ -39,38 +39,38 @@ def _armed(course: Course, plan: Plan, place: Place, command: Command, out: Outb
     return ""
 
 
-def _stepped(course: Course, plan: Plan, place: Place, command: Command, out: Outbox) -> str:
+def _stepped(steering: Steering, plan: Plan, place: Place, command: Command, out: Outbox) -> str:
     current_ma = _number(command, "current_ma")
     if current_ma is None or place.stage != "phase":
         return f"stepped.current_ma: found {command.arguments.get('current_ma')!r} in {place.stage}"
     return calibration.stepped(plan, place, current_ma)
 
 
-def _approve(course: Course, plan: Plan, place: Place, command: Command, out: Outbox) -> str:
+def _approve(steering: Steering, plan: Plan, place: Place, command: Command, out: Outbox) -> str:
     if place.stage != "approving":
         return "no envelope waits for approval"
     out.event("approved", why=f"{command.who}: {command.why}" if command.why else command.who)
-    course.set_envelope(out)
+    steering.set_envelope(out)
     return ""
 
 
-def _pause(course: Course, plan: Plan, place: Place, command: Command, out: Outbox) -> str:
+def _pause(steering: Steering, plan: Plan, place: Place, command: Command, out: Outbox) -> str:
     if place.stage != "phase":
         return "" if place.stage in ("paused", "pausing") else f"nothing to pause while {place.stage}"
     out.event("paused", why=f"{command.who}: {command.why}" if command.why else command.who)
     if place.arm_id:
-        course.pause_stimulator("paused", command.why or "pause", out)
+        steering.pause_stimulator("paused", command.why or "pause", out)
         trialblock.ramp_down(place)
     else:
-        course.rest_paused(out)
+        steering.rest_paused(out)
     return ""
 
 
-def _resume(course: Course, plan: Plan, place: Place, command: Command, out: Outbox) -> str:
+def _resume(steering: Steering, plan: Plan, place: Place, command: Command, out: Outbox) -> str:
     if not command.why.strip():
         return "to resume needs a reason"
     if place.stage == "paused":
-        course.resume(out)
+        steering.resume(out)
     elif not place.holding:
         return "neither paused nor held"
     place.holding = False
@@ -78,13 +78,13 @@ def _resume(course: Course, plan: Plan, place: Place, command: Command, out: Out
     return ""
 
 
-def _hold(course: Course, plan: Plan, place: Place, command: Command, out: Outbox) -> str:
+def _hold(steering: Steering, plan: Plan, place: Place, command: Command, out: Outbox) -> str:
     place.holding = True
     out.event("held", why=f"{command.who}: {command.why}" if command.why else command.who)
     return ""
 
 
-def _level(course: Course, plan: Plan, place: Place, command: Command, out: Outbox) -> str:
+def _level(steering: Steering, plan: Plan, place: Place, command: Command, out: Outbox) -> str:
     level = _number(command, "level")
     if level is None or not 0.0 <= level <= 1.0:
         return f"level.level: found {command.arguments.get('level')!r}, allowed is a number from 0 to 1"
@@ -92,32 +92,32 @@ def _level(course: Course, plan: Plan, place: Place, command: Command, out: Outb
     return ""
 
 
-def _end(course: Course, plan: Plan, place: Place, command: Command, out: Outbox) -> str:
+def _end(steering: Steering, plan: Plan, place: Place, command: Command, out: Outbox) -> str:
     reason = f"{command.who}: {command.why}" if command.why else f"ended by {command.who or 'the operator'}"
     if place.arm_id and place.stage == "phase":
         place.reason = reason
-        course.pause_stimulator("end", reason, out)
+        steering.pause_stimulator("end", reason, out)
         trialblock.ramp_down(place)
     else:
-        course.end(Ending("aborted", reason), out)
+        steering.end(Ending("aborted", reason), out)
     return ""
 
 
-def _mark(course: Course, plan: Plan, place: Place, command: Command, out: Outbox) -> str:
+def _mark(steering: Steering, plan: Plan, place: Place, command: Command, out: Outbox) -> str:
     out.event("mark", why=command.why, values={"who": command.who})
     return ""
 
 
-def _score(course: Course, plan: Plan, place: Place, command: Command, out: Outbox) -> str:
+def _score(steering: Steering, plan: Plan, place: Place, command: Command, out: Outbox) -> str:
     score = _number(command, "score")
     if score is None or not 0.0 <= score <= 10.0:
         return f"score.score: found {command.arguments.get('score')!r}, allowed is a number from 0 to 10"
     out.event("score", why=command.why, values={"score": score, "who": command.who})
-    course.scored(score, out)
+    steering.scored(score, out)
     return ""
 
 
-_ACTS: dict[str, Callable[[Course, Plan, Place, Command, Outbox], str]] = {
+_ACTS: dict[str, Callable[[Steering, Plan, Place, Command, Outbox], str]] = {
     "armed": _armed,
     "stepped": _stepped,
     "approve": _approve,

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 from myoloop.experiments.protocols.plan import BlockPlan, Plan, personal_envelope
 from myoloop.experiments.sessions import trial_machine, watch
-from myoloop.experiments.sessions.course import Course
 from myoloop.experiments.sessions.outbox import Outbox
 from myoloop.experiments.sessions.place import InBlock, Place
+from myoloop.experiments.sessions.steering import Steering
 from myoloop.experiments.sessions.thresholds import NotMeasured, Thresholds, intensity_ma
 from myoloop.experiments.sessions.trial_machine import TrialState
 from myoloop.experiments.sessions.trials import trial_of_block
@@ -17,7 +17,7 @@ from myoloop.platform.messages import StimReport, Target
 from myoloop.stimulators.gate.limits import round_down
 
 
-def enter(course: Course, plan: Plan, place: Place, out: Outbox) -> None:
+def enter(steering: Steering, plan: Plan, place: Place, out: Outbox) -> None:
     """Resolve the targets; the first trial begins once the stimulator is armed."""
     phase = place.phase(plan)
     if phase is None or phase.block is None:
@@ -25,7 +25,7 @@ def enter(course: Course, plan: Plan, place: Place, out: Outbox) -> None:
     try:
         targets = resolved(plan, phase.block, place.thresholds)
     except NotMeasured as error:
-        course.end(Ending("aborted", f"{phase.name}: {error}"), out)
+        steering.end(Ending("aborted", f"{phase.name}: {error}"), out)
         return
     place.block = InBlock(targets=targets, state=TrialState(since_ns=place.now_ns))
 
@@ -36,14 +36,14 @@ def armed(place: Place) -> None:
         place.since_ns = place.now_ns
 
 
-def go_on(course: Course, plan: Plan, place: Place, out: Outbox) -> None:
+def go_on(steering: Steering, plan: Plan, place: Place, out: Outbox) -> None:
     """Let time pass."""
     phase, here = place.phase(plan), place.block
     if phase is None or phase.block is None or here is None or not place.arm_id:
         return
     block = phase.block
     if here.state.name == "idle":
-        _between_trials(course, block, place, out)
+        _between_trials(steering, block, place, out)
         return
     late = block.at_most_s is not None and place.now_ns - place.since_ns >= round(block.at_most_s * 1e9)
     if late and here.state.name in ("cue", "await_effort"):
@@ -56,7 +56,7 @@ def go_on(course: Course, plan: Plan, place: Place, out: Outbox) -> None:
     if step.before == "await_effort" and step.cause != "end":
         place.tally, ending = watch.tried(place.tally, plan.stop, step.cause == "effort")
         if ending is not None:
-            course.end(ending, out)
+            steering.end(ending, out)
             return
     if step.after == "idle":
         out.trial(trial_of_block(phase, place.block, place.now_ns, place.gate.charge_mc))
@@ -142,7 +142,7 @@ def unresolved(plan: Plan, place: Place) -> str:
     return ""
 
 
-def _between_trials(course: Course, block: BlockPlan, place: Place, out: Outbox) -> None:
+def _between_trials(steering: Steering, block: BlockPlan, place: Place, out: Outbox) -> None:
     here = place.block
     if here is None or place.holding:
         return
@@ -153,7 +153,7 @@ def _between_trials(course: Course, block: BlockPlan, place: Place, out: Outbox)
         here = replace(here, repeat=here.repeat + 1, trial=0, between_ns=None)
     if late or here.trial >= block.trials:
         if late or here.repeat >= block.repeat:
-            course.enter(place.index + 1, out)
+            steering.enter(place.index + 1, out)
         else:
             place.block = replace(here, between_ns=place.now_ns)
         return

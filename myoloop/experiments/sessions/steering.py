@@ -8,7 +8,7 @@ from myoloop.experiments.sessions.outbox import Outbox
 from myoloop.experiments.sessions.watch import Ending
 
 
-class Course(Protocol):
+class Steering(Protocol):
     """The director, as calibration, blocks and requests see it."""
 
     def end(self, ending: Ending, out: Outbox) -> None:
