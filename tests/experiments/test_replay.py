@@ -45,7 +45,7 @@ phases:
             intensity: {ref: motor, x: 1.0}}
 controller: {policy: open_loop}
 stop_rules: [{session_max: 1 min}]
-outcomes: {primary: none}
+outcomes: {primary: trials_done}
 """
 
 

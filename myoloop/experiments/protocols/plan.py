@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from myoloop.experiments.protocols.envelope import TOLERANCE_SHARE, make_envelope, narrow
+from myoloop.experiments.protocols.phases import BlockPhase, CalibrationPhase, RestPhase
 from myoloop.experiments.protocols.rigsummary import RigSummary
-from myoloop.experiments.protocols.schema import BlockPhase, CalibrationPhase, Protocol, RestPhase
+from myoloop.experiments.protocols.schema import Protocol
 from myoloop.experiments.sessions.thresholds import AscentPlan, Thresholds
 from myoloop.experiments.sessions.trial_machine import TrialTiming
 from myoloop.platform.quantities import QuantityError, parse

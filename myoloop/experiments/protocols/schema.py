@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, PrivateAttr, ValidationError, model_validator
 
+from myoloop.experiments.protocols.evidence import Evidence
 from myoloop.experiments.protocols.fields import (
     Area,
     Charge,
@@ -19,50 +20,37 @@ from myoloop.experiments.protocols.fields import (
     Current,
     Density,
     DoseCharge,
-    Factor,
     Milliseconds,
     Name,
-    PartOfTheWay,
     PowerDensity,
     PulseWidth,
     Rate,
     RmsCurrent,
     Score,
     Seconds,
-    SecondsOrZero,
     Share,
     Slope,
     Strict,
     Text,
 )
+from myoloop.experiments.protocols.phases import PhaseItem
+from myoloop.experiments.protocols.study import (
+    Allocation,
+    Arm,
+    Course,
+    FlareRule,
+    Population,
+    Progression,
+    Sham,
+    Spirit,
+    Tidier,
+)
 from myoloop.platform.yamlfile import FileError, KeyPath, Lines, UnreadableFile, at, dotted, explain, load_yaml
 
 WaveformClass = Literal["nmes", "tens", "microcurrent"]
 RigClass = Literal["SIM", "BENCH", "HUMAN"]
-Threshold = Literal["sensory", "motor", "tolerance"]
 
 PRESETS = Path(__file__).parent / "presets"
-
-
-class Evidence(Strict):
-    """How well the protocol is supported, and each of its values.
-
-    Attributes
-    ----------
-    grade
-        Of the protocol as a whole.
-    sources
-        Mark to reference; ``GK`` (general knowledge, unverified) and ``PROP`` (our own proposal) need none.
-    marks
-        Path of a value in this file, such as ``stimulation.ext.rate``, to the marks it rests on.
-    note
-        What a reader must know before believing any of it.
-    """
-
-    grade: Literal["none", "very low", "low", "moderate", "high"]
-    sources: dict[str, Text] = Field(default_factory=dict)
-    marks: dict[str, tuple[Text, ...]] = Field(default_factory=dict)
-    note: str = ""
 
 
 class Header(Strict):
@@ -105,12 +93,25 @@ class Devices(Strict):
 
 
 class Site(Strict):
-    """A muscle: where it is, its pad (the smaller one) if it is stimulated, its part in the EMG."""
+    """A muscle: where it is, its pad (the smaller one) if it is stimulated, its part in the EMG.
 
+    Attributes
+    ----------
+    ref
+        Of the site library, such as ``lib/wrist_extensors_left``: landmarks, picture, no-go zones.
+    pads
+        How many.
+    cathode
+        Which of them is the cathode of the first phase, in words.
+    """
+
+    ref: Annotated[str, Field(strict=True, pattern=r"^lib/[a-z0-9_]+$")] | None = None
     muscle: Text
     side: Literal["left", "right", "both", "midline"]
     pad_area_cm2: Area | None = Field(default=None, alias="pad")
     emg: Literal["agonist", "antagonist", "monitor", "none"] = "none"
+    pads: Annotated[int, Field(strict=True, ge=1, le=8)] = 2
+    cathode: str = ""
     posture: str = ""
     avoid: str = ""
 
@@ -147,150 +148,6 @@ class StimulationChannel(Strict):
     site: Name
     phase_us: PulseWidth = Field(alias="phase")
     rate_hz: Rate = Field(alias="rate")
-
-
-class RestPhase(Strict):
-    """Nothing is asked and nothing is given; `baseline` lets the estimators learn what rest looks like."""
-
-    name: Text = "rest"
-    duration_s: Seconds = Field(alias="duration")
-    baseline: bool = True
-    prompt: str = "Rest. Do not move."
-
-
-class CalibrationPhase(Strict):
-    """Rising steps, each an act of the operator, until the person says what was asked for.
-
-    Attributes
-    ----------
-    order
-        Thresholds in the order they are met; the last one ends an ascent.
-    start_ma, step_ma, stop_at_ma
-        First level, its increment, and the highest level tried.
-    interval_s, burst_s
-        From one step to the next at the soonest, and how long each is on.
-    channels, phase_us, rate_hz
-        Whose thresholds, and with which pulses if other than the channel's own.
-    """
-
-    name: Text = "calibration"
-    method: Literal["ascending_steps"] = "ascending_steps"
-    order: tuple[Threshold, ...] = Field(min_length=1)
-    step_ma: Current = Field(alias="step")
-    start_ma: Current | None = Field(default=None, alias="start")
-    stop_at_ma: Current = Field(alias="stop_at")
-    interval_s: Seconds = Field(alias="interval")
-    burst_s: Seconds = Field(alias="burst")
-    repeats: Count = 1
-    channels: tuple[Name, ...] = ()
-    phase_us: PulseWidth | None = Field(default=None, alias="phase")
-    rate_hz: Rate | None = Field(default=None, alias="rate")
-    prompt: str = "Say when you feel it, when the muscle moves, and when it is enough."
-
-
-class AwaitEffort(Strict):
-    """How long an effort is waited for, and what happens without one; what an effort is, the policy judges."""
-
-    timeout_s: Seconds = Field(alias="timeout")
-    on_timeout: Literal["assist", "skip"]
-
-
-class Intensity(Strict):
-    """How strong: a threshold times `x`, or a `share` of the way from it `to` a higher one, or fixed microcurrent."""
-
-    ref: Threshold | None = None
-    x: Factor | None = None
-    share: PartOfTheWay | None = None
-    to: Threshold = "tolerance"
-    fixed_ma: Current | None = Field(default=None, alias="fixed")
-
-    @model_validator(mode="after")
-    def _one_way_of_saying_it(self) -> Intensity:
-        ways = sum(way is not None for way in (self.x, self.share, self.fixed_ma))
-        if ways != 1 or (self.ref is None) != (self.fixed_ma is not None):
-            raise ValueError("allowed is {ref, x} or {ref, share, to} or, for microcurrent, {fixed}")
-        if self.share is not None and self.ref == self.to:
-            raise ValueError(f"a share needs two thresholds, {self.ref} and {self.to} are one")
-        return self
-
-
-def _no_bare_number(value: Any) -> Any:
-    if isinstance(value, dict | Intensity):
-        return value
-    raise ValueError(
-        "a bare value is no intensity; allowed is a threshold of the person times a factor, like {ref: motor, x: 1.2}"
-    )
-
-
-class BlockPhase(Strict):
-    """Trials; `repeat` times with `between` of rest.
-
-    Attributes
-    ----------
-    machine
-        ``effort`` (a train answers an effort), ``cyclic`` (trains by the clock), ``continuous`` (one long train).
-    cue_s, ramp_up_s, hold_s, ramp_down_s, rest_s
-        Length of the trial's states.
-    await_effort
-        For machine ``effort``.
-    at_most_s
-        After this long no new trial begins, however many are left.
-    channels, phase_us, rate_hz
-        Which channels, and with which pulses if other than their own.
-    """
-
-    name: Text = "block"
-    repeat: Count = 1
-    between_s: SecondsOrZero = Field(default=0.0, alias="between")
-    trials: Count = 1
-    at_most_s: Seconds | None = Field(default=None, alias="at_most")
-    machine: Literal["effort", "cyclic", "continuous"]
-    cue_s: SecondsOrZero = Field(default=0.0, alias="cue")
-    await_effort: AwaitEffort | None = Field(default=None, alias="await")
-    ramp_up_s: Seconds = Field(alias="ramp_up")
-    hold_s: Seconds = Field(alias="hold")
-    ramp_down_s: Seconds = Field(alias="ramp_down")
-    rest_s: SecondsOrZero = Field(default=0.0, alias="rest")
-    intensity: Annotated[Intensity, BeforeValidator(_no_bare_number)]
-    channels: tuple[Name, ...] = ()
-    phase_us: PulseWidth | None = Field(default=None, alias="phase")
-    rate_hz: Rate | None = Field(default=None, alias="rate")
-    prompt: str = ""
-
-    @model_validator(mode="after")
-    def _waits_only_for_effort(self) -> BlockPhase:
-        if self.machine == "effort" and self.await_effort is None:
-            raise ValueError("machine effort needs await: {timeout, on_timeout}")
-        if self.machine != "effort" and self.await_effort is not None:
-            raise ValueError(f"machine {self.machine} waits for no effort; await is allowed with effort only")
-        return self
-
-
-class PhaseItem(Strict):
-    """One entry of `phases`: exactly one of the three."""
-
-    rest: RestPhase | None = None
-    calibration: CalibrationPhase | None = None
-    block: BlockPhase | None = None
-
-    @model_validator(mode="after")
-    def _exactly_one(self) -> PhaseItem:
-        if sum(part is not None for part in (self.rest, self.calibration, self.block)) != 1:
-            raise ValueError("allowed is exactly one of rest, calibration, block")
-        return self
-
-    @property
-    def kind(self) -> Literal["rest", "calibration", "block"]:
-        """Which of the three it is."""
-        return "rest" if self.rest else "calibration" if self.calibration else "block"
-
-    @property
-    def content(self) -> RestPhase | CalibrationPhase | BlockPhase:
-        """The one that is there."""
-        part = self.rest or self.calibration or self.block
-        if part is None:
-            raise ValueError("an empty phase")
-        return part
 
 
 class FixedThresholds(Strict):
@@ -330,6 +187,11 @@ class StopRule(Strict):
         From the session's begin.
     timeouts
         Efforts in a row that did not come.
+    attention_s
+        The operator has given no sign of attention for so long, though asked: the train ramps down and the session is
+        paused.
+    cap_hits
+        Trials in a row in which the gate allowed less than was asked.
     """
 
     pain_rise: Score | None = None
@@ -337,19 +199,54 @@ class StopRule(Strict):
     spasms: SpasmRule | None = None
     session_max_s: Seconds | None = Field(default=None, alias="session_max")
     timeouts: Count | None = None
+    attention_s: Seconds | None = Field(default=None, alias="attention")
+    cap_hits: Count | None = None
 
     @model_validator(mode="after")
     def _exactly_one(self) -> StopRule:
         if len(self.model_fields_set) != 1:
-            raise ValueError("allowed is exactly one of pain_rise, pain_ceiling, spasms, session_max, timeouts")
+            raise ValueError(
+                f"allowed is exactly one of {', '.join(f.alias or n for n, f in StopRule.model_fields.items())}"
+            )
         return self
 
 
-class Outcomes(Strict):
-    """What is measured."""
+class Outcome(Strict):
+    """What is measured.
 
-    primary: Text
-    secondary: tuple[Text, ...] = ()
+    Attributes
+    ----------
+    measure
+        An outcome that is computed from the recording or its forms, by its id (``myoloop outcomes`` lists them).
+    entered
+        What a person measures and enters, in words.
+    by
+        Who enters it.
+    """
+
+    measure: Name | None = None
+    entered: Text | None = None
+    by: Literal["person", "operator", "clinician", "blinded assessor"] | None = None
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> Outcome:
+        if (self.measure is None) == (self.entered is None) or (self.entered is None) != (self.by is None):
+            raise ValueError("allowed is an outcome's id, or {entered: what, by: who}")
+        return self
+
+
+def _id_alone(value: Any) -> Any:
+    return {"measure": value} if isinstance(value, str) else value
+
+
+AnyOutcome = Annotated[Outcome, BeforeValidator(_id_alone)]
+
+
+class Outcomes(Strict):
+    """What is measured, named before the study begins."""
+
+    primary: AnyOutcome
+    secondary: tuple[AnyOutcome, ...] = ()
 
 
 class Protocol(Strict):
@@ -365,6 +262,15 @@ class Protocol(Strict):
     controller: ControllerChoice
     stop_rules: tuple[StopRule, ...] = ()
     outcomes: Outcomes
+    course: Course | None = None
+    arms: dict[Name, Arm] = Field(default_factory=dict)
+    allocation: Allocation | None = None
+    sham: Sham | None = None
+    progression: tuple[Progression, ...] = ()
+    flare: FlareRule | None = None
+    population: Population | None = None
+    tidier: Tidier | None = None
+    spirit: Spirit | None = None
 
     _path: str = PrivateAttr(default="<protocol>")
     _lines: Lines = PrivateAttr(default_factory=dict)
@@ -394,6 +300,11 @@ class Protocol(Strict):
                 return ""
             value = value[key]
         return str(value)
+
+    def values(self) -> tuple[tuple[str, KeyPath], ...]:
+        """Path and keys of every single value of its file, in the order of their lines."""
+        inner = {keys[:-1] for keys in self._lines if keys}
+        return tuple((dotted(keys), keys) for keys in self._lines if keys and keys not in inner)
 
     def has(self, path: str) -> bool:
         """Whether the file gives a value at a path such as ``phases[2].block.hold``."""

@@ -5,16 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from myoloop.experiments.outcomes.registry import OUTCOMES
+from myoloop.experiments.protocols.evidence import FREE_MARKS
+from myoloop.experiments.protocols.phases import BlockPhase, CalibrationPhase, Intensity, RestPhase
 from myoloop.experiments.protocols.plan import length_s
-from myoloop.experiments.protocols.rules.consistency import FREE_MARKS
-from myoloop.experiments.protocols.schema import (
-    BlockPhase,
-    CalibrationPhase,
-    Intensity,
-    Protocol,
-    RestPhase,
-    StopRule,
-)
+from myoloop.experiments.protocols.schema import Outcome, Protocol, StopRule
 
 #: What every protocol shown begins with.
 RESEARCH_USE = "Research use only. Not medical advice."
@@ -79,7 +74,16 @@ def _lines(protocol: Protocol) -> Iterator[str]:
     yield "Ends by itself"
     for rule in protocol.stop_rules:
         yield f"  {_rule(rule)}"
-    yield f"Outcome: {protocol.outcomes.primary}"
+    yield f"Outcome: {_outcome(protocol.outcomes.primary)}"
+    for secondary in protocol.outcomes.secondary:
+        yield f"  also: {_outcome(secondary)}"
+
+
+def _outcome(outcome: Outcome) -> str:
+    if outcome.measure is None:
+        return f"{outcome.entered}, entered by the {outcome.by}"
+    known = OUTCOMES.get(outcome.measure)
+    return f"{known.text} ({outcome.measure})" if known else outcome.measure
 
 
 def _evidence(protocol: Protocol) -> Iterator[str]:
@@ -89,7 +93,7 @@ def _evidence(protocol: Protocol) -> Iterator[str]:
         yield f"  {FREE_MARKS['GK']} ({len(unverified)} of {len(evidence.marks)} marked values):"
         yield from (f"    {path}" for path in unverified)
     for mark, source in evidence.sources.items():
-        yield f"  {mark}: {source}"
+        yield f"  {mark} ({source.grade}): {source.text}"
 
 
 def _phase(protocol: Protocol, phase: RestPhase | CalibrationPhase | BlockPhase) -> str:

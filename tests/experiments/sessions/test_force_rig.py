@@ -40,7 +40,7 @@ phases:
             intensity: {ref: motor, x: 1.0}}
 controller: {policy: open_loop, reflex: {spasm: {enabled: false}}}
 stop_rules: [{session_max: 1 min}]
-outcomes: {primary: none}
+outcomes: {primary: trials_done}
 """
 PERSON = SubjectParameters(first_spasm_s=600.0, joint_fixed=1.0)
 

@@ -10,16 +10,15 @@ import msgspec
 from myoloop.controllers.estimators import estimator
 from myoloop.controllers.policies import policy
 from myoloop.controllers.reflex import ReflexSettings
+from myoloop.experiments.protocols.evidence import FREE_MARKS
+from myoloop.experiments.protocols.phases import BlockPhase, CalibrationPhase
 from myoloop.experiments.protocols.plan import length_s
-from myoloop.experiments.protocols.schema import BlockPhase, CalibrationPhase, ControllerChoice, Protocol
+from myoloop.experiments.protocols.schema import ControllerChoice, Protocol
 from myoloop.experiments.sessions.tuning import TuningError, tune
 from myoloop.platform.plugins import PluginError, find_plugin
 from myoloop.platform.yamlfile import KeyPath
 
 Finding = tuple[KeyPath, str, Any]
-
-#: Marks that need no source: general knowledge, unverified; our own proposal.
-FREE_MARKS = {"GK": "general knowledge, unverified", "PROP": "our own proposal"}
 
 
 def names_exist(protocol: Protocol) -> Iterator[Finding]:

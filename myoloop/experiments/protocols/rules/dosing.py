@@ -7,8 +7,9 @@ from math import sqrt
 from typing import Any
 
 from myoloop.experiments.protocols.envelope import DEFAULTS, TOLERANCE_SHARE
+from myoloop.experiments.protocols.phases import BlockPhase, CalibrationPhase
 from myoloop.experiments.protocols.plan import ascent_of, timing_of
-from myoloop.experiments.protocols.schema import BlockPhase, CalibrationPhase, Protocol
+from myoloop.experiments.protocols.schema import Protocol
 from myoloop.platform.yamlfile import KeyPath
 from myoloop.stimulators.gate.ceilings import (
     CALIBRATION_STEP_NS,

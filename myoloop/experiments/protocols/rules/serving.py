@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from myoloop.experiments.protocols.phases import BlockPhase, CalibrationPhase
 from myoloop.experiments.protocols.rigsummary import RigSummary
-from myoloop.experiments.protocols.schema import BlockPhase, CalibrationPhase, Protocol
+from myoloop.experiments.protocols.schema import Protocol
 from myoloop.platform.yamlfile import KeyPath
 from myoloop.stimulators.gate.ceilings import PAD_AREA_MIN_CM2
 

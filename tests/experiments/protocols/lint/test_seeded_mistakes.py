@@ -55,7 +55,7 @@ controller:
   settings: {muscle: ext, sustain: 200 ms}
 stop_rules:
   - session_max: 20 min
-outcomes: {primary: trials}
+outcomes: {primary: trials_done}
 """
 RIG = RigSummary(
     "lab-2",

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from myoloop.experiments.protocols.schema import Intensity, Protocol, StopRule, load_protocol, presets
+from myoloop.experiments.protocols.phases import Intensity
+from myoloop.experiments.protocols.schema import Protocol, StopRule, load_protocol, presets
 from myoloop.platform.yamlfile import FileError
 
 
