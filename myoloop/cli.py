@@ -170,6 +170,30 @@ def show(
 
 
 @verb()
+def schema(
+    out: Annotated[Path | None, typer.Option(help="Write it there instead of printing it.")] = None,
+    as_json: Json = False,
+) -> None:
+    """The protocol file as a JSON Schema, for editors that complete and underline while one types.
+
+    Example: myoloop schema --out protocol.schema.json
+    """
+    with clear_errors():
+        import json
+
+        from myoloop.experiments.protocols.json_schema import json_schema
+        from myoloop.experiments.protocols.templates import write_new
+
+        made = json_schema()
+        text = json.dumps(made, indent=1, ensure_ascii=False)
+        if out is not None:
+            write_new({out: text + "\n"}, refuse=out)
+            made = {"file": str(out)}
+            text = str(out)
+        say(made, as_json, text)
+
+
+@verb()
 def lint(
     file: Annotated[str, typer.Argument(help="A protocol file, or a preset by name.")],
     rig: Annotated[str | None, typer.Option(help="Also say what this rig cannot serve.")] = None,
@@ -186,8 +210,17 @@ def lint(
 
         problems = lint_file(file, summarise(load_rig(rig)) if rig is not None else None)
         wrong = errors(problems)
-        rows = [{"place": each.place, "text": each.text, "severity": each.severity} for each in problems]
-        text = "\n".join(map(str, problems)) or f"{file}: no mistake found"
+        rows = [
+            {
+                "place": each.place,
+                "text": each.text,
+                "severity": each.severity,
+                "line": each.line,
+                "column": each.column,
+            }
+            for each in problems
+        ]
+        text = "\n".join(each.with_column() for each in problems) or f"{file}: no mistake found"
         say({"good": not wrong, "problems": rows}, as_json, text)
         raise typer.Exit(BAD_INPUT if wrong else GOOD)
 

@@ -37,6 +37,37 @@ _SCALARS = {f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "flo
 _TIMESTAMP = "tag:yaml.org,2002:timestamp"
 
 
+class Mark(int):
+    """A line, from 1, that knows its column too, from 1."""
+
+    column: int
+
+    def __new__(cls, line: int, column: int) -> Mark:
+        """Line and column of where a key or list item begins."""
+        mark = super().__new__(cls, line)
+        mark.column = column
+        return mark
+
+
+class Mistake(str):
+    """One line about a mistake, that knows its place in the file.
+
+    Attributes
+    ----------
+    line, column
+        From 1.
+    """
+
+    line: int
+    column: int
+
+    def __new__(cls, text: str, line: int) -> Mistake:
+        """A text about what stands on a line; its column is the line's, where that knows it."""
+        mistake = super().__new__(cls, text)
+        mistake.line, mistake.column = int(line), getattr(line, "column", 1)
+        return mistake
+
+
 class FileError(UserError, ValueError):
     """A file that cannot be used: `problems` has one clear line per mistake, all of them at once."""
 
@@ -120,7 +151,7 @@ def parse_yaml(text: str, path: Path | str = "<text>") -> tuple[Any, Lines]:
     if node is None:
         raise FileError([f"{path}: is empty"])
     reading = _Reading(yaml, path)
-    return reading.plain(node, (), node.start_mark.line + 1), reading.lines
+    return reading.plain(node, (), _mark(node)), reading.lines
 
 
 def explain(
@@ -138,7 +169,7 @@ def explain(
         Where given, an unknown key is answered with the keys that are allowed there.
     """
     found = [_problem(details, path, data, lines, model) for details in error.errors(include_url=False)]
-    return [text for _, text in sorted(found, key=lambda pair: pair[0])]
+    return [Mistake(text, line) for line, text in sorted(found, key=lambda pair: pair[0])]
 
 
 def at(path: Path | str, lines: Mapping[KeyPath, int], keys: KeyPath) -> str:
@@ -163,7 +194,7 @@ class _Reading:
         self._nodes = 0
         self.lines: Lines = {}
 
-    def plain(self, node: Node, keys: KeyPath, line: int) -> Any:
+    def plain(self, node: Node, keys: KeyPath, line: Mark) -> Any:
         self._nodes += 1
         if self._nodes > MAX_NODES or len(keys) > MAX_DEPTH:
             raise self._refused(node, f"found more than {MAX_NODES} values or {MAX_DEPTH} levels, allowed at most that")
@@ -171,7 +202,7 @@ class _Reading:
         if isinstance(node, MappingNode):
             return self._mapping(node, keys)
         if isinstance(node, SequenceNode):
-            return [self.plain(item, (*keys, i), item.start_mark.line + 1) for i, item in enumerate(node.value)]
+            return [self.plain(item, (*keys, i), _mark(item)) for i, item in enumerate(node.value)]
         return self._scalar(node)
 
     def _mapping(self, node: MappingNode, keys: KeyPath) -> dict[str, Any]:
@@ -184,7 +215,7 @@ class _Reading:
             if key in data:
                 first = self.lines[(*keys, key)]
                 raise self._refused(key_node, f"{dotted((*keys, key))}: found twice, first on line {first}")
-            data[key] = self.plain(value_node, (*keys, key), key_node.start_mark.line + 1)
+            data[key] = self.plain(value_node, (*keys, key), _mark(key_node))
         return data
 
     def _scalar(self, node: Node) -> Any:
@@ -200,6 +231,10 @@ class _Reading:
 
     def _refused(self, node: Node, why: str) -> FileError:
         return FileError([f"{self._path}:{node.start_mark.line + 1}: {why}"])
+
+
+def _mark(node: Node) -> Mark:
+    return Mark(node.start_mark.line + 1, node.start_mark.column + 1)
 
 
 def _problem(

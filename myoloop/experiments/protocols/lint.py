@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from myoloop.experiments.protocols.rigsummary import RigSummary
-from myoloop.experiments.protocols.rules import consistency, dosing, serving
+from myoloop.experiments.protocols.rules import consistency, dosing, serving, study
 from myoloop.experiments.protocols.schema import Protocol, load_protocol
 from myoloop.platform.yamlfile import FileError, KeyPath, UnreadableFile
 
@@ -27,15 +27,24 @@ class Problem:
         What was found, and what is allowed.
     severity
         A protocol with an ``error`` does not run.
+    line, column
+        From 1; 0 where the mistake is none of one place.
     """
 
     place: str
     text: str
     severity: Severity = "error"
+    line: int = 0
+    column: int = 0
 
     def __str__(self) -> str:
         marked = "warning: " if self.severity == "warning" else ""
         return f"{self.place}: {marked}{self.text}" if self.text else self.place
+
+    def with_column(self) -> str:
+        """The same with ``file:line:column``, as editors and compilers have it."""
+        text = str(self)
+        return text.replace(f":{self.line}:", f":{self.line}:{self.column}:", 1) if self.column else text
 
 
 #: A mistake as a rule finds it: where in the file, what, how bad.
@@ -53,13 +62,16 @@ def lint(protocol: Protocol, rig: RigSummary | None = None) -> list[Problem]:
         Where given, also what this rig cannot serve.
     """
     findings: list[Finding] = []
-    for rule in (*consistency.RULES, *dosing.RULES):
+    for rule in (*consistency.RULES, *dosing.RULES, *study.RULES):
         findings += rule(protocol)
     if rig is not None:
         for rig_rule in serving.RULES:
             findings += rig_rule(protocol, rig)
     findings.sort(key=lambda finding: (protocol.line(finding[0]), finding[0] and str(finding[0][0])))
-    return [Problem(protocol.place(keys), text, severity) for keys, text, severity in findings]
+    return [
+        Problem(protocol.place(keys), text, severity, int(mark := protocol.line(keys)), getattr(mark, "column", 0))
+        for keys, text, severity in findings
+    ]
 
 
 def lint_file(path_or_preset: Path | str, rig: RigSummary | None = None) -> list[Problem]:
@@ -75,7 +87,8 @@ def lint_file(path_or_preset: Path | str, rig: RigSummary | None = None) -> list
     except UnreadableFile:
         raise
     except FileError as error:
-        return [Problem(text, "") for text in error.problems]
+        places = [(text, getattr(text, "line", 0), getattr(text, "column", 0)) for text in error.problems]
+        return [Problem(text, "", line=line, column=column) for text, line, column in places]
     return lint(protocol, rig)
 
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, PrivateAttr, ValidationError, model_validator
 
-from myoloop.experiments.protocols.evidence import Evidence
+from myoloop.experiments.protocols.evidence import Evidence, marks_of
 from myoloop.experiments.protocols.fields import (
     Area,
     Charge,
@@ -84,12 +84,19 @@ class ImuDevice(Strict):
     optional: bool = False
 
 
+class ForceDevice(Strict):
+    """Force cell."""
+
+    optional: Literal[False] = False
+
+
 class Devices(Strict):
     """What the rig must have."""
 
     emg: EmgDevice
     stim: StimDevice
     imu: ImuDevice | None = None
+    force: ForceDevice | None = None
 
 
 class Site(Strict):
@@ -305,6 +312,19 @@ class Protocol(Strict):
         """Path and keys of every single value of its file, in the order of their lines."""
         inner = {keys[:-1] for keys in self._lines if keys}
         return tuple((dotted(keys), keys) for keys in self._lines if keys and keys not in inner)
+
+    def keys(self, path: str) -> KeyPath:
+        """Keys of a path such as ``phases[2].block.hold``; () where the file has no such value."""
+        return next((keys for keys in self._lines if dotted(keys) == path), ())
+
+    def marked(self, path: str) -> bool:
+        """Whether any mark says what a value rests on."""
+        return bool(marks_of(self.protocol.evidence.marks, path))
+
+    def forms(self) -> tuple[tuple[str, ...], ...]:
+        """Forms of each phase that asks any, in their order."""
+        asked = (getattr(item.content, "forms", ()) + getattr(item.content, "prompts", ()) for item in self.phases)
+        return tuple(forms for forms in asked if forms)
 
     def has(self, path: str) -> bool:
         """Whether the file gives a value at a path such as ``phases[2].block.hold``."""

