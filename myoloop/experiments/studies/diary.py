@@ -201,7 +201,7 @@ def entry_line(
         raise DiaryError(f"a correction of entry {corrects.n} needs its form, {corrects.form}, and a reason")
     return {
         "kind": "entry",
-        "wall": write_moment(at),
+        "wall_utc": write_moment(at),
         "form": form,
         "prompt": prompt,
         "who": who,
@@ -226,7 +226,7 @@ def _entry(line: Mapping[str, Any]) -> Entry:
     try:
         return Entry(
             n=int(line["n"]),
-            at=read_moment(line["wall"]),
+            at=read_moment(line["wall_utc"]),
             form=str(line["form"]),
             prompt=str(line["prompt"]),
             who=str(line["who"]),

@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
+from myoloop.experiments.studies.audit import utc
 from myoloop.platform.errors import UserError
 
 _UNITS_S = ((604800.0, "wk"), (86400.0, "d"), (3600.0, "h"), (60.0, "min"), (1.0, "s"))
@@ -33,7 +34,7 @@ def time_zone(name: str) -> ZoneInfo:
 
 
 def read_moment(text: object) -> datetime:
-    """Read a wall time as it stands in a log, ``2026-11-21T09:15:00+00:00``.
+    """Read a wall time as it stands in a log, ``2026-11-21T09:15:00.000Z``.
 
     Raises
     ------
@@ -45,13 +46,13 @@ def read_moment(text: object) -> datetime:
     except ValueError:
         moment = None
     if moment is None or moment.tzinfo is None:
-        raise MomentError(f"found {text!r}, allowed is a wall time with its offset, like 2026-11-21T09:15:00+00:00")
+        raise MomentError(f"found {text!r}, allowed is a wall time with its offset, like 2026-11-21T09:15:00Z")
     return moment.astimezone(UTC)
 
 
 def write_moment(moment: datetime) -> str:
-    """Write a wall time in UTC, so that `read_moment` gives the same back."""
-    return checked(moment).isoformat()
+    """Write a wall time as the logs have it: in UTC, to the millisecond."""
+    return utc(moment)
 
 
 def checked(moment: datetime) -> datetime:

@@ -1,0 +1,242 @@
+"""Values that move: one step a session and path, within bounds, on results that are there."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from myoloop.experiments.studies.chained import ChainedLog, read_chained
+from myoloop.experiments.studies.progression import (
+    Change,
+    ProgressionError,
+    ProgressionRule,
+    Result,
+    change_line,
+    flare_line,
+    flare_share,
+    personal_values,
+    progress,
+    read_progression,
+    result_line,
+)
+
+NOW = datetime(2026, 11, 2, 10, 0, tzinfo=UTC)
+PATH = "phases[3].block.await.threshold"
+
+UP = ProgressionRule(
+    name="harder",
+    when="block_end",
+    measure="success_share",
+    comparison="at_least",
+    value=0.8,
+    in_a_row=2,
+    path=PATH,
+    by=0.1,
+    least=0.2,
+    most=1.0,
+)
+DOWN = replace(UP, name="easier", comparison="below", value=0.5, in_a_row=1, by=-0.1)
+
+
+def blocks(*found: float | None, session: int = 1) -> list[Result]:
+    return [Result(session, "block_end", {"success_share": value}) for value in found]
+
+
+def step(results, present=0.5, changes=(), rules=(UP, DOWN)) -> list[tuple[float, float]]:
+    return [(each.old, each.new) for each in progress(rules, results, {PATH: present}, changes)]
+
+
+def test_enough_results_in_a_row_move_one_step_up_and_say_why() -> None:
+    (change,) = progress([UP, DOWN], blocks(0.85, 0.9), {PATH: 0.5}, [])
+    assert (change.old, change.new, change.path, change.rule, change.seen) == (0.5, 0.6, PATH, "harder", 2)
+    assert change.why == "harder: success_share 0.85, 0.9 (at least 0.8, 2 in a row)"
+
+
+@pytest.mark.parametrize(
+    "found",
+    [(), (0.9,), (0.9, 0.7), (0.9, 0.7, 0.9), (0.9, None), (None, 0.9), (0.9, math.nan), (0.9, math.inf * 0)],
+)
+def test_too_few_or_missing_results_move_nothing(found) -> None:
+    assert step(blocks(*found), rules=[UP]) == []
+
+
+def test_the_regression_rule_moves_a_step_down() -> None:
+    assert step(blocks(0.9, 0.4)) == [(0.5, 0.4)]
+
+
+@pytest.mark.parametrize(
+    ("comparison", "found", "moves"),
+    [
+        ("at_least", 3.0, True),
+        ("at_least", 2.9, False),
+        ("above", 3.0, False),
+        ("above", 3.1, True),
+        ("at_most", 3.0, True),
+        ("at_most", 3.1, False),
+        ("below", 3.0, False),
+        ("below", 2.9, True),
+    ],
+)
+def test_each_comparison_at_its_edge(comparison, found, moves) -> None:
+    rule = replace(UP, comparison=comparison, value=3.0, in_a_row=1)
+    assert bool(step(blocks(found), rules=[rule])) is moves
+
+
+@pytest.mark.parametrize(
+    ("rule", "present", "new"),
+    [(UP, 0.95, 1.0), (UP, 1.0, None), (UP, 1.2, None), (UP, 0.0, 0.1), (DOWN, 0.25, 0.2), (DOWN, 0.2, None)],
+)
+def test_a_step_is_cut_at_its_bound_and_never_more_than_a_step(rule, present, new) -> None:
+    rule = replace(rule, in_a_row=1)
+    found = blocks(0.9) if rule.by > 0 else blocks(0.1)
+    assert step(found, present, rules=[rule]) == ([] if new is None else [(present, new)])
+
+
+def test_one_step_a_session_and_path_then_only_on_results_since() -> None:
+    first = Change(1, "harder", PATH, 0.5, 0.6, "", 2)
+    assert step(blocks(0.9, 0.9, 0.9, 0.9), 0.6, [first]) == []
+    # In the next session: what was seen before the step is used up.
+    assert step(blocks(0.9, 0.9) + blocks(0.9, session=2), 0.6, [first]) == []
+    assert step(blocks(0.9, 0.9) + blocks(0.9, 0.9, session=2), 0.6, [first]) == [(0.6, 0.7)]
+
+
+def test_a_rule_is_asked_at_its_own_end_only() -> None:
+    results = [*blocks(0.9, 0.9), Result(1, "session_end", {"success_share": 0.9})]
+    assert step(results, rules=[UP]) == []
+    at_end = replace(UP, when="session_end", in_a_row=1)
+    assert step(results, rules=[at_end]) == [(0.5, 0.6)]
+
+
+def test_where_one_rule_says_up_and_one_down_it_is_down() -> None:
+    pain = replace(DOWN, name="pain", measure="nrs", comparison="above", value=5.0)
+    results = [Result(1, "block_end", {"success_share": 0.9, "nrs": 7.0})] * 2
+    assert step(results, rules=[UP, pain]) == [(0.5, 0.4)]
+    # Also where down is at its bound already.
+    assert step(results, present=0.2, rules=[UP, pain]) == []
+
+
+def test_a_flare_moves_nothing_up_and_halves_the_next_dose_once() -> None:
+    flared = [*blocks(0.9), Result(1, "block_end", {"success_share": 0.9}, flare=True)]
+    assert step(flared) == []
+    assert step([*flared, Result(1, "block_end", {"success_share": 0.1})]) == [(0.5, 0.4)]
+    assert flare_share(0.5, flared, session=2) == 0.5
+    assert flare_share(0.5, [*flared, *blocks(0.9, session=2)], session=3) == 1.0
+    assert flare_share(0.5, flared, session=1) == 1.0
+    assert flare_share(0.5, [], session=1) == 1.0
+
+
+@pytest.mark.parametrize("share", [0.0, -0.5, 1.5, math.nan])
+def test_a_flare_rule_that_is_no_share_is_refused(share) -> None:
+    with pytest.raises(ProgressionError, match="allowed is a share above 0"):
+        flare_share(share, [], 1)
+
+
+def test_a_rule_for_a_value_that_is_not_there_is_refused() -> None:
+    with pytest.raises(ProgressionError, match=r"no number at phases\[3\]"):
+        progress([UP], [], {}, [])
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"by": 0.0}, {"by": math.nan}, {"least": 2.0}, {"in_a_row": 0}, {"comparison": "equals"}, {"most": math.inf}],
+)
+def test_rules_that_cannot_be_are_refused(wrong) -> None:
+    with pytest.raises(ValueError, match="harder"):
+        replace(UP, **wrong)
+
+
+# -- the record --------------------------------------------------------------------------------------------------
+
+
+def test_the_record_gives_back_results_changes_and_what_holds_today(tmp_path) -> None:
+    log = ChainedLog(tmp_path / "progression.jsonl")
+    results = blocks(0.9, None)
+    for result in results:
+        log.append(result_line(result, NOW))
+    changes = [Change(1, "harder", PATH, 0.5, 0.6, "why", 2), Change(2, "harder", PATH, 0.6, 0.7, "why", 4)]
+    for change in changes:
+        log.append(change_line(change, NOW))
+    rows = read_chained(log.path)
+    assert read_progression(rows) == (tuple(results), tuple(changes))
+    assert personal_values(rows) == {PATH: 0.7}
+    assert personal_values([]) == {}
+
+
+def test_a_flare_told_later_belongs_to_its_session(tmp_path) -> None:
+    log = ChainedLog(tmp_path / "progression.jsonl")
+    log.append(result_line(blocks(0.9)[0], NOW))
+    log.append(flare_line(1, NOW, "B. Lang", "NRS +3 for two hours"))
+    log.append(flare_line(2, NOW, "B. Lang", "new allodynia"))
+    results, _ = read_progression(read_chained(log.path))
+    assert [(each.session, each.flare) for each in results] == [(1, True), (2, True)]
+    assert flare_share(0.5, results, session=3) == 0.5
+    with pytest.raises(ProgressionError, match="needs who"):
+        flare_line(1, NOW, "", "worse")
+
+
+def test_a_measure_that_is_no_number_is_kept_as_missing(tmp_path) -> None:
+    row = ChainedLog(tmp_path / "p.jsonl").append(result_line(Result(1, "block_end", {"x": math.nan}), NOW))
+    assert row["measures"] == {"x": None}
+
+
+@pytest.mark.parametrize(
+    "line", [{"kind": "change", "path": PATH}, {"kind": "result", "session": 1, "measures": 3, "when": "x"}]
+)
+def test_a_record_that_cannot_be_understood_gives_no_values(line) -> None:
+    with pytest.raises(ProgressionError, match="entry 4: not a"):
+        personal_values([{"n": 4, **line}])
+
+
+# -- whatever comes out of sessions ------------------------------------------------------------------------------
+
+values = st.one_of(st.none(), st.floats(0, 1), st.just(math.nan))
+rules = st.lists(
+    st.builds(
+        ProgressionRule,
+        name=st.sampled_from(["a", "b", "c"]),
+        when=st.sampled_from(["block_end", "session_end"]),
+        measure=st.sampled_from(["m", "n"]),
+        comparison=st.sampled_from(["at_least", "below", "at_most", "above"]),
+        value=st.floats(0, 1),
+        in_a_row=st.integers(1, 3),
+        path=st.sampled_from(["p", "q"]),
+        by=st.sampled_from([-1.0, -0.1, 0.1, 1.0]),
+        least=st.just(1.0),
+        most=st.just(4.0),
+    ),
+    max_size=5,
+)
+
+
+@settings(deadline=None, max_examples=150)
+@given(
+    rules=rules,
+    start=st.floats(1, 4),
+    told=st.lists(
+        st.tuples(st.booleans(), st.sampled_from(["block_end", "session_end"]), values, values, st.booleans()),
+        max_size=25,
+    ),
+)
+def test_values_stay_in_bounds_and_move_at_most_a_step_a_session(rules, start, told) -> None:
+    present = {"p": start, "q": start}
+    changes: list[Change] = []
+    results: list[Result] = []
+    session = 1
+    for new_session, when, m, n, flare in told:
+        session += new_session
+        results.append(Result(session, when, {"m": m, "n": n}, flare))
+        for change in progress(rules, results, present, changes):
+            largest = max(abs(rule.by) for rule in rules if rule.path == change.path)
+            assert abs(change.new - change.old) <= largest + 1e-9
+            assert change.old == present[change.path] != change.new
+            assert 1.0 <= change.new <= 4.0
+            assert not (flare and change.new > change.old)
+            present[change.path] = change.new
+            changes.append(change)
+    steps = [(each.session, each.path) for each in changes]
+    assert len(steps) == len(set(steps))
