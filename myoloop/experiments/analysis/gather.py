@@ -16,6 +16,7 @@ from myoloop.experiments.analysis.tracks import (
     EventRow,
     Floats,
     Interval,
+    JointTrack,
     MeasureTrack,
     MuscleSite,
     MuscleTrack,
@@ -253,6 +254,9 @@ def muscle_tracks(got: Gathered) -> dict[str, MuscleTrack]:
             spasm=_measure([muscle.spasm for _, muscle in told]),
             effort=_measure([muscle.effort for _, muscle in told]),
             response=_measure([muscle.response for _, muscle in told]),
+            cocontraction=_measure([muscle.cocontraction for _, muscle in told]),
+            clonus_hz=floats(muscle.clonus_frequency_hz for _, muscle in told) if told else np.empty(0),
+            slope_pct_per_min=_measure([muscle.frequency_slope_pct_per_min for _, muscle in told]),
             spasms=bursts.detected(
                 (t_s, muscle.spasm.value, None if muscle.spasm_onset_ns is None else got.seconds(muscle.spasm_onset_ns))
                 for t_s, muscle in told
@@ -260,6 +264,12 @@ def muscle_tracks(got: Gathered) -> dict[str, MuscleTrack]:
         )
         for name, told in rows.items()
     }
+
+
+def joint_track(got: Gathered) -> JointTrack:
+    """Angle of the joint, where there is an IMU."""
+    told = [(got.seconds(estimate.t_ns), estimate.motion.angle_rad) for estimate in got.estimates if estimate.motion]
+    return JointTrack(floats(t_s for t_s, _ in told), _measure([angle for _, angle in told]))
 
 
 def pulse_tracks(got: Gathered) -> dict[str, PulseTrack]:

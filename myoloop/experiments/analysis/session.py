@@ -22,6 +22,7 @@ from myoloop.experiments.analysis.tracks import (
     Floats,
     GapRow,
     GateTally,
+    JointTrack,
     MuscleSite,
     MuscleTrack,
     PhaseSpan,
@@ -66,8 +67,8 @@ class Session:
         By topic.
     sites
         The muscles that the controller heard, in its order.
-    muscles
-        What it believed of each.
+    muscles, joint
+        What it believed of each, and of the joint with the IMU.
     currents
         By stimulation channel.
     pulses
@@ -107,6 +108,7 @@ class Session:
     samples: Mapping[str, SampleTrack]
     sites: tuple[MuscleSite, ...]
     muscles: Mapping[str, MuscleTrack]
+    joint: JointTrack
     currents: Mapping[str, CurrentTrack]
     pulses: Mapping[str, PulseTrack]
     phases: tuple[PhaseSpan, ...]
@@ -220,6 +222,7 @@ def load(path: Path | str) -> Session:
         samples=samples,
         sites=gather.muscle_sites(settings, samples),
         muscles=muscles,
+        joint=gather.joint_track(got),
         currents=currents,
         pulses=pulses,
         phases=phases,

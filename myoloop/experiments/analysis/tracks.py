@@ -152,12 +152,14 @@ class MuscleTrack:
         (n_estimates,).
     level_uv
         RMS of the EMG as the controller knew it; NaN where it did not.
-    fatigue, spasm, effort, response
+    fatigue, spasm, effort, response, cocontraction
         As :class:`myoloop.platform.messages.MuscleEstimate` has them.
     terms
         By name, what `fatigue` is made of: ``voluntary EMG``, ``M-wave``, ``mechanical``.
     spasms
         Bursts, each from the onset the estimator named to the first estimate that denied it.
+    clonus_hz, slope_pct_per_min
+        Rhythm of the clonus that is on, and slope of the mean frequency; NaN where there is none.
     """
 
     t_s: Floats
@@ -167,7 +169,26 @@ class MuscleTrack:
     spasm: MeasureTrack
     effort: MeasureTrack
     response: MeasureTrack
+    cocontraction: MeasureTrack
     spasms: tuple[Interval, ...]
+    clonus_hz: Floats
+    slope_pct_per_min: MeasureTrack
+
+
+@dataclass(frozen=True, slots=True)
+class JointTrack:
+    """The joint with the IMU: its angle from where it was at rest; empty without an IMU.
+
+    Attributes
+    ----------
+    t_s
+        (n_estimates,).
+    angle_rad
+        As :class:`myoloop.platform.messages.MotionEstimate` has it.
+    """
+
+    t_s: Floats
+    angle_rad: MeasureTrack
 
 
 @dataclass(frozen=True, slots=True)
