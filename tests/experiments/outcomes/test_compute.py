@@ -1,0 +1,194 @@
+"""Outcomes of sessions in which everything is planted."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from myoloop.experiments.analysis.tracks import EventRow, Interval, JointTrack, MeasureTrack, PhaseSpan, TrialSpan
+from myoloop.experiments.outcomes.compute import COMPUTED, as_rows, compute
+from myoloop.experiments.outcomes.registry import NEEDS, OUTCOMES
+from myoloop.experiments.outcomes.view import View
+from myoloop.experiments.protocols.schema import load_protocol
+from myoloop.platform.messages import Trial
+
+#: The demonstration: rest, calibration, rest, block of 11 trials, rest; one channel `ext` at 250 us and 35 Hz.
+DEMO = load_protocol("demo")
+T_S = np.arange(0.0, 100.0, 0.1)
+
+
+def measure(value: Any, valid: bool = True) -> MeasureTrack:
+    values = np.broadcast_to(np.asarray(value, dtype=np.float64), T_S.shape).copy()
+    known = np.isfinite(values) & valid
+    return MeasureTrack(values, values, values, known, {})
+
+
+def muscle(**more: Any) -> SimpleNamespace:
+    given: dict[str, Any] = {
+        "t_s": T_S, "level_uv": np.full(T_S.shape, 5.0), "fatigue": measure(0.0), "spasm": measure(0.0), "spasms": (),
+        "cocontraction": measure(np.nan), "clonus_hz": np.full(T_S.shape, np.nan), "slope_pct_per_min": measure(np.nan),
+    }  # fmt: skip
+    return SimpleNamespace(**{**given, **more})
+
+
+def trial(number: int, outcome: str = "effort", kind: str = "block", **values: Any) -> Trial:
+    given = {"charge_mc": 0.5, "target_ma_ext": 10.0, **values}
+    return Trial(
+        t_ns=0, kind=kind, name="assisted extension", block=1, trial=number, outcome=outcome, begin_ns=0, end_ns=1,
+        values=given,
+    )  # fmt: skip
+
+
+def answered(form: str, **values: Any) -> EventRow:
+    return EventRow(1.0, "form", "operator", "", {"form": form, **values})
+
+
+def view(**more: Any) -> View:
+    given: dict[str, Any] = {
+        "muscles": {"ext": muscle(), "flex": muscle()}, "trials": (), "trial_spans": (), "phases": (), "events": (),
+        "samples": {}, "stimulated_muscle": "ext",
+        "joint": JointTrack(T_S, measure(np.nan)),
+    }  # fmt: skip
+    return View(SimpleNamespace(**{**given, **more}), DEMO)  # type: ignore[arg-type]
+
+
+def value_of(name: str, **more: Any) -> float | None:
+    return COMPUTED[name](view(**more)).value
+
+
+def test_each_outcome_that_a_protocol_may_name_is_computed_and_needs_what_is_known() -> None:
+    assert list(COMPUTED) == list(OUTCOMES)
+    for kind in OUTCOMES.values():
+        assert all(need in NEEDS or need.partition(":")[0] in ("form", "diary") for need in kind.needs)
+
+
+@pytest.mark.parametrize("name", OUTCOMES)
+def test_a_session_that_holds_nothing_gives_nothing_and_says_why(name: str) -> None:
+    found = COMPUTED[name](view(muscles={}, stimulated_muscle=None))
+    assert found.value is None or name == "trials_done"
+    assert found.why or name == "trials_done"
+
+
+def test_only_what_the_protocol_names_is_computed_primary_first() -> None:
+    session = view(trials=(trial(1),)).session
+    rows = as_rows(compute(session, DEMO))
+    assert [row["outcome"] for row in rows] == ["effort_started_share", "fatigue_index", "spasm_count"]
+    assert rows[0]["value"] == 1.0
+
+
+def test_trials_and_their_beginnings() -> None:
+    rows = (
+        trial(1, effort_after_ms=800.0), trial(2, effort_after_ms=1000.0), trial(3, "assisted"),
+        trial(4, "skipped", charge_mc=0.0), trial(5, "paused"),
+        trial(6, "effort", charge_mc=0.0, effort_after_ms=900.0),
+    )  # fmt: skip
+    assert value_of("trials_done", trials=rows) == 3
+    assert value_of("effort_started_share", trials=rows) == pytest.approx(3 / 5)
+    # The cue of 0.3 s is not the person's.
+    assert value_of("trigger_latency", trials=rows) == pytest.approx(600.0)
+
+
+def test_the_dose_beside_what_eleven_trials_would_be() -> None:
+    # 10 mA x 250 us x 35 Hz x (3.8 + 0.5) s = 0.37625 mC a trial.
+    rows = tuple(trial(n, charge_mc=0.37625) for n in range(1, 6))
+    assert value_of("dose_share", trials=rows) == pytest.approx(5 / 11)
+
+
+def test_rest_after_over_rest_before_without_the_second_of_settling() -> None:
+    level = np.where(T_S < 50, 8.0, 4.0)
+    level[(T_S >= 10) & (T_S < 11)] = 500.0
+    phases = (PhaseSpan("baseline", "rest", 0, 10.0, 30.0), PhaseSpan("after", "rest", 4, 70.0, 90.0))
+    found = value_of("resting_emg", phases=phases, muscles={"ext": muscle(level_uv=level), "flex": muscle()})
+    assert found == pytest.approx(np.sqrt(0.5))
+    assert value_of("resting_emg", phases=phases[:1]) is None
+
+
+def test_spasms_count_over_the_time_in_which_they_could_be_told() -> None:
+    told = np.where(T_S < 50, np.where((T_S > 10) & (T_S < 15), 1.0, 0.0), np.nan)
+    one = muscle(spasm=measure(told), spasms=(Interval(10.0, 15.0),))
+    assert value_of("spasm_count", muscles={"ext": one}) == pytest.approx(60 / 50, rel=0.01)
+    assert value_of("spasm_share", muscles={"ext": one}) == pytest.approx(0.1, rel=0.05)
+
+
+def test_rhythm_cocontraction_slope_and_fatigue_are_the_estimators_own() -> None:
+    rhythm = np.full(T_S.shape, np.nan)
+    rhythm[100:120] = 6.0
+    together = np.where(T_S < 20, 0.6, 0.1)
+    one = muscle(
+        clonus_hz=rhythm, cocontraction=measure(together), slope_pct_per_min=measure(-8.0), fatigue=measure(0.3)
+    )
+    spans = (TrialSpan("await_effort", "block", 1, 1, 5.0, 15.0), TrialSpan("rest", "block", 1, 1, 30.0, 60.0))
+    given = {"muscles": {"ext": one}, "trial_spans": spans}
+    assert value_of("clonus_frequency", **given) == 6.0
+    assert value_of("cocontraction", **given) == pytest.approx(0.6)
+    assert value_of("median_frequency", **given) == -8.0
+    assert value_of("fatigue_index", **given) == 0.3
+
+
+def test_thresholds_are_told_as_charge() -> None:
+    row = trial(
+        1, "found", "threshold", channel="ext", sensory_ma=6.0, motor_ma=12.0, tolerance_ma=None, phase_us=250.0
+    )
+    assert value_of("sensory_threshold", trials=(row,)) == pytest.approx(1.5)
+    assert value_of("motor_threshold", trials=(row,)) == pytest.approx(3.0)
+    assert value_of("tolerance", trials=(row,)) is None
+
+
+def test_answers_of_forms_and_of_the_diary() -> None:
+    events = (
+        answered("nrs", current=6),
+        answered("nrs_now", current=5.5),
+        answered("nrs", current=4),
+        answered("pgic", change=2),
+    )
+    assert value_of("nrs_change", events=events) == -2.0
+    assert value_of("pgic", events=events) == 2.0
+    assert value_of("nrs_change", events=events[:1]) is None
+    later = View(view().session, DEMO, (("doms", {"soreness": 3}), ("doms", {"soreness": 5})))
+    assert COMPUTED["doms"](later).value == 5.0
+
+
+def test_the_range_of_own_movement_is_taken_before_the_train() -> None:
+    angle = np.radians(np.where((T_S > 10) & (T_S < 12), 40.0, 0.0)) + np.radians(90.0) * (T_S > 20)
+    spans = (TrialSpan("await_effort", "block", 1, 1, 8.0, 13.0), TrialSpan("hold", "block", 1, 1, 20.0, 25.0))
+    found = value_of("active_rom", trial_spans=spans, joint=JointTrack(T_S, measure(angle)))
+    assert found == pytest.approx(40.0)
+
+
+def test_a_contraction_is_the_strongest_that_was_made() -> None:
+    rows = (
+        trial(1, "done", "mvc", level_uv=300.0, force_n=100.0), trial(2, "done", "mvc", level_uv=350.0, force_n=120.0),
+        trial(3, "paused", "mvc", level_uv=900.0, force_n=900.0),
+    )  # fmt: skip
+    assert value_of("mvc_emg", trials=rows) == 350.0
+    assert value_of("mvc_force", trials=rows) == 120.0
+
+
+def sampled(units: tuple[str, ...], values: np.ndarray) -> SimpleNamespace:
+    names = tuple(f"c{n}" for n in range(len(units)))
+    record = SimpleNamespace(descriptor=SimpleNamespace(channels=names, units=units))
+    return SimpleNamespace(record=record, t_s=T_S, channel=lambda name: values)
+
+
+def trains(count: int) -> tuple[TrialSpan, ...]:
+    return tuple(TrialSpan("hold", "block", 1, n, 10.0 * n, 10.0 * n + 4.0) for n in range(1, count + 1))
+
+
+def test_evoked_force_is_told_above_its_rest_and_its_loss_as_a_share() -> None:
+    force = np.full(T_S.shape, 2.0)
+    for n in range(1, 9):
+        force[(10.0 * n <= T_S) & (10.0 * n + 4.0 > T_S)] = 2.0 + (8.0 if n <= 4 else 4.0)
+    given = {"samples": {"force/cell": sampled(("N",), force)}, "trial_spans": trains(8)}
+    assert value_of("evoked_fatigue", **given) == pytest.approx(1 - 6 / 10)
+    assert value_of("torque_time_integral", **given) == pytest.approx(4 * 8 * 4 + 4 * 4 * 4, rel=0.05)
+    assert value_of("evoked_fatigue", **{**given, "trial_spans": trains(5)}) is None
+
+
+def test_twitches_that_get_weaker_show_in_the_gyroscope() -> None:
+    rate = np.where(T_S < 30, 1.0, 0.5)
+    spans = (TrialSpan("hold", "block", 1, 1, 10.0, 60.0),)
+    moved = value_of("twitch_amplitude", samples={"imu/wrist": sampled(("rad/s",), rate)}, trial_spans=spans)
+    assert moved == pytest.approx(0.5)
