@@ -22,7 +22,12 @@ from myoloop.acquisition.registry import make_source
 from myoloop.acquisition.simulated import SimulatedSource, SimulatedSourceSettings
 from myoloop.acquisition.source import Block, Ended, Source
 from myoloop.controllers.controller import Controller
+from myoloop.experiments.sessions.acting import scripted_operator
 from myoloop.experiments.sessions.director import Director
+from myoloop.experiments.sessions.injected import FaultySource, Injected, felt
+from myoloop.experiments.sessions.lockstep_bus import LockstepBus
+from myoloop.experiments.sessions.script import Script
+from myoloop.experiments.sessions.scripted_acts import Break, Press, Say
 from myoloop.experiments.sessions.setup import (
     SessionSetup,
     SetupError,
@@ -30,11 +35,9 @@ from myoloop.experiments.sessions.setup import (
     controller_settings,
     director_settings,
     recording_metadata,
-    scripted_operator,
     stimulator_node_settings,
 )
 from myoloop.experiments.subjects.node import make_body, told
-from myoloop.platform import wire
 from myoloop.platform.clock import VirtualClock
 from myoloop.platform.messages import (
     Answer,
@@ -52,7 +55,6 @@ from myoloop.platform.recording.writer import RecordingWriter
 from myoloop.platform.rig import Rig
 from myoloop.platform.stepping import Stepping, start_record
 from myoloop.platform.steps import Outgoing, Received, Stepped
-from myoloop.platform.streams import stream_of
 from myoloop.stimulators.dose_ledger import Ledger, read_prior
 from myoloop.stimulators.node import Handover, stimulator_settings_of
 from myoloop.stimulators.simulated import SimulatedDriver, SimulatedDriverSettings
@@ -78,53 +80,6 @@ class LockstepResult:
     duration_s: float
 
 
-class LockstepBus:
-    """What sockets are elsewhere: numbers, encodes, records and hands on, in order.
-
-    Parameters
-    ----------
-    session
-        Session id.
-    clock
-        Virtual time.
-    writer
-        Where recorded messages go; None records nothing.
-    """
-
-    def __init__(self, session: str, clock: VirtualClock, writer: RecordingWriter | None) -> None:
-        self._session = session
-        self._clock = clock
-        self._writer = writer
-        self._seq: dict[tuple[str, str], int] = {}
-        self._subscribers: dict[str, list[Callable[[Received], None]]] = {}
-
-    def subscribe(self, topic: str, take: Callable[[Received], None]) -> None:
-        """Hand every message on a topic to `take`."""
-        self._subscribers.setdefault(topic, []).append(take)
-
-    def publish(self, publisher: str, outgoing: Outgoing) -> Received:
-        """Say something; returns it as received."""
-        topic = outgoing.topic
-        key = (publisher, topic)
-        seq = self._seq.get(key, 0)
-        self._seq[key] = seq + 1
-        frames = wire.encode(
-            topic,
-            outgoing.message,
-            session=self._session,
-            publisher=publisher,
-            epoch=1,
-            seq=seq,
-            array=outgoing.array,
-        )
-        if self._writer is not None and stream_of(topic).recorded:
-            self._writer.write(frames, self._clock.now_ns(), seq)
-        received = wire.decode(frames)[1]
-        for take in self._subscribers.get(topic, ()):
-            take(received)
-        return received
-
-
 class Lockstep:
     """One session.
 
@@ -138,6 +93,8 @@ class Lockstep:
         What the record gives as its wall time.
     on_tick
         Called every tick with the newest phase, for progress.
+    script
+        What operator and person do, and what goes wrong.
 
     Raises
     ------
@@ -152,6 +109,7 @@ class Lockstep:
         record: bool = True,
         wall_start_ns: int = 0,
         on_tick: Callable[[Phase | None], None] | None = None,
+        script: Script | None = None,
     ) -> None:
         check_lockstep(setup.rig)
         self.setup = setup
@@ -160,7 +118,7 @@ class Lockstep:
         self._names = {node.role: name for name, node in setup.rig.nodes.items()}
         self._body_settings = body_settings(setup)
         self.body = make_body(self._body_settings, START_NS)
-        self._sources: dict[str, Source] = {name: self._make_source(name) for name in setup.rig.sources()}
+        self._sources = {name: FaultySource(self._make_source(name)) for name in setup.rig.sources()}
         self._intakes: dict[str, Intake] = {}
         descriptors: tuple[SampleDescriptor, ...] = ()
         for source in self._sources.values():
@@ -182,12 +140,15 @@ class Lockstep:
         )
         self.bus = LockstepBus(setup.session, self.clock, self.writer)
         self._make_objects(descriptors)
-        self._operator = scripted_operator(setup)
+        self._operator = scripted_operator(setup, script)
         self._phase: Phase | None = None
         self._report: StimReport | None = None
         self._acts = 0
         self._askers: dict[str, str] = {}
         self._beat_ns = 0
+        self._injected = Injected(
+            setup, self.body, self._sources, self.bus, self._controller, self._steppings[self._names["stimulator"]]
+        )
         self._connect()
 
     def run(self) -> LockstepResult:
@@ -214,6 +175,7 @@ class Lockstep:
     def tick(self, tick: int) -> None:
         """Ten milliseconds."""
         now_ns = self.clock.advance(TICK_NS)
+        self._injected.tick(now_ns)
         self._beat(now_ns)
         self._live_on(now_ns)
         if tick % DIRECTOR_TICKS == 0:
@@ -221,7 +183,8 @@ class Lockstep:
             self._operate(now_ns)
         # The request of the last tick reaches the stimulator now: samples to request take one cycle.
         self._stimulate(now_ns)
-        self._step(self._names["controller"], now_ns)
+        if not self._injected.stalls("controller", now_ns):
+            self._step(self._names["controller"], now_ns)
         if self.writer is not None:
             self.writer.tick(now_ns)
         if self._on_tick is not None:
@@ -253,7 +216,7 @@ class Lockstep:
         settings = SimulatedDriverSettings(**{**node["driver_settings"], "channels": node["outputs"]})
         self._driver = SimulatedDriver(settings, MemoryTransport(self.body, self.clock))
         self._driver.open()
-        controller = Controller(controller_settings(setup, descriptors))
+        self._controller = controller = Controller(controller_settings(setup, descriptors))
         chosen = director_settings(setup)
         director = Director(chosen)
         # What is not recorded is not booked: nobody holds the ledger then.
@@ -300,6 +263,8 @@ class Lockstep:
             return
         self._beat_ns = now_ns
         for name, role in {**self.setup.roles(), "supervisor": "supervisor"}.items():
+            if self._injected.stalls(role, now_ns):
+                continue
             beat = Heartbeat(
                 t_ns=now_ns,
                 node=name,
@@ -362,6 +327,13 @@ class Lockstep:
     def _operate(self, now_ns: int) -> None:
         for command in self._operator.step(self._phase, self._report, now_ns):
             self._ask("operator", "operator", command)
+        for deed in self._operator.take_deeds():
+            if isinstance(deed, Press):
+                self.stop(deed.who, deed.why)
+            elif isinstance(deed, Say):
+                self.bus.publish(self._names["subject"], Outgoing("event", felt(deed.what, now_ns)))
+            elif isinstance(deed, Break):
+                self._injected.strike(deed.fault, now_ns)
 
     def _ask(self, sender: str, role: str, command: Command) -> None:
         """Carry a command to its target, as the target's node would record it."""

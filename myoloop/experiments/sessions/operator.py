@@ -2,20 +2,24 @@
 
 It sees what a person at the console would see (phase, the stimulator's report, answers) and acts a reaction time
 after the session begins to wait. What is refused it tries again, for a while; then it ends the session and says why.
+A script may have it do more, do it otherwise, or leave it undone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from myoloop.experiments.sessions.script import ScriptedAct
+from myoloop.experiments.sessions.scripted_acts import Ask, Break, Deed, Heed, ScriptedActs
 from myoloop.platform.messages import Answer, Command, Phase, StimReport
 
 #: Rig classes that a script may operate; the gate refuses it on others too.
 SCRIPTED_RIGS = frozenset({"SIM", "BENCH"})
 #: The name by which the gate knows a script.
 SCRIPT = "script"
+FOREVER_S = 1e8
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +35,9 @@ class OperatorSettings:
     retry_s, tries
         A refused act is tried again after so long, so many times in all.
     paused_s
-        A pause ends the session after so long: a script has no reason to resume.
+        A pause ends the session after so long, unless the script still has a reason to resume.
+    name
+        Who it is on the record; the gate knows it for a script by how it begins.
     """
 
     stimulator: str = "stimulator"
@@ -41,10 +47,18 @@ class OperatorSettings:
     retry_s: float = 0.1
     tries: int = 50
     paused_s: float = 5.0
+    name: str = SCRIPT
 
 
-#: What the session waits for: the act, phase, repetition, step, channel.
+#: What the session waits for: the act, phase, repetition, step, channel or form.
 Wait = tuple[str, int, int, int, str]
+#: A form's answers; None where nobody gives any.
+Answers = Callable[[str], Mapping[str, Any] | None]
+
+
+def no_answers(form: str) -> Mapping[str, Any] | None:
+    """Nobody has told what to answer."""
+    return None
 
 
 class ScriptedOperator:
@@ -56,6 +70,10 @@ class ScriptedOperator:
         ``SIM`` or ``BENCH``.
     settings
         How it acts.
+    acts
+        What else it does, by a script.
+    answers
+        What it answers to a form.
 
     Raises
     ------
@@ -63,7 +81,14 @@ class ScriptedOperator:
         If the rig is of a class that a script may not operate.
     """
 
-    def __init__(self, rig_class: str, settings: OperatorSettings | None = None) -> None:
+    def __init__(
+        self,
+        rig_class: str,
+        settings: OperatorSettings | None = None,
+        *,
+        acts: Sequence[ScriptedAct] = (),
+        answers: Answers = no_answers,
+    ) -> None:
         if rig_class not in SCRIPTED_RIGS:
             allowed = ", ".join(sorted(SCRIPTED_RIGS))
             raise ValueError(f"a script operates {allowed} rigs only, this one is {rig_class}")
@@ -78,14 +103,52 @@ class ScriptedOperator:
         self._done = False
         self._step_ma = 0.0
         self._commands = 0
+        self._acts = ScriptedActs(acts, self._settings.name)
+        self._answers = answers
+        self._ignored: set[str] = set()
+        self._absent_until_ns: int | None = None
+        self._deeds: list[Deed] = []
+        self._scripted: dict[str, str] = {}
+        #: Scripted acts that were refused, with the reason.
+        self.refused: list[str] = []
 
     def step(self, phase: Phase | None, report: StimReport | None, now_ns: int) -> list[Command]:
         """Look at the screen, and act if it is time."""
         if phase is None or phase.state == "ended":
             return []
         self._now_ns = now_ns
+        by_script = [command for deed in self._acts.due(phase, now_ns) for command in self._do(deed)]
+        if self._absent_until_ns is not None and now_ns < self._absent_until_ns:
+            return by_script
+        return by_script + self._serve(phase, report, now_ns)
+
+    def take_deeds(self) -> list[Deed]:
+        """Stops, a person's answers and faults that have come due: whoever runs the session does them."""
+        deeds, self._deeds = self._deeds, []
+        return deeds
+
+    def _do(self, deed: Deed) -> list[Command]:
+        if isinstance(deed, Heed):
+            if deed.served:
+                self._ignored.discard(deed.wait)
+            else:
+                self._ignored.add(deed.wait)
+        elif isinstance(deed, Ask):
+            self._commands += 1
+            identity = f"script-{self._commands}"
+            self._scripted[identity] = deed.kind
+            return [self._make(identity, self._settings.director, deed.kind, deed.arguments, deed.why)]
+        else:
+            if isinstance(deed, Break) and deed.fault.kind == "operator_absent":
+                lasts_s = FOREVER_S if deed.fault.for_s is None else deed.fault.for_s
+                self._absent_until_ns = self._now_ns + round(lasts_s * 1e9)
+            self._deeds.append(deed)
+        return []
+
+    def _serve(self, phase: Phase, report: StimReport | None, now_ns: int) -> list[Command]:
         answered, self._answer = self._answer, None
         wanted = "resume" if phase.state == "paused" else phase.waiting_for
+        wanted = "" if wanted in self._ignored else wanted
         wait = (wanted, phase.index, phase.block, phase.trial, _channel(phase)) if wanted else None
         if wait != self._wait:
             self._wait, self._since_ns = wait, now_ns
@@ -100,6 +163,9 @@ class ScriptedOperator:
 
     def answered(self, answer: Answer) -> None:
         """One of its commands has been answered; what follows from it comes with the next step."""
+        scripted = self._scripted.pop(answer.id, "")
+        if scripted and not answer.ok:
+            self.refused.append(f"{scripted}: {answer.reason}")
         if self._asked is not None and answer.id == self._asked[0]:
             self._answer = (self._asked[1], answer)
             self._asked = None
@@ -121,10 +187,21 @@ class ScriptedOperator:
             return self._command(settings.stimulator, "step", step)
         if wanted == "approve_envelope":
             return self._command(settings.director, "approve", {}, why="scripted approval")
-        if wanted == "resume" and self._now_ns - self._since_ns >= round(settings.paused_s * 1e9):
+        if wanted == "form":
+            return self._answer_form(_channel(phase))
+        paused = self._now_ns - self._since_ns >= round(settings.paused_s * 1e9)
+        if wanted == "resume" and paused and not self._acts.resumes:
             self._done = True
             return self._command(settings.director, "end", {}, why="paused, and a script does not resume")
         return []
+
+    def _answer_form(self, form: str) -> list[Command]:
+        values = self._answers(form)
+        if values is None:
+            self._done = True
+            why = f"form {form}: no script answers it"
+            return self._command(self._settings.director, "end", {}, why=why)
+        return self._command(self._settings.director, "form", {"form": form, "values": dict(values)})
 
     def _follow_up(self, kind: str, answer: Answer) -> list[Command]:
         settings = self._settings
@@ -147,18 +224,25 @@ class ScriptedOperator:
         self._commands += 1
         identity = f"operator-{self._commands}"
         self._asked = (identity, kind)
-        command = Command(
+        return [self._make(identity, target, kind, arguments, why)]
+
+    def _make(self, identity: str, target: str, kind: str, arguments: Mapping[str, Any], why: str) -> Command:
+        name = self._settings.name
+        who = name if name.startswith(SCRIPT) else f"{SCRIPT} ({name})"
+        return Command(
             t_ns=self._now_ns,
             id=identity,
             kind=kind,
             target=target,
-            who=SCRIPT,
+            who=who,
             why=why,
             arguments=dict(arguments),
         )
-        return [command]
 
 
 def _channel(phase: Phase) -> str:
-    """The channel that is calibrated."""
+    """The form that is asked for, or the channel that is calibrated."""
+    forms: tuple[str, ...] = getattr(phase, "forms", ())
+    if phase.waiting_for == "form":
+        return forms[0] if forms else ""
     return phase.targets[0].channel if phase.kind == "calibration" and phase.targets else ""

@@ -14,15 +14,16 @@ from pathlib import Path
 
 from myoloop.experiments.protocols.lint import errors, lint
 from myoloop.experiments.protocols.schema import Protocol, load_protocol
+from myoloop.experiments.sessions.acting import check_script, scripted_operator
 from myoloop.experiments.sessions.faults import Fault
 from myoloop.experiments.sessions.live import LiveSession, Seen
 from myoloop.experiments.sessions.lockstep import Lockstep
+from myoloop.experiments.sessions.script import Script
 from myoloop.experiments.sessions.setup import (
     SessionSetup,
     SetupError,
     make_setup,
     rig_json,
-    scripted_operator,
     summarise,
 )
 from myoloop.experiments.sessions.simulated_rig import simulated_rig
@@ -30,6 +31,7 @@ from myoloop.experiments.sessions.survey import Survey, survey
 from myoloop.experiments.sessions.virtual_body import virtual_body
 from myoloop.experiments.subjects.parameters import SubjectParameters
 from myoloop.experiments.subjects.population import draw
+from myoloop.experiments.subjects.presets import PRESETS
 from myoloop.experiments.subjects.subject_file import load_subject
 from myoloop.platform.messages import Phase
 from myoloop.platform.recording.compact import compact
@@ -39,6 +41,8 @@ from myoloop.platform.rig import Rig, load_rig
 from myoloop.platform.yamlfile import FileError
 from myoloop.stimulators.dose_ledger import HELD, LEDGER_FILE, is_held
 
+#: Somebody drawn from a group of virtual people.
+DRAWN = "SIM:"
 _PSEUDONYM = re.compile(r"[A-Za-z0-9]{1,32}")
 
 
@@ -64,7 +68,14 @@ class SessionEnd:
 
 
 def prepare(
-    protocol: str, *, subject: str, rig: str | None, study: Path, seed: int, session: int | None = None
+    protocol: str,
+    *,
+    subject: str,
+    rig: str | None,
+    study: Path,
+    seed: int,
+    session: int | None = None,
+    script: Script | None = None,
 ) -> SessionSetup:
     """Read everything, check it against one another, and make the attempt's folder.
 
@@ -73,11 +84,13 @@ def prepare(
     protocol
         File or preset.
     subject
-        Pseudonym, or file of a virtual subject.
+        Pseudonym, file of a virtual subject, or ``SIM:<preset>``: somebody drawn from that group, called SIM1.
     rig
         Rig file; None makes a SIM rig for the protocol.
     session
         Which of the person's sessions this is a new attempt at; its dose goes on. None begins the next one.
+    script
+        Who acts; checked against protocol and rig.
 
     Raises
     ------
@@ -92,6 +105,8 @@ def prepare(
     name, parameters = _person(subject, seed)
     if wired.node_of("subject") is not None:
         virtual_body(wired, parameters, seed)
+    if script is not None:
+        check_script(script, chosen, wired)
     ledger = Path(study) / f"sub-{name}" / LEDGER_FILE
     if is_held(ledger):
         raise SetupError(f"dose ledger {ledger}: {HELD}")
@@ -155,13 +170,23 @@ def _check_port(rig: Rig, port: int) -> None:
             raise SetupError(f"{place}: found {port}, which cannot be had: {why}") from None
 
 
-def run_lockstep(setup: SessionSetup, on_tick: Callable[[Phase | None], None] | None = None) -> SessionEnd:
-    """Run in one process, as fast as it goes."""
+def run_lockstep(
+    setup: SessionSetup, on_tick: Callable[[Phase | None], None] | None = None, script: Script | None = None
+) -> SessionEnd:
+    """Run in one process, as fast as it goes.
+
+    Parameters
+    ----------
+    script
+        Who acts, and on which day.
+    """
+    day = script.moment if script is not None else None
+    wall_ns = time.time_ns() if day is None else round(day.timestamp()) * 1_000_000_000
     # What is loaded by now stays; the collector need not look at it again and again.
     gc.collect()
     gc.freeze()
     with _rarely_collected(), no_attempt_if_refused(setup.folder):
-        result = Lockstep(setup, wall_start_ns=time.time_ns(), on_tick=on_tick).run()
+        result = Lockstep(setup, wall_start_ns=wall_ns, on_tick=on_tick, script=script).run()
         return _ended(setup, result.outcome, result.reason, result.duration_s)
 
 
@@ -177,7 +202,10 @@ def _rarely_collected() -> Iterator[None]:
 
 
 def run_live(
-    setup: SessionSetup, on_turn: Callable[[Seen], str] | None = None, faults: Sequence[Fault] = ()
+    setup: SessionSetup,
+    on_turn: Callable[[Seen], str] | None = None,
+    faults: Sequence[Fault] = (),
+    script: Script | None = None,
 ) -> SessionEnd:
     """Run in separate processes, at real time.
 
@@ -185,6 +213,8 @@ def run_live(
     ----------
     faults
         What is to go wrong on purpose, and when.
+    script
+        Who acts.
 
     Raises
     ------
@@ -192,7 +222,7 @@ def run_live(
         If the rig does not come up.
     """
     with no_attempt_if_refused(setup.folder):
-        result = LiveSession(setup, scripted_operator(setup), on_turn, faults).run()
+        result = LiveSession(setup, scripted_operator(setup, script), on_turn, faults).run()
     return _ended(setup, result.outcome, result.reason, result.duration_s)
 
 
@@ -206,9 +236,15 @@ def _ended(setup: SessionSetup, outcome: str, reason: str, duration_s: float) ->
 
 
 def _person(subject: str, seed: int) -> tuple[str, SubjectParameters]:
+    group = subject.removeprefix(DRAWN)
+    if group != subject:
+        if group not in PRESETS:
+            raise SetupError(f"subject {subject!r}: allowed are {', '.join(DRAWN + preset for preset in PRESETS)}")
+        return "SIM1", draw(seed, group)
     path = Path(subject)
     if path.suffix in (".yaml", ".yml"):
         return load_subject(path, seed)
     if not _PSEUDONYM.fullmatch(subject):
-        raise SetupError(f"subject {subject!r}: allowed is a pseudonym of 1 to 32 letters and digits, or a YAML file")
+        allowed = f"a pseudonym of 1 to 32 letters and digits, a YAML file, or {DRAWN}<preset>"
+        raise SetupError(f"subject {subject!r}: allowed is {allowed}")
     return subject, draw(seed)

@@ -29,7 +29,6 @@ from myoloop.experiments.protocols.rigsummary import InputChannel, OutputChannel
 from myoloop.experiments.protocols.schema import ControllerChoice, Protocol
 from myoloop.experiments.replay import processor
 from myoloop.experiments.sessions.director import DirectorSettings
-from myoloop.experiments.sessions.operator import OperatorSettings, ScriptedOperator
 from myoloop.experiments.sessions.survey import Survey, origins_of, survey
 from myoloop.experiments.sessions.tuning import TuningError, tune
 from myoloop.experiments.sessions.virtual_body import virtual_body
@@ -271,25 +270,6 @@ def director_settings(setup: SessionSetup) -> DirectorSettings:
     peers = [name for name, node in setup.rig.nodes.items() if node.role not in ("director", "subject")]
     topics = tuple(f"heartbeat/{name}" for name in [*peers, "supervisor"])
     return DirectorSettings(session=setup.session, plan=setup.plan, peers=topics, stimulator=stimulator)
-
-
-def scripted_operator(setup: SessionSetup) -> ScriptedOperator:
-    """Who acts on a rig where nobody can be hurt.
-
-    Raises
-    ------
-    SetupError
-        If the rig is for people.
-    """
-    try:
-        return ScriptedOperator(
-            setup.rig.rig.rig_class,
-            OperatorSettings(
-                stimulator=setup.rig.node_of("stimulator") or "", director=setup.rig.node_of("director") or ""
-            ),
-        )
-    except ValueError as error:
-        raise SetupError(str(error)) from None
 
 
 def stimulator_node_settings(setup: SessionSetup, descriptors: Sequence[SampleDescriptor]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import numpy as np
@@ -166,6 +166,10 @@ class Contact:
         if changed:
             self._settle()
         return changed
+
+    def happen(self, event: ElectrodeEvent) -> None:
+        """Let something happen at the next step, whatever its time says."""
+        self._coming.insert(0, replace(event, t_s=0.0))
 
     def _wander(self, t_ns: int) -> None:
         channels = len(self._wandered)

@@ -120,6 +120,19 @@ class Electrodes:
         order = self._contact.order
         return self._contact.contact.copy() if order is None else self._contact.contact[order]
 
+    def happen(self, event: ElectrodeEvent) -> None:
+        """Let something happen to an electrode now: it shows from the next block on.
+
+        Raises
+        ------
+        ValueError
+            If there is no such channel.
+        """
+        for channel in (event.channel, event.other or 0):
+            if not 0 <= channel < self.channels:
+                raise ValueError(f"channel: found {channel}, allowed is 0 to {self.channels - 1}")
+        self._contact.happen(event)
+
     def evoke(
         self,
         muscle: int,

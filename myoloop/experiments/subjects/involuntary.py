@@ -226,6 +226,17 @@ class SpasmGenerator:
         self._seen = (*self._seen, self.now)
         return self.now, ended
 
+    def provoke(self, muscle: int, onset_ns: int, kind: str = "tonic") -> Spasm | None:
+        """Have a spasm begin at a time, whatever the hazard is; None where one is under way or coming.
+
+        Its course is drawn from a generator of its own, so that nothing that is drawn later moves.
+        """
+        if self.now is not None or self._next is not None:
+            return None
+        rng = np.random.Generator(np.random.PCG64(onset_ns))
+        self._next = self._draw(kind, muscle, onset_ns, rng)
+        return self._next
+
     def activation(self, t_from_ns: int, steps: int) -> Array | None:
         """Involuntary activation within the span stepped last.
 

@@ -176,6 +176,16 @@ class VirtualSubject:
         """What the screen shows, from `now_ns` on."""
         self.person.see(phase, now_ns)
 
+    def happen(self, event: ElectrodeEvent) -> None:
+        """Let something happen to an electrode now, whatever the event's own time: it shows from the next block on.
+
+        Raises
+        ------
+        ValueError
+            If there is no such channel.
+        """
+        self._electrodes.happen(event)
+
     def step(self, t_from_ns: int, t_to_ns: int, pulses: Sequence[Pulse]) -> SubjectOutput:
         """Live from `t_from_ns` to `t_to_ns`.
 

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from myoloop.cli import app
 from myoloop.experiments.origins import Origins
 from myoloop.experiments.protocols.schema import load_protocol
+from myoloop.experiments.sessions.acting import scripted_operator
 from myoloop.experiments.sessions.run import check, prepare, run_lockstep
 from myoloop.experiments.sessions.setup import (
     SetupError,
@@ -21,7 +22,6 @@ from myoloop.experiments.sessions.setup import (
     director_settings,
     make_setup,
     recording_metadata,
-    scripted_operator,
     stimulator_node_settings,
     summarise,
 )
