@@ -1,0 +1,1 @@
+"""Who may be stimulated where: what is asked, what blocks, who may override."""

@@ -1,0 +1,108 @@
+"""Where on the body a planned site is, and which sites a finding of a given scope concerns."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+Region = Literal[
+    "head", "neck_front", "neck_back", "chest", "upper_back", "lower_back", "abdomen", "pelvis", "arm", "leg"
+]
+Side = Literal["left", "right", "both", "midline"]
+#: Parts of the body that a person is asked about.
+PLACES = ("left_arm", "right_arm", "left_leg", "right_leg", "trunk", "neck", "head")
+#: What a finding concerns: every site, a part of the body, the places that the answer names, the site of its form.
+Scope = Literal["all", "trunk", "thorax", "abdomen", "neck", "places", "site"]
+
+_TRUNK = frozenset({"chest", "upper_back", "lower_back", "abdomen", "pelvis"})
+_NECK = frozenset({"neck_front", "neck_back"})
+#: Next to the heart or to where most implants of the heart lie; a path that crosses the chest comes on top.
+_THORAX = frozenset({"chest", "upper_back"}) | _NECK
+#: Never stimulated, whoever agrees: users.md section 1, extra items (P48), and its list of what will not be built.
+FORBIDDEN_REGIONS = frozenset({"head", "neck_front", "chest"})
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedSite:
+    """A site that is to be stimulated.
+
+    Attributes
+    ----------
+    name
+        As in the protocol.
+    region, side
+        Where it is; shoulder blades and the trapezius between them are ``upper_back``, its neck part ``neck_back``,
+        buttocks ``pelvis``.
+    through_chest
+        Whether current flows through the chest from one pad to the other (pads on both arms, on chest and back).
+
+    Raises
+    ------
+    ValueError
+        If there is no such region or side, or a limb without a side.
+    """
+
+    name: str
+    region: Region
+    side: Side
+    through_chest: bool = False
+
+    def __post_init__(self) -> None:
+        if self.region not in get_args(Region):
+            raise ValueError(f"{self.name}: region: found {self.region!r}, allowed: {', '.join(get_args(Region))}")
+        if self.side not in get_args(Side):
+            raise ValueError(f"{self.name}: side: found {self.side!r}, allowed: {', '.join(get_args(Side))}")
+        if self.region in ("arm", "leg") and self.side == "midline":
+            raise ValueError(f"{self.name}: side: found 'midline', allowed for a limb: left, right, both")
+
+    @property
+    def places(self) -> frozenset[str]:
+        """The parts of the body it lies on, of `PLACES`."""
+        if self.region in ("arm", "leg"):
+            sides = ("left", "right") if self.side == "both" else (self.side,)
+            return frozenset(f"{side}_{self.region}" for side in sides)
+        if self.region in _TRUNK:
+            return frozenset({"trunk"})
+        return frozenset({"neck" if self.region in _NECK else "head"})
+
+    @property
+    def thoracic(self) -> bool:
+        """Whether it is at the chest, or its current crosses it."""
+        return self.through_chest or self.region in _THORAX
+
+    @property
+    def forbidden(self) -> bool:
+        """Whether nothing may be stimulated here, whoever agrees."""
+        return self.through_chest or self.region in FORBIDDEN_REGIONS
+
+
+def sites_within(
+    scope: Scope, sites: Iterable[PlannedSite], *, site: str = "", places: Collection[str] = ()
+) -> tuple[str, ...]:
+    """Names of the sites that a finding concerns.
+
+    Parameters
+    ----------
+    site
+        For the scope ``site``: the one the form is about.
+    places
+        For the scope ``places``: what the answer names. One that is no place of the body concerns every site.
+    """
+    return tuple(each.name for each in sites if _concerns(scope, each, site, places))
+
+
+def _concerns(scope: Scope, each: PlannedSite, site: str, places: Collection[str]) -> bool:
+    if scope == "all":
+        return True
+    if scope == "trunk":
+        return each.region in _TRUNK or each.through_chest
+    if scope == "thorax":
+        return each.thoracic
+    if scope == "abdomen":
+        return each.region in ("abdomen", "pelvis")
+    if scope == "neck":
+        return each.region in _NECK
+    if scope == "places":
+        return not set(places) <= set(PLACES) or not each.places.isdisjoint(places)
+    return each.name == site
