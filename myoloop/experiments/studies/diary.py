@@ -19,8 +19,11 @@ from myoloop.platform.errors import UserError
 
 State = Literal["waiting", "due", "missed", "answered", "late"]
 
-#: Forms in which a change is told that may explain an effect as well as the stimulation does.
-CONFOUNDERS = {"medication_change": "medication", "care_change": "concomitant care"}
+#: Forms that tell a change which may explain an effect as well as the stimulation does: the question, and its kind.
+CONFOUNDERS = {
+    "medication": ("medication_changed", "medication"),
+    "concomitant_care": ("care_changed", "concomitant care"),
+}
 
 
 class DiaryError(UserError, ValueError):
@@ -168,11 +171,11 @@ def standing_entries(entries: Sequence[Entry]) -> tuple[Entry, ...]:
 
 
 def confounders(entries: Sequence[Entry]) -> tuple[Confounder, ...]:
-    """Every change of medication or of other care that was told, in the order told."""
+    """Every change of medication or of other care that was told, in the order told; one in doubt counts as one."""
     return tuple(
-        Confounder(entry.at, CONFOUNDERS[entry.form], entry.values)
+        Confounder(entry.at, CONFOUNDERS[entry.form][1], entry.values)
         for entry in standing_entries(entries)
-        if entry.form in CONFOUNDERS
+        if entry.form in CONFOUNDERS and entry.values.get(CONFOUNDERS[entry.form][0]) != "no"
     )
 
 

@@ -118,9 +118,12 @@ def test_a_correction_may_be_corrected() -> None:
 
 def test_changes_of_medication_and_care_are_confounders() -> None:
     entries = [
-        Entry(1, after(1), "medication_change", "", "P017", {"change": "baclofen stopped"}),
+        Entry(1, after(1), "medication", "", "P017", {"medication_changed": "yes", "change": "baclofen stopped"}),
         Entry(2, after(2), "doms", "", "P017", {"nrs": 1}),
-        Entry(3, after(3), "care_change", "", "P017", {"change": "mirror therapy begun"}),
+        Entry(
+            3, after(3), "concomitant_care", "", "P017", {"care_changed": "unsure", "change": "mirror therapy begun"}
+        ),
+        Entry(4, after(4), "medication", "", "P017", {"medication_changed": "no"}),
     ]
     assert [(each.kind, each.values["change"]) for each in confounders(entries)] == [
         ("medication", "baclofen stopped"),
