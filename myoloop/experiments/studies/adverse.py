@@ -1,41 +1,44 @@
-"""Adverse events: what happened, how bad, what it has to do with the device, and whether it is over.
+"""Adverse events: what happened, how bad, what it has to do with the stimulation, and whether it is over.
 
-Nothing is ever overwritten: a follow-up, a correction and a resolution are lines of their own that name the event. An
-event that is open keeps its site from being stimulated; one without a site keeps every site.
+Each line of the log holds the form ``adverse_event`` as it was filled in: first the report, then, each a line of its
+own that names the event, follow-ups, corrections and the resolution. Nothing is ever overwritten; what holds is the
+newest form. Which sites an open event keeps closed is screening's rule, the same here and at the session's gate.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
-from typing import Any, Literal, get_args
+from datetime import date, datetime
+from typing import Any, Literal
 
+from myoloop.experiments.screening.adverse import event_of, sites_closed_by
+from myoloop.experiments.screening.forms import check_form
+from myoloop.experiments.screening.places import PlannedSite
 from myoloop.experiments.studies.moments import read_moment, write_moment
 from myoloop.platform.errors import UserError
 
-#: To the device or to what is done with it, as ISO 14155 trials are reported in Europe.
-Relatedness = Literal["not_related", "possible", "probable", "causal", "unknown"]
-Outcome = Literal["open", "recovering", "recovered", "recovered_with_sequelae", "fatal"]
-
-#: CTCAE: mild, moderate, severe, life-threatening, death.
-GRADES = {1: "mild", 2: "moderate", 3: "severe", 4: "life-threatening", 5: "fatal"}
-RELATEDNESS: tuple[str, ...] = get_args(Relatedness)
-ENDED: tuple[Outcome, ...] = ("recovered", "recovered_with_sequelae")
-#: What a correction may change.
-CORRECTABLE = ("what", "site", "grade", "relatedness", "serious")
+Kind = Literal["report", "follow_up", "correction", "resolution"]
+LATER: tuple[Kind, ...] = ("follow_up", "correction", "resolution")
+FORM = "adverse_event"
+#: CTCAE grade of an event that ended in death.
+FATAL = 5
 
 
 class AdverseError(UserError, ValueError):
-    """A report that cannot be; one line for the operator."""
+    """A report that cannot be; one clear line each in `problems`."""
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(self.problems))
 
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """A follow-up, a correction or the resolution of an event."""
+    """What was written of an event after its report."""
 
     at: datetime
-    kind: str
+    kind: Kind
     who: str
     why: str
 
@@ -47,49 +50,34 @@ class AdverseEvent:
     Attributes
     ----------
     number
-        Of its first line in the log.
+        Of its report in the log; what the event is known by.
     session
         During or after which it was seen; None where it belongs to none.
-    site
-        Where on the body, as the protocol calls the site; empty where it is of the whole person.
-    serious
-        As ISO 14155 has it; the study's physician says.
+    values
+        The form ``adverse_event`` as it holds now.
     """
 
     number: int
     at: datetime
     who: str
-    what: str
     session: int | None
-    site: str
-    grade: int
-    relatedness: str
-    serious: bool
-    outcome: Outcome = "open"
+    values: Mapping[str, Any]
     notes: tuple[Note, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Its form's id."""
+        return f"{FORM}.ae-{self.number}"
+
+    @property
+    def fatal(self) -> bool:
+        """Whether it ended in death; such an event is never over."""
+        return bool(self.values["ctcae"] == FATAL)
 
     @property
     def open(self) -> bool:
         """Whether it is still to be followed up."""
-        return self.outcome not in ENDED
-
-
-@dataclass(frozen=True, slots=True)
-class BlockedSites:
-    """Sites that open events keep from being stimulated, each with the events' numbers.
-
-    Attributes
-    ----------
-    everywhere
-        Events without a site: they block every one.
-    """
-
-    everywhere: tuple[int, ...]
-    sites: Mapping[str, tuple[int, ...]]
-
-    def at(self, site: str) -> tuple[int, ...]:
-        """Numbers of the events that block a site; none where it is free."""
-        return self.everywhere + self.sites.get(site, ())
+        return bool(self.values["resolved"] != "yes")
 
 
 def open_events(log: Iterable[Mapping[str, Any]]) -> tuple[AdverseEvent, ...]:
@@ -97,22 +85,32 @@ def open_events(log: Iterable[Mapping[str, Any]]) -> tuple[AdverseEvent, ...]:
     return tuple(each for each in read_events(log) if each.open)
 
 
-def blocked_sites(log: Iterable[Mapping[str, Any]]) -> BlockedSites:
-    """Which sites may not be stimulated.
+def blocked_sites(log: Iterable[Mapping[str, Any]], planned: Iterable[PlannedSite]) -> dict[str, tuple[int, ...]]:
+    """Which of the planned sites may not be stimulated, each with the numbers of the open events that say so.
 
     Raises
     ------
     AdverseError
         If the log cannot be understood: then nothing is known to be free.
     """
-    sites: dict[str, tuple[int, ...]] = {}
-    everywhere: tuple[int, ...] = ()
+    sites = tuple(planned)
+    blocked: dict[str, tuple[int, ...]] = {}
     for each in open_events(log):
-        if each.site:
-            sites[each.site] = (*sites.get(each.site, ()), each.number)
-        else:
-            everywhere = (*everywhere, each.number)
-    return BlockedSites(everywhere, sites)
+        for site in sites_closed_by(event_of(f"ae-{each.number}", each.values), sites):
+            blocked[site] = (*blocked.get(site, ()), each.number)
+    return blocked
+
+
+def history_entries(log: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Each event's form as it holds now, as screening's history takes it: with corrections in their place."""
+    return [
+        {
+            "form": each.name,
+            "wall": write_moment(each.notes[-1].at if each.notes else each.at),
+            "values": dict(each.values),
+        }
+        for each in read_events(log)
+    ]
 
 
 def read_events(log: Iterable[Mapping[str, Any]]) -> tuple[AdverseEvent, ...]:
@@ -121,140 +119,92 @@ def read_events(log: Iterable[Mapping[str, Any]]) -> tuple[AdverseEvent, ...]:
     Raises
     ------
     AdverseError
-        If a line is not what its kind says, or is of an event that is not there.
+        If a line is not what its kind says, is of an event that is not there, or holds a form with a mistake.
     """
     events: dict[int, AdverseEvent] = {}
     for line in log:
         try:
-            _take(events, line)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise AdverseError(f"adverse events: entry {line.get('n')}: cannot be understood: {error}") from None
+            event = _taken(events, line)
+            problems = _mistakes(event.name, event.values, None)
+        except (KeyError, TypeError, ValueError) as error:
+            problems = [f"cannot be understood: {error}"]
+        if problems:
+            raise AdverseError(f"adverse events: entry {line.get('n')}: {problem}" for problem in problems)
+        events[event.number] = event
     return tuple(events[number] for number in sorted(events))
 
 
-def event_line(
-    *,
-    at: datetime,
-    who: str,
-    what: str,
-    site: str,
-    grade: int,
-    relatedness: str,
-    serious: bool,
-    session: int | None,
-) -> dict[str, Any]:
+def report_line(values: Mapping[str, Any], *, at: datetime, who: str, session: int | None) -> dict[str, Any]:
     """Compose the first line of an event.
 
     Raises
     ------
     AdverseError
-        If anything of it is missing or not allowed.
+        If nobody is named, or the form has a mistake.
     """
-    if not who.strip() or not what.strip():
-        raise AdverseError("an adverse event needs who reports it, and what happened")
-    _check_fields({"grade": grade, "relatedness": relatedness, "serious": serious, "site": site})
-    fields = {"what": what, "site": site, "grade": grade, "relatedness": relatedness, "serious": serious}
-    return {"kind": "event", "wall_utc": write_moment(at), "who": who, "session": session, **fields}
+    _check(f"{FORM}.new", values, at, who, why="reported")
+    return {"kind": "report", "wall_utc": write_moment(at), "who": who, "session": session, "values": dict(values)}
 
 
-def follow_up_line(event: AdverseEvent, *, at: datetime, who: str, why: str, outcome: str = "open") -> dict[str, Any]:
-    """Compose a follow-up, which does not end the event: `outcome` is open, recovering or fatal.
+def later_line(
+    event: AdverseEvent, kind: Kind, changed: Mapping[str, Any], *, at: datetime, who: str, why: str
+) -> dict[str, Any]:
+    """Compose a follow-up, a correction or the resolution of an event.
+
+    Parameters
+    ----------
+    changed
+        Answers that are others now; the rest of the form is kept. A resolution ends the event on the day of `at`,
+        unless it says another.
 
     Raises
     ------
     AdverseError
-        If it names nobody, says nothing, or the event is over.
+        If nobody is named, no reason given, the form gets a mistake, or the event is over and this is no correction.
     """
-    if outcome in ENDED:
-        raise AdverseError(f"outcome {outcome}: an event is ended by a resolution, not by a follow-up")
-    return _on(event, "follow_up", at, who, why, {"outcome": outcome})
+    if kind != "correction" and not event.open:
+        raise AdverseError([f"event {event.number} is over already"])
+    if kind == "follow_up" and changed.get("resolved") == "yes":
+        raise AdverseError([f"event {event.number} is ended by a resolution, not by a follow-up"])
+    values = {**event.values, **changed}
+    if kind == "resolution":
+        if event.fatal:
+            raise AdverseError([f"event {event.number} was fatal: it is not resolved, close the person's course"])
+        values = {**values, "resolved": "yes", "resolved_on": changed.get("resolved_on", at.date().isoformat())}
+        values.pop("follow_up_on", None)
+    _check(event.name, values, at, who, why)
+    said = {"who": who, "why": why, "values": values}
+    return {"kind": kind, "event": event.number, "wall_utc": write_moment(at), **said}
 
 
-def resolution_line(
-    event: AdverseEvent, *, at: datetime, who: str, why: str, outcome: str = "recovered"
-) -> dict[str, Any]:
-    """Compose the end of an event.
-
-    Raises
-    ------
-    AdverseError
-        If it names nobody, gives no reason, or the event is over already, or was fatal.
-    """
-    if outcome not in ENDED:
-        raise AdverseError(f"outcome {outcome!r} is no end, allowed: {', '.join(ENDED)}")
-    if event.outcome == "fatal":
-        raise AdverseError(f"event {event.number} was fatal: it is not resolved, close the person's course")
-    return _on(event, "resolution", at, who, why, {"outcome": outcome})
+def days_open(event: AdverseEvent, today: date) -> int:
+    """For how many days it has been open since it began."""
+    return (today - date.fromisoformat(event.values["began"])).days
 
 
-def correction_line(
-    event: AdverseEvent, *, at: datetime, who: str, why: str, fields: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Compose a correction of what was first reported; the first report stays as it is, also of an ended event.
-
-    Raises
-    ------
-    AdverseError
-        If it names nobody, gives no reason, changes nothing, or changes it to what is not allowed.
-    """
-    unknown = sorted(set(fields) - set(CORRECTABLE))
-    if unknown or not fields:
-        raise AdverseError(f"found {', '.join(unknown) or 'nothing'} to correct, allowed: {', '.join(CORRECTABLE)}")
-    _check_fields(fields)
-    return _on(event, "correction", at, who, why, {"fields": dict(fields)}, ended_too=True)
+def _check(form_id: str, values: Mapping[str, Any], at: datetime, who: str, why: str) -> None:
+    problems = _mistakes(form_id, values, at)
+    if not who.strip():
+        problems.append("an adverse event needs the name of who writes of it")
+    if not why.strip():
+        problems.append("what is written of an adverse event after its report needs a reason")
+    if problems:
+        raise AdverseError(problems)
 
 
-def _on(
-    event: AdverseEvent,
-    kind: str,
-    at: datetime,
-    who: str,
-    why: str,
-    more: Mapping[str, Any],
-    *,
-    ended_too: bool = False,
-) -> dict[str, Any]:
-    if not who.strip() or not why.strip():
-        raise AdverseError(f"event {event.number}: a {kind.replace('_', '-')} needs who writes it, and why")
-    if not event.open and not ended_too:
-        raise AdverseError(f"event {event.number} is over already: {event.outcome}")
-    return {"kind": kind, "event": event.number, "wall_utc": write_moment(at), "who": who, "why": why, **more}
+def _mistakes(form_id: str, values: Mapping[str, Any], at: datetime | None) -> list[str]:
+    problems = check_form(form_id, values, at)
+    if not problems and values["ctcae"] == FATAL and values["resolved"] == "yes":
+        problems.append(f"{form_id}: resolved: found 'yes', allowed is no: what ended in death is never over")
+    return problems
 
 
-def _check_fields(fields: Mapping[str, Any]) -> None:
-    if "what" in fields and (not isinstance(fields["what"], str) or not fields["what"].strip()):
-        raise AdverseError("what: found nothing, allowed is what happened, in words")
-    if "site" in fields and not isinstance(fields["site"], str):
-        raise AdverseError(f"site: found {fields['site']!r}, allowed is the name of a site, or nothing for the person")
-    if "grade" in fields and (isinstance(fields["grade"], bool) or fields["grade"] not in GRADES):
-        words = ", ".join(f"{grade} {word}" for grade, word in GRADES.items())
-        raise AdverseError(f"grade: found {fields['grade']!r}, allowed: {words}")
-    if "relatedness" in fields and fields["relatedness"] not in RELATEDNESS:
-        raise AdverseError(f"relatedness: found {fields['relatedness']!r}, allowed: {', '.join(RELATEDNESS)}")
-    if "serious" in fields and not isinstance(fields["serious"], bool):
-        raise AdverseError(f"serious: found {fields['serious']!r}, allowed: true, false")
-
-
-def _take(events: dict[int, AdverseEvent], line: Mapping[str, Any]) -> None:
+def _taken(events: Mapping[int, AdverseEvent], line: Mapping[str, Any]) -> AdverseEvent:
     kind, at = line["kind"], read_moment(line["wall_utc"])
-    if kind == "event":
-        fields = {key: line[key] for key in CORRECTABLE}
-        _check_fields(fields)
-        outcome: Outcome = "fatal" if line["grade"] == 5 else "open"
-        events[line["n"]] = AdverseEvent(
-            number=line["n"], at=at, who=line["who"], session=line["session"], outcome=outcome, **fields
-        )
-        return
+    who, values = str(line["who"]), line["values"]
+    if kind == "report":
+        return AdverseEvent(int(line["n"]), at, who, line["session"], values)
+    if kind not in LATER:
+        raise ValueError(f"found {kind!r}, allowed: report, {', '.join(LATER)}")
     event = events[line["event"]]
-    event = replace(event, notes=(*event.notes, Note(at, kind, line["who"], line["why"])))
-    if kind == "correction":
-        _check_fields(line["fields"])
-        was = event.grade
-        event = replace(event, **{key: line["fields"][key] for key in CORRECTABLE if key in line["fields"]})
-        if (was == 5) != (event.grade == 5):
-            event = replace(event, outcome="fatal" if event.grade == 5 else "open")
-    elif kind in ("follow_up", "resolution") and line["outcome"] in get_args(Outcome):
-        event = replace(event, outcome=line["outcome"])
-    else:
-        raise ValueError(f"found a {kind!r}, allowed: event, follow_up, correction, resolution")
-    events[event.number] = event
+    return replace(event, values=values, notes=(*event.notes, Note(at, kind, who, str(line["why"]))))

@@ -59,11 +59,12 @@ class DiaryPrompt:
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """One asking: from when and until when, and by what key an entry answers it."""
+    """One asking: by what key an entry answers it, after what (`since`), from when and until when."""
 
     key: str
     form: str
     session: int | None
+    since: datetime
     opens: datetime
     closes: datetime
 
@@ -243,7 +244,7 @@ def _entry(line: Mapping[str, Any]) -> Entry:
 
 def _prompt(key: str, prompt: DiaryPrompt, session: int | None, end: datetime) -> Prompt:
     opens = end + timedelta(seconds=prompt.after_s)
-    return Prompt(key, prompt.form, session, opens, opens + timedelta(seconds=prompt.window_s))
+    return Prompt(key, prompt.form, session, end, opens, opens + timedelta(seconds=prompt.window_s))
 
 
 def _asked(prompt: Prompt, standing: Sequence[Entry], now: datetime) -> Asked:

@@ -2,41 +2,49 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import pytest
 
+from myoloop.experiments.screening.history import history_of
+from myoloop.experiments.screening.places import PlannedSite
 from myoloop.experiments.studies.adverse import (
     AdverseError,
     blocked_sites,
-    correction_line,
-    event_line,
-    follow_up_line,
+    days_open,
+    history_entries,
+    later_line,
     open_events,
     read_events,
-    resolution_line,
+    report_line,
 )
 from myoloop.experiments.studies.chained import ChainedLog, read_chained
 
 NOW = datetime(2026, 11, 2, 10, 0, tzinfo=UTC)
-BURN = {
-    "at": NOW,
-    "who": "B. Lang",
+FORM = {
+    "kind": "skin_reaction",
     "what": "redness under the pad",
+    "place": "left_arm",
     "site": "ext",
-    "grade": 1,
-    "relatedness": "probable",
-    "serious": False,
-    "session": 5,
+    "began": "2026-11-01",
+    "grade": "mild",
+    "ctcae": 1,
+    "serious": "no",
+    "related": "probable",
+    "device_related": "yes",
+    "action": ["stopped"],
+    "resolved": "no",
+    "follow_up_on": "2026-11-03",
 }
 SAID = {"at": NOW, "who": "C. Roth", "why": "seen again, skin as before"}
+SITES = (PlannedSite("ext", "arm", "left"), PlannedSite("quad", "leg", "left"))
 
 
 @pytest.fixture
 def log(tmp_path) -> ChainedLog:
     """One open event at the site ``ext``."""
     made = ChainedLog(tmp_path / "adverse_events.jsonl")
-    made.append(event_line(**BURN))
+    made.append(report_line(FORM, at=NOW, who="B. Lang", session=5))
     return made
 
 
@@ -44,107 +52,116 @@ def first(log: ChainedLog):
     return read_events(read_chained(log.path))[0]
 
 
+def blocked(log: ChainedLog) -> dict[str, tuple[int, ...]]:
+    return blocked_sites(read_chained(log.path), SITES)
+
+
 def test_an_open_event_blocks_its_site_and_no_other(log) -> None:
-    blocked = blocked_sites(read_chained(log.path))
-    assert blocked.at("ext") == (1,)
-    assert blocked.at("flex") == ()
+    assert blocked(log) == {"ext": (1,)}
+    assert (first(log).session, first(log).who, days_open(first(log), date(2026, 11, 8))) == (5, "B. Lang", 7)
 
 
 def test_an_event_of_the_whole_person_blocks_every_site(log) -> None:
-    log.append(event_line(**{**BURN, "site": "", "what": "dizziness"}))
-    blocked = blocked_sites(read_chained(log.path))
-    assert blocked.at("flex") == (2,)
-    assert blocked.at("ext") == (2, 1)
+    whole = {**FORM, "site": "none", "place": "whole_body", "kind": "fainting", "what": "fainted"}
+    log.append(report_line(whole, at=NOW, who="B. Lang", session=None))
+    assert blocked(log) == {"ext": (1, 2), "quad": (2,)}
 
 
 def test_follow_up_keeps_it_open_and_resolution_frees_the_site(log) -> None:
-    log.append(follow_up_line(first(log), outcome="recovering", **SAID))
+    log.append(later_line(first(log), "follow_up", {"follow_up_on": "2026-11-09"}, **SAID))
     assert first(log).open
-    assert blocked_sites(read_chained(log.path)).at("ext") == (1,)
-    log.append(resolution_line(first(log), **SAID))
+    assert blocked(log) == {"ext": (1,)}
+    log.append(later_line(first(log), "resolution", {}, **SAID))
     event = first(log)
-    assert (event.outcome, event.open) == ("recovered", False)
+    assert not event.open
+    assert (event.values["resolved_on"], "follow_up_on" in event.values) == ("2026-11-02", False)
     assert [(note.kind, note.who) for note in event.notes] == [("follow_up", "C. Roth"), ("resolution", "C. Roth")]
     assert open_events(read_chained(log.path)) == ()
-    assert blocked_sites(read_chained(log.path)).at("ext") == ()
+    assert blocked(log) == {}
 
 
 def test_a_correction_is_a_line_of_its_own(log) -> None:
-    log.append(correction_line(first(log), fields={"site": "flex", "grade": 2}, **SAID))
+    log.append(later_line(first(log), "correction", {"site": "quad", "place": "left_leg"}, **SAID))
     rows = read_chained(log.path)
-    assert (rows[0]["site"], rows[0]["grade"]) == ("ext", 1)
-    assert (first(log).site, first(log).grade, first(log).what) == ("flex", 2, "redness under the pad")
-    assert blocked_sites(rows).at("flex") == (1,)
-    assert blocked_sites(rows).at("ext") == ()
+    assert rows[0]["values"]["site"] == "ext"
+    assert (first(log).values["site"], first(log).values["what"]) == ("quad", "redness under the pad")
+    assert blocked(log) == {"quad": (1,)}
 
 
-def test_a_fatal_event_is_never_resolved(log) -> None:
-    log.append(correction_line(first(log), fields={"grade": 5}, **SAID))
-    assert first(log).outcome == "fatal"
+def test_screening_is_given_each_event_as_it_holds_now(log) -> None:
+    """A corrected place must not leave the wrong one closed for ever."""
+    log.append(later_line(first(log), "correction", {"site": "quad", "place": "left_leg"}, **SAID))
+    history = history_of(history_entries(read_chained(log.path)), sessions=5, devices=())
+    assert [(event.place, event.site, event.resolved_on) for event in history.adverse_events] == [
+        ("left_leg", "quad", None)
+    ]
+    log.append(later_line(first(log), "resolution", {}, **SAID))
+    (event,) = history_of(history_entries(read_chained(log.path)), sessions=5, devices=()).adverse_events
+    assert event.resolved_on == date(2026, 11, 2)
+
+
+def test_a_fatal_event_is_never_over(log) -> None:
+    log.append(later_line(first(log), "correction", {"grade": "severe", "ctcae": 5, "serious": "yes"}, **SAID))
     with pytest.raises(AdverseError, match="was fatal"):
-        resolution_line(first(log), **SAID)
-    log.append(correction_line(first(log), fields={"grade": 4}, **SAID))
-    assert first(log).outcome == "open"
+        later_line(first(log), "resolution", {}, **SAID)
+    with pytest.raises(AdverseError, match="never over"):
+        later_line(first(log), "correction", {"resolved": "yes", "resolved_on": "2026-11-02"}, **SAID)
+    assert blocked(log) == {"ext": (1,)}
 
 
 def test_what_is_over_is_not_ended_or_followed_up_again_but_may_be_corrected(log) -> None:
-    log.append(resolution_line(first(log), outcome="recovered_with_sequelae", **SAID))
-    for again in (resolution_line, follow_up_line):
-        with pytest.raises(AdverseError, match="over already: recovered_with_sequelae"):
-            again(first(log), **SAID)
-    log.append(correction_line(first(log), fields={"relatedness": "not_related"}, **SAID))
-    assert first(log).relatedness == "not_related"
+    log.append(later_line(first(log), "resolution", {"resolved_on": "2026-11-01"}, **SAID))
+    for again in ("resolution", "follow_up"):
+        with pytest.raises(AdverseError, match="over already"):
+            later_line(first(log), again, {}, **SAID)
+    log.append(later_line(first(log), "correction", {"related": "unrelated"}, **SAID))
+    assert first(log).values["related"] == "unrelated"
     assert not first(log).open
 
 
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ({"who": ""}, "who reports it"),
-        ({"what": " "}, "what happened"),
-        ({"grade": 6}, "grade: found 6, allowed: 1 mild"),
-        ({"grade": True}, "grade: found True"),
-        ({"relatedness": "maybe"}, "allowed: not_related, possible, probable, causal, unknown"),
-        ({"serious": "no"}, "serious: found 'no'"),
-        ({"site": None}, "site: found None"),
+        ({"what": " "}, "what"),
+        ({"grade": "awful"}, "allowed: mild, moderate, severe"),
+        ({"ctcae": 6}, "ctcae"),
+        ({"related": "maybe"}, "allowed: unrelated"),
+        ({"began": "2026-12-24"}, "not in the future"),
     ],
 )
-def test_reports_that_cannot_be_are_refused(wrong, said) -> None:
+def test_reports_with_a_mistake_are_refused(wrong, said) -> None:
     with pytest.raises(AdverseError, match=said):
-        event_line(**{**BURN, **wrong})
+        report_line({**FORM, **wrong}, at=NOW, who="B. Lang", session=5)
 
 
-@pytest.mark.parametrize("wrong", [{"who": ""}, {"why": "  "}])
-def test_who_and_why_are_needed_to_end_or_correct(log, wrong) -> None:
-    event = first(log)
-    with pytest.raises(AdverseError, match="needs who writes it, and why"):
-        resolution_line(event, **{**SAID, **wrong})
-    with pytest.raises(AdverseError, match="needs who writes it, and why"):
-        correction_line(event, fields={"grade": 2}, **{**SAID, **wrong})
+def test_who_and_why_are_needed(log) -> None:
+    with pytest.raises(AdverseError, match="name of who"):
+        report_line(FORM, at=NOW, who=" ", session=5)
+    for kind in ("follow_up", "correction", "resolution"):
+        with pytest.raises(AdverseError, match="name of who"):
+            later_line(first(log), kind, {}, **{**SAID, "who": ""})
+        with pytest.raises(AdverseError, match="needs a reason"):
+            later_line(first(log), kind, {}, **{**SAID, "why": "  "})
 
 
-def test_only_what_was_reported_can_be_corrected(log) -> None:
-    for fields in ({"outcome": "recovered"}, {"number": 2}, {}):
-        with pytest.raises(AdverseError, match="allowed: what, site, grade"):
-            correction_line(first(log), fields=fields, **SAID)
-    with pytest.raises(AdverseError, match="grade: found 9"):
-        correction_line(first(log), fields={"grade": 9}, **SAID)
+def test_a_follow_up_ends_nothing_and_a_correction_keeps_the_form_whole(log) -> None:
     with pytest.raises(AdverseError, match="ended by a resolution"):
-        follow_up_line(first(log), outcome="recovered", **SAID)
-    with pytest.raises(AdverseError, match="is no end"):
-        resolution_line(first(log), outcome="recovering", **SAID)
+        later_line(first(log), "follow_up", {"resolved": "yes"}, **SAID)
+    with pytest.raises(AdverseError, match="ctcae"):
+        later_line(first(log), "correction", {"ctcae": 4}, **SAID)
 
 
 @pytest.mark.parametrize(
     "line",
     [
-        {"kind": "resolution", "event": 9, "outcome": "recovered", "who": "x", "why": "y"},
-        {"kind": "event", "who": "x", "what": "y", "site": "ext", "session": 1},
-        {"kind": "event", **{k: v for k, v in BURN.items() if k != "at"}, "grade": 0},
-        {"kind": "deletion", "event": 1, "who": "x", "why": "y"},
+        {"kind": "resolution", "event": 9, "who": "x", "why": "y", "values": FORM},
+        {"kind": "report", "who": "x", "session": 1},
+        {"kind": "report", "who": "x", "session": 1, "values": {**FORM, "ctcae": 0}},
+        {"kind": "report", "who": "x", "session": 1, "values": "none"},
+        {"kind": "deletion", "event": 1, "who": "x", "why": "y", "values": FORM},
     ],
 )
 def test_a_log_that_cannot_be_understood_frees_no_site(log, line) -> None:
-    log.append({"wall_utc": "2026-11-02T10:00:00Z", **line})
-    with pytest.raises(AdverseError, match="entry 2: cannot be understood"):
-        blocked_sites(read_chained(log.path))
+    log.append({"wall_utc": "2026-11-02T10:00:00.000Z", **line})
+    with pytest.raises(AdverseError, match="entry 2: "):
+        blocked(log)
