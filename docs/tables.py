@@ -13,6 +13,15 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from myoloop.experiments.screening.forms import FORMS
+from myoloop.experiments.screening.gate import ONCE_A_SESSION, PER_SITE
+from myoloop.experiments.screening.item import Item
+from myoloop.experiments.screening.items import ITEMS
+from myoloop.experiments.screening.places import Scope
+from myoloop.experiments.sites.library import load_site
+from myoloop.experiments.sites.library import sites as site_files
+from myoloop.experiments.sites.makers import makers_rules
+from myoloop.experiments.sites.schema import SiteInfo
 from myoloop.platform.streams import ROLES, STREAMS, Stream
 from myoloop.stimulators.gate.ceilings import CEILINGS
 from myoloop.stimulators.gate.states import TRANSITIONS
@@ -63,6 +72,88 @@ def _limit(value: float | tuple[float, float] | None) -> str:
     return f"{value[0]:.7g} to {value[1]:.7g}" if isinstance(value, tuple) else f"{value:.7g}"
 
 
+def sites() -> str:
+    """Every site of the library."""
+    head = ("site", "what", "use", "region", "sides", "pads a side, usual", "least", "marks of the pads")
+    return _table(head, (_site(load_site(name)) for name in site_files()))
+
+
+def _site(site: SiteInfo) -> tuple[str, ...]:
+    usual, least = "none", ""
+    if site.pads is not None:
+        short, long = site.pads.usual_cm
+        usual, least = f"{site.pads.count} of {short:g}x{long:g} cm", f"{site.pads.least_cm2:g} cm2"
+    marks = ", ".join(site.evidence.marks.get("pads", ()))
+    return f"`{site.name}`", site.title, site.use, site.region, ", ".join(site.sides), usual, least, marks
+
+
+def makers() -> str:
+    """Where makers and standards forbid electrodes."""
+    rows = (
+        (", ".join(rule.devices), ", ".join((*rule.regions, *rule.zones)), rule.why, rule.source)
+        for rule in makers_rules()
+    )
+    return _table(("device", "region or zone", "why", "source"), rows)
+
+
+#: What an item keeps closed, in words.
+_SCOPES: dict[Scope, str] = {
+    "all": "every site",
+    "trunk": "trunk and pelvis",
+    "thorax": "chest, upper back, neck, and paths through the chest",
+    "abdomen": "abdomen and pelvis",
+    "neck": "neck",
+    "places": "the part of the body that is named",
+    "site": "that site",
+}
+
+
+def screening() -> str:
+    """Every item of the gate, form by form; at the end what it finds without a question."""
+    parts = []
+    for form in (*ONCE_A_SESSION, *PER_SITE, ""):
+        items = [item for item in ITEMS if item.form == form]
+        title = f"{FORMS[form].title} (`{form}`)" if form else "Found without a question"
+        asked = "asked" if form else "found"
+        head = ("item", asked, "a finding", "overridden by", "from")
+        parts.append(f"### {title}\n\n{_table(head, (_item(item) for item in items))}" if items else "")
+    return "\n\n".join(part for part in parts if part)
+
+
+def _item(item: Item) -> tuple[str, ...]:
+    where = _SCOPES[item.scope]
+    finding = {
+        "absolute": f"closes {where}",
+        "override": f"closes {where}",
+        "precaution": "warns; a clinician must be there",
+        "information": "is reported",
+    }[item.kind]
+    by = ", ".join(item.override_by)
+    if by:
+        days = "that day" if item.valid_days == 0 else f"{item.valid_days} days" if item.valid_days > 1 else "1 day"
+        by += f"; for {days}" + (", naming the sites" if item.named_sites else "")
+        by += f"; never {_SCOPES[item.never]}" if item.never else ""
+    elif item.kind == "absolute":
+        by = "nobody"
+    text = item.text + (" (yes is good)" if item.clear == "yes" else "")
+    rows = [f"row {row}" for row in item.rows]
+    return f"`{item.id}`", text, finding, by, ", ".join((*rows, *item.sources))
+
+
+def forms() -> str:
+    """Every form: when it is needed, and its questions."""
+    rows = (
+        (
+            f"`{form.id}`" + (f" for each {form.per}" if form.per else ""),
+            form.title,
+            "yes" if form.id in (*ONCE_A_SESSION, *PER_SITE) else "",
+            ", ".join(f"`{field.id}`" for field in form.fields),
+        )
+        for form in FORMS.values()
+    )
+    return _table(("form", "what it is", "the gate needs it", "questions"), rows)
+
+
 def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     columns = tuple(head)
     lines = [columns, ("---",) * len(columns), *(tuple(row) for row in rows)]
@@ -101,6 +192,10 @@ TABLES: dict[str, tuple[str, Callable[[], str]]] = {
     "streams": ("architecture.md", streams),
     "transitions": ("architecture.md", transitions),
     "ceilings": ("safety.md", ceilings),
+    "sites": ("sites.md", sites),
+    "sites-makers": ("sites.md", makers),
+    "screening": ("screening.md", screening),
+    "forms": ("screening.md", forms),
     "measured-subject": ("virtual_subject.md", measured("subject", "subject")),
     "measured-artifact": ("estimators/artifact.md", measured("estimators", "artifact")),
     "measured-fatigue": ("estimators/fatigue_voluntary.md", measured("estimators", "fatigue")),

@@ -24,9 +24,11 @@ from myoloop.answers import (
     clear_errors,
     say,
     seconds,
-    whole_number,
 )
+from myoloop.course_verbs import course_verbs
 from myoloop.recording_verbs import recordings
+from myoloop.session_verbs import sessions
+from myoloop.site_verbs import site_verbs
 
 app = typer.Typer(
     name="myoloop",
@@ -46,66 +48,16 @@ new_app = typer.Typer(
     no_args_is_help=True,
 )
 app.add_typer(new_app, name="new")
+app.add_typer(sessions)
 app.add_typer(recordings)
+app.add_typer(course_verbs)
+app.add_typer(site_verbs)
 verb = partial(app.command, epilog=EXIT_CODES)
 new_verb = partial(new_app.command, epilog=EXIT_CODES)
 
 Out = Annotated[Path, typer.Option("--out", help="Study folder; made if it is not there.")]
-Seed = Annotated[
-    int,
-    typer.Option(
-        "--seed",
-        parser=partial(whole_number, least=0),
-        metavar="INTEGER",
-        help="Of everything random about the virtual subject.",
-    ),
-]
 NewName = Annotated[str, typer.Argument(help="Name of what is written, and of its file.")]
 NewOut = Annotated[Path, typer.Option("--out", help="Folder it is written to; made if it is not there.")]
-
-
-@verb()
-def demo(
-    out: Out = Path("study"),
-    speed: Annotated[str, typer.Option(help="real (separate processes) or max (lockstep).")] = "real",
-    seed: Seed = 1,
-    as_json: Json = False,
-) -> None:
-    """A whole closed-loop session on a virtual subject, then its report.
-
-    Example: myoloop demo --speed max --seed 1 --out study
-    """
-    with clear_errors():
-        _session("demo", "SIM1", None, speed, seed, out, [], as_json)
-
-
-@verb()
-def run(
-    protocol: Annotated[str, typer.Argument(help="A protocol file, or a preset by name (see: myoloop protocols).")],
-    subject: Annotated[str, typer.Option(help="Pseudonym, or the YAML file of a virtual subject.")],
-    rig: Annotated[str | None, typer.Option(help="Rig file; without one a virtual subject is wired up.")] = None,
-    speed: Annotated[str, typer.Option(help="real (separate processes) or max (lockstep).")] = "real",
-    seed: Seed = 1,
-    session: Annotated[
-        int | None,
-        typer.Option(
-            parser=partial(whole_number, least=1),
-            metavar="INTEGER",
-            help="Try this session of the subject again; else the next one is begun.",
-        ),
-    ] = None,
-    out: Out = Path("study"),
-    fault: Annotated[
-        list[str] | None, typer.Option(help="On purpose: kill:NODE@20s, freeze:NODE@20s or stop@20s; repeatable.")
-    ] = None,
-    as_json: Json = False,
-) -> None:
-    """Run one session.
-
-    Example: myoloop run crps_motor_reeducation --subject SIM01 --speed max
-    """
-    with clear_errors():
-        _session(protocol, subject, rig, speed, seed, out, fault or [], as_json, session)
 
 
 @verb()
@@ -395,37 +347,3 @@ def main() -> int:
 
 def _wrote(path: Path, as_json: bool) -> None:
     say({"written": str(path)}, as_json, str(path))
-
-
-def _session(
-    protocol: str,
-    subject: str,
-    rig: str | None,
-    speed: str,
-    seed: int,
-    out: Path,
-    faults: list[str],
-    as_json: bool,
-    session: int | None = None,
-) -> None:
-    if speed not in ("real", "max"):
-        raise typer.BadParameter(f"found {speed!r}, allowed are real and max", param_hint="--speed")
-    from myoloop.experiments.sessions.conclude import conclude
-    from myoloop.experiments.sessions.faults import parse_fault
-    from myoloop.experiments.sessions.run import prepare, run_live, run_lockstep
-    from myoloop.experiments.sessions.view import LiveView, Progress
-
-    planned = [parse_fault(text) for text in faults]
-    if planned and speed == "max":
-        raise typer.BadParameter("faults strike processes: allowed with --speed real", param_hint="--fault")
-    setup = prepare(protocol, subject=subject, rig=rig, study=out, seed=seed, session=session)
-    if speed == "max":
-        with Progress(setup, quiet=as_json).shown() as progress:
-            end = run_lockstep(setup, progress.tick)
-    else:
-        with LiveView(setup, quiet=as_json).shown() as view:
-            end = run_live(setup, view.turn, planned)
-    result = conclude(end)
-    reported = result["report"] or f"none, {result['not_reported']}"
-    say(result, as_json, f"{end.outcome}{f': {end.reason}' if end.reason else ''}\nreport: {reported}")
-    raise typer.Exit(end.exit_code)

@@ -8,6 +8,8 @@ from types import ModuleType
 
 import pytest
 
+from myoloop.experiments.screening.forms import FORMS
+from myoloop.experiments.screening.items import ITEMS
 from myoloop.platform.streams import STREAMS
 from myoloop.stimulators.gate.states import TRANSITIONS
 
@@ -24,7 +26,7 @@ def tables() -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize("name", ["streams", "transitions", "ceilings"])
+@pytest.mark.parametrize("name", ["streams", "transitions", "ceilings", "sites", "sites-makers", "screening", "forms"])
 def test_the_page_holds_the_table_of_the_code(tables: ModuleType, name: str) -> None:
     page, make = tables.TABLES[name]
     text = (DOCS / page).read_text(encoding="utf-8")
@@ -42,6 +44,24 @@ def test_every_stream_has_one_row(tables: ModuleType) -> None:
 
 def test_every_transition_has_one_row(tables: ModuleType) -> None:
     assert len(tables.transitions().splitlines()) == len(TRANSITIONS) + 2
+
+
+def test_every_screening_item_has_one_row_with_who_may_override(tables: ModuleType) -> None:
+    rows = [line for line in tables.screening().splitlines() if line.startswith("| `")]
+    assert len(rows) == len(ITEMS)
+    for item in ITEMS:
+        (row,) = (row for row in rows if row.startswith(f"| `{item.id}` |"))
+        assert row.count("|") == 6
+        assert item.text in row
+        assert all(role in row for role in item.override_by)
+        assert ("| nobody |" in row) == (item.kind == "absolute")
+
+
+def test_every_form_has_one_row_with_its_questions(tables: ModuleType) -> None:
+    rows = tables.forms().splitlines()[2:]
+    assert len(rows) == len(FORMS)
+    for row, form in zip(rows, FORMS.values(), strict=True):
+        assert all(f"`{field.id}`" in row for field in form.fields)
 
 
 def test_a_table_replaces_what_stood_between_its_marks(tables: ModuleType) -> None:
