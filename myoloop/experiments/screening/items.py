@@ -120,7 +120,7 @@ _CONSENT = (
 #: Who is there, and who has agreed.
 _PEOPLE = (
     Item("clearance", "", "No professional's clearance in force covers this site.",
-         "absolute", "all", "found", rows=(18,)),
+         "absolute", "site", "found", rows=(18,)),
     Item("supervised", "supervision", "Will a trained operator be with the person the whole time?",
          "absolute", "all", "yes_no", "yes", rows=(19,)),
     Item("clinician_there", "",
@@ -164,9 +164,9 @@ _DEVICE = (
 #: What the gate finds without a question.
 _FOUND = (
     Item("forbidden_place", "", "Head, front of the neck, the chest and paths across it are never stimulated.",
-         "absolute", "all", "found", sources=("P48",)),
+         "absolute", "site", "found", sources=("P48",)),
     Item("open_adverse_event", "", "An adverse event here has not been resolved.",
-         "absolute", "all", "found", rows=(38,)),
+         "absolute", "site", "found", rows=(38,)),
     Item("skin_not_followed_up", "", "The skin was marked after a session, and no adverse event tells how it ended.",
          "absolute", "site", "found", rows=(38,)),
     Item("incomplete", "", "A form is missing, or an answer of it is missing or not allowed.",

@@ -36,6 +36,10 @@ class PlannedSite:
         buttocks ``pelvis``.
     through_chest
         Whether current flows through the chest from one pad to the other (pads on both arms, on chest and back).
+    near_chest
+        Whether it lies so near the chest (at the shoulder) that it counts as there beside an implant.
+    closed
+        Whether nobody may stimulate there for another reason, such as a forbidden site of the library.
 
     Raises
     ------
@@ -47,6 +51,8 @@ class PlannedSite:
     region: Region
     side: Side
     through_chest: bool = False
+    near_chest: bool = False
+    closed: bool = False
 
     def __post_init__(self) -> None:
         if self.region not in get_args(Region):
@@ -68,13 +74,58 @@ class PlannedSite:
 
     @property
     def thoracic(self) -> bool:
-        """Whether it is at the chest, or its current crosses it."""
-        return self.through_chest or self.region in _THORAX
+        """Whether it is at the chest or close to it, or its current crosses it."""
+        return self.through_chest or self.near_chest or self.region in _THORAX
 
     @property
     def forbidden(self) -> bool:
         """Whether nothing may be stimulated here, whoever agrees."""
-        return self.through_chest or self.region in FORBIDDEN_REGIONS
+        return self.closed or self.through_chest or self.region in FORBIDDEN_REGIONS
+
+
+#: Regions of the site library; its ``trunk`` is told apart by the zones in which the pads lie.
+_OF_LIBRARY: dict[str, Region] = {
+    "limb_upper": "arm", "limb_lower": "leg", "neck_posterior": "neck_back", "neck_anterior": "neck_front",
+    "head": "head", "chest": "chest", "pelvis": "pelvis",
+}  # fmt: skip
+#: The first that fits, so that a site in two zones is where more is asked of it.
+_OF_TRUNK: tuple[tuple[str, Region], ...] = (
+    ("upper_back", "upper_back"), ("spine_midline", "upper_back"), ("upper_abdomen", "abdomen"),
+    ("lower_abdomen", "abdomen"), ("buttock", "pelvis"), ("lower_back", "lower_back"),
+)  # fmt: skip
+
+
+def library_site(
+    name: str, region: str, zones: Collection[str], side: Side, *, forbidden: bool, through_chest: bool = False
+) -> PlannedSite:
+    """A planned site from what the site library says of it.
+
+    Parameters
+    ----------
+    name
+        As in the protocol.
+    region, zones
+        The library's, and the zones in which the pads lie.
+    forbidden
+        Whether its use is ``forbidden`` there.
+    through_chest
+        As in `PlannedSite`: a matter of the channel, not of the site.
+
+    Raises
+    ------
+    ValueError
+        If it cannot be told where it is, so that it could not be told what closes it.
+    """
+    here: Region | None = "pelvis" if "buttock" in zones else _OF_LIBRARY.get(region)
+    if region == "trunk":
+        here = next((mine for zone, mine in _OF_TRUNK if zone in zones), None)
+    if here is None:
+        raise ValueError(
+            f"{name}: found region {region!r} with zones {', '.join(sorted(zones)) or 'none'}: where is it?"
+        )
+    return PlannedSite(
+        name, here, side, through_chest or "across_heart" in zones, near_chest="shoulder" in zones, closed=forbidden
+    )
 
 
 def sites_within(

@@ -71,7 +71,7 @@ def test_health_is_never_asked_without_leaving_room_for_doubt() -> None:
         ("epilepsy", "override", "all", None),
         ("cancer_place", "absolute", "places", None),
         ("thrombosis", "absolute", "places", None),
-        ("open_adverse_event", "absolute", "all", None),
+        ("open_adverse_event", "absolute", "site", None),
     ],
 )
 def test_the_strictest_source_wins(item_id: str, kind: str, scope: str, never: str | None) -> None:
@@ -127,7 +127,7 @@ def test_electronics_need_an_override_that_names_the_sites() -> None:
 )
 def test_an_item_that_contradicts_itself_cannot_be_made(changed: dict[str, object]) -> None:
     given: dict[str, object] = {"id": "x", "form": "skin", "text": "?", "kind": "absolute", "rows": (1,), **changed}
-    with pytest.raises(ValueError, match="^x: "):
+    with pytest.raises(ValueError, match=r"^x: "):
         Item(**given)  # type: ignore[arg-type]
 
 
