@@ -382,6 +382,24 @@ class Pulses(Message, frozen=True, kw_only=True):
     phase_us: float
 
 
+class Sealed(Message, frozen=True, kw_only=True):
+    """Something of a blinded session that only the study's key opens.
+
+    Attributes
+    ----------
+    number
+        Which of its stream; bound to what is closed.
+    t_ns
+        When it was closed.
+    box
+        Padded and encrypted, see :mod:`myoloop.platform.sealed`.
+    """
+
+    number: int
+    t_ns: int
+    box: bytes
+
+
 class Target(Message, frozen=True, kw_only=True):
     """What the protocol wants on one channel now, thresholds already resolved."""
 
@@ -401,9 +419,11 @@ class Phase(Message, frozen=True, kw_only=True):
     state
         ``waiting`` (for an operator's act), ``running``, ``paused``, ``ended``.
     waiting_for
-        The act: ``confirm``, ``arm_calibration``, ``step``, ``approve_envelope``, ``arm``; empty while running.
+        The act: ``confirm``, ``form``, ``override``, ``retry``, ``arm_calibration``, ``step``, ``approve_envelope``,
+        ``arm``, ``resume``; empty while running.
     index, name, kind
-        Which phase of the protocol: ``rest``, ``calibration``, ``block``.
+        Which phase of the protocol: ``screening``, ``questions``, ``checks``, ``rest``, ``mvc``, ``calibration``,
+        ``block``.
     machine
         Of a block: ``effort`` (the person is asked for effort), ``cyclic``, ``continuous``; empty outside blocks.
     block, trial, trials
@@ -422,6 +442,10 @@ class Phase(Message, frozen=True, kw_only=True):
         True while the person is at rest and estimators may learn their baseline.
     outcome, reason
         Once ended: ``complete``, ``stopped``, ``aborted``, ``fault``, and why.
+    forms
+        Ids of the forms still to be filled in, in order, while `waiting_for` is ``form``.
+    attention_left_s
+        How long the operator may still be without an act before the session pauses; None where no rule says so.
     """
 
     t_ns: int
@@ -447,10 +471,15 @@ class Phase(Message, frozen=True, kw_only=True):
     prompt: str = ""
     outcome: str = ""
     reason: str = ""
+    forms: tuple[str, ...] = ()
+    attention_left_s: float | None = None
 
 
 class Trial(Message, frozen=True, kw_only=True):
-    """One row at the end of every trial: of a block, or one threshold of a calibration."""
+    """One row at the end of every trial: of a block, one channel's thresholds, one maximal contraction.
+
+    `kind` is ``block``, ``threshold`` or ``mvc``.
+    """
 
     t_ns: int
     kind: str
@@ -467,7 +496,9 @@ class Trial(Message, frozen=True, kw_only=True):
 class Event(Message, frozen=True, kw_only=True):
     """Something that happened once: stop, pain score, mark, fault, adverse event, an operator's act.
 
-    A person's answers are events too: ``felt`` with ``values["what"]`` one of ``sensory``, ``motor``, ``tolerance``.
+    A person's answers are events too: ``felt`` with ``values["what"]`` one of ``sensory``, ``motor``, ``tolerance``, or
+    ``stop``, which ends the session. A filled-in form is a ``form``: its id, who filled it in, and its answers.
+    ``electrode_changed`` and ``impedance`` (ohm by channel) tell what devices and operators notice.
     """
 
     t_ns: int
@@ -497,7 +528,8 @@ class Command(Message, frozen=True, kw_only=True):
         Chosen by the sender; the answer repeats it.
     kind
         ``configure``, ``begin``, ``end``, ``confirm``, ``set_envelope``, ``arm``, ``step``, ``pause``, ``hold``,
-        ``acknowledge``, ``armed``, ``level``.
+        ``acknowledge``, ``armed``, ``level``, ``form``, ``override``, ``retry``, ``skip_mvc``, ``attend``,
+        ``electrode_changed``, and what else the director's acts are.
     who, role
         Who acts; the role is the one the sender's key has, put there by the receiver, never by the sender.
     nonce

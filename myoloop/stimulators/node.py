@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -17,17 +19,24 @@ from myoloop.platform.bus import Bus
 from myoloop.platform.clock import boottime_ns
 from myoloop.platform.messages import ChannelSetting, ClockSample, DeviceReport, Pulses
 from myoloop.platform.node import Configuration, Heard, NodeFault
+from myoloop.platform.sealed import SealedError
 from myoloop.platform.stepping import BusStepping, start_record
 from myoloop.platform.steps import Outgoing
 from myoloop.stimulators import gate
+from myoloop.stimulators.assignment import Blinding, blinding_of
 from myoloop.stimulators.dose_ledger import Ledger
 from myoloop.stimulators.driver import Driver, DriverError
+from myoloop.stimulators.hearing import REMEMBERED, VitalSource
 from myoloop.stimulators.registry import make_driver
-from myoloop.stimulators.stimulator import REMEMBERED, Stimulator, StimulatorSettings, VitalSource, settings_json
+from myoloop.stimulators.sealing import SealedWords
+from myoloop.stimulators.stimulator import Stimulator, StimulatorSettings, settings_json
 
 #: What the device says is recorded when it changes, and at least this often.
 DEVICE_REPORT_NS = 100_000_000
 CLOCK_SAMPLE_NS = 100_000_000
+#: What is said of a blinded session where numbers would tell the arm.
+WRONG_BYTES = "bytes do not say what was allowed"
+REFUSED_BYTES = "the driver does not take what was allowed"
 
 
 class StimulatorBody:
@@ -44,7 +53,8 @@ class StimulatorBody:
         Raises
         ------
         NodeFault
-            If there is no such device, or the ledger cannot be believed or is held by another session.
+            If there is no such device, the ledger cannot be believed or is held by another session, or the arm of a
+            blinded session cannot be found.
         """
         settings = given.settings
         self._bus = bus
@@ -53,11 +63,17 @@ class StimulatorBody:
             identity = self._driver.open()
         except DriverError as error:
             raise NodeFault(str(error)) from None
-        self._ledger = Ledger.open(settings["ledger"], settings["subject"], settings["dose_session"])
-        stimulator_settings = stimulator_settings_of(settings, self._driver, self._ledger.prior)
-        self._stimulator = Stimulator(stimulator_settings)
+        try:
+            blinding = blinding_of(settings)
+            seal = None if blinding is None else blinding.dose
+            self._ledger = Ledger.open(settings["ledger"], settings["subject"], settings["dose_session"], seal)
+            with self._ledger.let_go_if_refused():
+                self._stimulator = make_stimulator(settings, self._driver, self._ledger.prior, blinding)
+        except SealedError as error:
+            raise NodeFault(str(error)) from None
+        self._words = Words(self._stimulator)
         self._stepping = BusStepping(self._stimulator, bus)
-        self._handover = Handover(self._driver, self._stimulator)
+        self._handover = Handover(self._driver, self._stimulator, blinded=self._stimulator.seals is not None)
         self._clock_ns = 0
         bus.open_stop()
         return self._stimulator.subscriptions, {"identity": identity}
@@ -78,16 +94,17 @@ class StimulatorBody:
             self._stepping.receive(self._bus.own(Outgoing("stop", stop)))
         report, pulses = self._handover.poll(now_ns)
         if report is not None:
-            self._stepping.receive(self._bus.own(Outgoing("device", report)))
+            self._stepping.receive(self._bus.own(self._words.device(report, now_ns)))
         if now_ns - self._clock_ns >= CLOCK_SAMPLE_NS:
             self._clock_ns = now_ns
             self._stepping.receive(self._bus.own(Outgoing("clock", clock_sample(now_ns))))
         self._stepping.take(heard)
         self._stepping.step(now_ns, heard.not_alive)
         self._handover.obey(now_ns)
-        for each in pulses:
-            self._bus.publish(Outgoing("pulse", each))
-        self._ledger.keep(self._stimulator.gate_state.dose, now_ns, force=bool(heard.stops))
+        for each in self._words.pulses(pulses, now_ns):
+            self._bus.publish(each)
+        stimulator = self._stimulator
+        self._ledger.keep(stimulator.shown_state.dose, now_ns, force=bool(heard.stops), real=stimulator.gate_state.dose)
 
     def end(self, outcome: str, reason: str, now_ns: int) -> None:
         """Stop the device whatever has happened, and book the dose.
@@ -104,15 +121,15 @@ class StimulatorBody:
         with _clear_faults(), contextlib.ExitStack() as then:
             stimulator = getattr(self, "_stimulator", None)
             if stimulator is not None:
-                then.callback(self._ledger.close, stimulator.gate_state.dose, now_ns)
+                then.callback(self._ledger.close, stimulator.shown_state.dose, now_ns, stimulator.gate_state.dose)
             then.callback(driver.close)
             for _ in range(3):
                 then.callback(driver.stop, now_ns)
 
     def counters(self) -> dict[str, float]:
-        """Current on all channels now, in mA."""
+        """Current on all channels now, in mA; of a blinded session what is shown."""
         stimulator = getattr(self, "_stimulator", None)
-        output = stimulator.gate_state.output if stimulator is not None else ()
+        output = stimulator.shown_state.output if stimulator is not None else ()
         return {"current_ma": sum(setting.current_ma for setting in output)}
 
 
@@ -135,9 +152,12 @@ class Handover:
         An open driver.
     stimulator
         Whose orders are carried out.
+    blinded
+        Whether no number and no moment of what is said may tell the arm.
     """
 
-    def __init__(self, driver: Driver, stimulator: Stimulator) -> None:
+    def __init__(self, driver: Driver, stimulator: Stimulator, *, blinded: bool = False) -> None:
+        self._blinded = blinded
         self._driver = driver
         self._stimulator = stimulator
         self._faults: tuple[str, ...] = ()
@@ -154,7 +174,9 @@ class Handover:
             report = msgspec.structs.replace(report, faults=(*report.faults, *self._faults))
         said = self._said
         if (
-            said is not None
+            # What changes when is told by when it is said: of a blinded session it is said always.
+            not self._blinded
+            and said is not None
             and msgspec.structs.replace(said, t_ns=report.t_ns) == report
             and now_ns - said.t_ns < DEVICE_REPORT_NS
         ):
@@ -175,13 +197,13 @@ class Handover:
             wrong = self._disagreement(data, order.settings, order.calibrating)
             if wrong:
                 self._driver.stop(now_ns)
-                self._faults = (wrong,)
+                self._faults = (WRONG_BYTES if self._blinded else wrong,)
             else:
                 self._orders[self._driver.write(data, now_ns)] = self._ordered
                 self._orders.pop(next(iter(self._orders)), None) if len(self._orders) > REMEMBERED else None
         except DriverError as error:
             self._driver.stop(now_ns)
-            self._faults = (str(error),)
+            self._faults = (REFUSED_BYTES if self._blinded else str(error),)
 
     def _disagreement(self, data: bytes, settings: Sequence[ChannelSetting], calibrating: bool) -> str:
         decoded = [
@@ -191,6 +213,47 @@ class Handover:
         allowed = [gate.Setting(s.channel, s.current_ma, s.phase_us, s.rate_hz) for s in settings]
         state = self._stimulator.gate_state
         return gate.disagreement(allowed, decoded, state.envelope, self._stimulator.device_limits, calibrating)
+
+
+class Words:
+    """What device and driver say, as messages: open, or sealed where the session is blinded.
+
+    Parameters
+    ----------
+    stimulator
+        Whose session it is.
+    """
+
+    def __init__(self, stimulator: Stimulator) -> None:
+        self._sealed = None if stimulator.seals is None else SealedWords(stimulator.seals)
+
+    def device(self, report: DeviceReport, now_ns: int) -> Outgoing:
+        """What the device said."""
+        return Outgoing("device", report) if self._sealed is None else self._sealed.device(report, now_ns)
+
+    def pulses(self, pulses: Sequence[Pulses], now_ns: int) -> list[Outgoing]:
+        """The pulses known since."""
+        if self._sealed is not None:
+            return self._sealed.pulses(pulses, now_ns)
+        return [Outgoing("pulse", each) for each in pulses]
+
+
+def make_stimulator(
+    settings: Mapping[str, Any], driver: Driver, prior: gate.PriorDose, blinding: Blinding | None
+) -> Stimulator:
+    """Build the gate; of a blinded session with the arm it has found.
+
+    Raises
+    ------
+    SealedError
+        If the arm cannot be found.
+    NodeFault
+        If the ledger cannot be believed.
+    """
+    made = stimulator_settings_of(settings, driver, prior)
+    if blinding is None:
+        return Stimulator(made)
+    return Stimulator(replace(made, blinded=blinding.assign(Path(settings["ledger"]))), blinding.key)
 
 
 def clock_sample(now_ns: int) -> ClockSample:

@@ -8,44 +8,27 @@ does the writing.
 from __future__ import annotations
 
 import json
-from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from math import isclose
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from myoloop.platform.messages import (
     Answer,
     ChannelSetting,
-    ClockSample,
     Command,
-    DeviceReport,
     Dose,
     Event,
-    Heartbeat,
-    Message,
-    Phase,
+    Sealed,
     StimReport,
     StimRequest,
     Stop,
-    Vital,
 )
-from myoloop.platform.steps import Outgoing, Received, StepInput
-from myoloop.stimulators import gate
-
-#: A vital stream is at its rate within this share of it.
-RATE_TOLERANCE = 0.1
-#: Commands still waiting for an acknowledgement that are remembered, to compare it with.
-REMEMBERED = 64
-
-
-@dataclass(frozen=True, slots=True)
-class VitalSource:
-    """A vital stream the gate listens to: which channels of it matter, and its nominal rate."""
-
-    topic: str
-    rate_hz: float
-    channels: tuple[int, ...]
+from myoloop.platform.sealed import SealedError, StudyKey
+from myoloop.platform.steps import Outgoing, StepInput
+from myoloop.stimulators import blinded, gate
+from myoloop.stimulators.hearing import Hearing, VitalSource
+from myoloop.stimulators.nominal_pulses import NominalPulses
+from myoloop.stimulators.sealing import DEVICE, REPORT, Seals, TrueReport, open_assignment
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +43,9 @@ class StimulatorSettings:
         What other sessions gave, from the person's dose ledger.
     prior_session
         What this very session has given already, where it was begun before: charge in mC, time with current in s,
-        pulses.
+        pulses. Of a blinded session what an active arm would have had.
+    blinded
+        The closed assignment of a blinded session (:mod:`myoloop.stimulators.sealing`); empty where all is open.
     """
 
     session: str
@@ -76,6 +61,7 @@ class StimulatorSettings:
     prior_day_charge_mc: float = 0.0
     prior_course_charge_mc: float = 0.0
     prior_session: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    blinded: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,35 +74,28 @@ class DeviceOrder:
     calibrating: bool = False
 
 
-@dataclass(slots=True)
-class _Heard:
-    """Evidence as it accumulates from messages."""
-
-    vitals: dict[str, gate.VitalSign] = field(default_factory=dict)
-    peers: dict[str, int] = field(default_factory=dict)
-    ended: set[str] = field(default_factory=set)
-    phase_ns: int | None = None
-    phase_running: bool = False
-    connected: bool = False
-    oldest_unacknowledged_ns: int | None = None
-    device_faults: tuple[str, ...] = ()
-    acknowledged: tuple[ChannelSetting, ...] = ()
-    boot_minus_monotonic_ns: int | None = None
-    slept_ns: int = 0
-
-
 class Stimulator:
     """Gate, evidence and report.
+
+    Of a blinded session there are two gates (:mod:`myoloop.stimulators.blinded`): everything that is said in the open
+    is of the nominal one, everything that is ordered of the true one, and what was really given is said sealed.
 
     Parameters
     ----------
     settings
         Constant for a session.
+    key
+        The study's, for a blinded session.
+
+    Raises
+    ------
+    SealedError
+        If the session is blinded and there is no key, or another study's.
     """
 
     name = "stimulator"
 
-    def __init__(self, settings: StimulatorSettings) -> None:
+    def __init__(self, settings: StimulatorSettings, key: StudyKey | None = None) -> None:
         self.settings = settings
         self.order = DeviceOrder()
         self._gate_settings = gate.GateSettings(
@@ -137,24 +116,39 @@ class Stimulator:
                 gate.DoseTotals(*settings.prior_session),
             ),
         )
-        self._vital_sources = {source.topic: source for source in settings.vitals}
-        self._state = gate.GateState()
-        self._heard = _Heard()
-        self._written = 0
-        self._commanded: deque[tuple[int, tuple[ChannelSetting, ...]]] = deque(maxlen=REMEMBERED)
-        self._disagreement = ""
+        self._hearing = Hearing(settings.vitals, bool(settings.blinded))
+        self._pair = blinded.Pair()
         self._hashed: tuple[gate.Envelope, str] | None = None
+        #: What closes what is said of a blinded session; None where all is open.
+        self.seals: Seals | None = None
+        if settings.blinded:
+            if key is None:
+                raise SealedError(f"session {settings.session} is blinded: its stimulator needs the study's key")
+            self.seals = Seals(key, settings.session, settings.outputs)
+            self._blind = self._unseal(key)
+            self._pulses = NominalPulses()
+
+    def _unseal(self, key: StudyKey) -> blinded.Blind:
+        assignment = open_assignment(key, self.settings.session, self.settings.blinded)
+        prior = replace(self._gate_settings.prior, session=gate.DoseTotals(*assignment.session_dose))
+        return blinded.Blind(assignment.treatment, self._gate_settings, replace(self._gate_settings, prior=prior))
 
     @property
     def subscriptions(self) -> tuple[str, ...]:
         """Vital signs, heartbeats of the watched, the phase and the request."""
         beats = tuple(f"heartbeat/{name}" for name in self.settings.watched)
-        return (*self._vital_sources, "phase", "request", *beats)
+        vitals = (source.topic for source in self.settings.vitals)
+        return (*vitals, "phase", "request", *beats)
 
     @property
     def gate_state(self) -> gate.GateState:
-        """What the gate remembers (for the ledger and the live view)."""
-        return self._state
+        """What the gate remembers whose orders are obeyed."""
+        return self._pair.true
+
+    @property
+    def shown_state(self) -> gate.GateState:
+        """What the gate remembers that all may know; of a session that is not blinded the same."""
+        return self._pair.nominal
 
     @property
     def device_limits(self) -> gate.DeviceLimits:
@@ -181,94 +175,69 @@ class Stimulator:
                 stops.append(f"{message.why} ({message.who})")
             elif isinstance(message, Command):
                 acts.append(_act(message))
+            elif isinstance(message, Sealed):
+                if self.seals is not None and received.topic == DEVICE:
+                    self._hearing.take_device(self.seals.device(message))
             else:
-                self._take_evidence(message, received)
-        before = self._state
-        self._state, verdict = gate.step(
-            before, self._gate_settings, self._evidence(), _request(request), acts, stops, now_ns
-        )
-        self._order(verdict)
-        report = self._report(given, verdict, request_reference)
-        answers = [Outgoing("answer", _answer(reply, now_ns)) for reply in verdict.replies]
-        return [Outgoing("report", report), *answers, *self._events(before, acts, verdict, now_ns)]
+                self._hearing.take(received)
+        before = self._pair.nominal
+        said = self._decide(_request(request), acts, stops, now_ns)
+        report = self._report(given, said.nominal, request_reference, self._shown_acknowledged(before))
+        self._obey(said.true)
+        answers = [Outgoing("answer", _answer(reply, now_ns)) for reply in said.nominal.replies]
+        events = self._events(before, acts, said.nominal, now_ns)
+        return [Outgoing("report", report), *answers, *events, *self._sealed(given, said.true)]
 
-    # -- evidence ----------------------------------------------------------------------------------------------
+    def _decide(
+        self, request: gate.Request | None, acts: Sequence[gate.Act], stops: Sequence[str], now_ns: int
+    ) -> blinded.Verdicts:
+        evidence = self._hearing.evidence()
+        if self.seals is not None:
+            self._pair, said = blinded.step(self._pair, self._blind, evidence, request, acts, stops, now_ns)
+            return said
+        state, verdict = gate.step(self._pair.true, self._gate_settings, evidence, request, acts, stops, now_ns)
+        self._pair = blinded.Pair(state, state)
+        return blinded.Verdicts(verdict, verdict)
 
-    def _take_evidence(self, message: Message, received: Received) -> None:
-        heard = self._heard
-        if isinstance(message, Vital):
-            self._take_vital(message, received.topic)
-        elif isinstance(message, Heartbeat):
-            heard.peers[received.publisher] = message.t_ns
-            if message.state == "ended":
-                heard.ended.add(received.publisher)
-            else:
-                heard.ended.discard(received.publisher)
-        elif isinstance(message, Phase):
-            heard.phase_ns, heard.phase_running = message.t_ns, message.state == "running"
-        elif isinstance(message, DeviceReport):
-            self._take_device(message)
-        elif isinstance(message, ClockSample):
-            difference_ns = message.boottime_ns - message.t_ns
-            if heard.boot_minus_monotonic_ns is None:
-                heard.boot_minus_monotonic_ns = difference_ns
-            heard.slept_ns = difference_ns - heard.boot_minus_monotonic_ns
-
-    def _take_vital(self, vital: Vital, topic: str) -> None:
-        source = self._vital_sources.get(topic)
-        if source is None:
-            return
-        previous = self._heard.vitals.get(topic)
-        shares = [vital.valid_share[index] for index in source.channels if index < len(vital.valid_share)]
-        good = len(shares) == len(source.channels) and all(share >= 0.5 for share in shares)
-        good_ns = vital.t_ns if good else previous.good_ns if previous is not None else None
-        at_rate = vital.rate_hz is not None and abs(vital.rate_hz - source.rate_hz) <= RATE_TOLERANCE * source.rate_hz
-        self._heard.vitals[topic] = gate.VitalSign(good_ns, at_rate)
-
-    def _take_device(self, report: DeviceReport) -> None:
-        heard = self._heard
-        heard.connected = report.connected
-        heard.oldest_unacknowledged_ns = report.oldest_unacknowledged_ns
-        heard.acknowledged = report.acknowledged
-        heard.device_faults = report.faults
-        if not report.connected:
-            self._commanded.clear()
-            return
-        commanded = dict(self._commanded).get(report.ack_of)
-        if commanded is not None:
-            self._disagreement = disagreement(commanded, report.acknowledged)
-
-    def _evidence(self) -> gate.Evidence:
-        heard = self._heard
-        faults = heard.device_faults
-        if self._disagreement:
-            faults = (*faults, self._disagreement)
-        return gate.Evidence(
-            vitals=heard.vitals,
-            peers=heard.peers,
-            ended_peers=frozenset(heard.ended),
-            phase_ns=heard.phase_ns,
-            phase_running=heard.phase_running,
-            device=gate.DeviceEvidence(
-                connected=heard.connected,
-                acknowledged_zero=not any(setting.current_ma > 0 for setting in heard.acknowledged),
-                oldest_unacknowledged_ns=heard.oldest_unacknowledged_ns,
-                faults=faults,
-            ),
-            slept_ns=heard.slept_ns,
-        )
+    def _obey(self, verdict: gate.Verdict) -> None:
+        settings = tuple(map(_setting, verdict.allowed))
+        if verdict.write:
+            self._hearing.commanded(settings)
+        self.order = DeviceOrder(verdict.stop, verdict.write, settings, self._pair.true.calibrating)
 
     # -- what came of it ---------------------------------------------------------------------------------------
 
-    def _order(self, verdict: gate.Verdict) -> None:
-        settings = tuple(map(_setting, verdict.allowed))
-        if verdict.write:
-            self._written += 1
-            self._commanded.append((self._written, settings))
-        self.order = DeviceOrder(verdict.stop, verdict.write, settings, self._state.calibrating)
+    def _shown_acknowledged(self, before: gate.GateState) -> tuple[ChannelSetting, ...]:
+        if self.seals is None:
+            return self._hearing.acknowledged
+        # What a device that is well would say by now.
+        return tuple(map(_setting, before.output)) if self._hearing.connected else ()
 
-    def _report(self, given: StepInput, verdict: gate.Verdict, reference: tuple[str, int, int] | None) -> StimReport:
-        state = self._state
+    def _sealed(self, given: StepInput, verdict: gate.Verdict) -> list[Outgoing]:
+        """Of a blinded session: what was really allowed, and when pulses would fall if what is shown were given."""
+        if self.seals is None:
+            return []
+        state, now_ns = self._pair.true, given.now_ns
+        pulses = [Outgoing("pulse", each) for each in self._pulses.until(now_ns)]
+        self._pulses.give(self._pair.nominal.output, now_ns)
+        real = TrueReport(
+            given.number,
+            state.name,
+            verdict.rule,
+            tuple((each.channel, each.current_ma, each.phase_us, each.rate_hz) for each in verdict.allowed),
+            tuple((each.channel, each.current_ma) for each in self._hearing.acknowledged),
+            (state.dose.charge_mc, state.dose.on_s, state.dose.pulses),
+        )
+        return [*pulses, self.seals.close(REPORT, given.number, now_ns, real)]
+
+    def _report(
+        self,
+        given: StepInput,
+        verdict: gate.Verdict,
+        reference: tuple[str, int, int] | None,
+        acknowledged: tuple[ChannelSetting, ...],
+    ) -> StimReport:
+        state = self._pair.nominal
         prior = self._gate_settings.prior
         return StimReport(
             step=given.number,
@@ -277,7 +246,7 @@ class Stimulator:
             request=reference,
             requested=tuple(map(_setting, verdict.requested)),
             allowed=tuple(map(_setting, verdict.allowed)),
-            acknowledged=self._heard.acknowledged,
+            acknowledged=acknowledged,
             rule=verdict.rule,
             reasons=verdict.reasons,
             dose=Dose(
@@ -292,7 +261,7 @@ class Stimulator:
         )
 
     def _envelope_sha256(self) -> str:
-        envelope = self._state.envelope
+        envelope = self._pair.nominal.envelope
         if envelope is None:
             return ""
         if self._hashed is None or self._hashed[0] is not envelope:
@@ -310,7 +279,7 @@ class Stimulator:
             values: dict[str, float | str | bool | None] = {"ok": reply.ok, "act": act.kind}
             event = Event(t_ns=now_ns, kind="act", who=act.role, why=reply.reason, values=values)
             events.append(Outgoing("event", event))
-        after = self._state
+        after = self._pair.nominal
         if after.name != before.name and {after.name, before.name} != {"ARMED", "STIMULATING"}:
             cause = after.latch.cause if after.latch is not None else ""
             kind = {"FAULT": "fault", "STOPPED": "stop"}.get(after.name, "gate")
@@ -319,27 +288,9 @@ class Stimulator:
         return events
 
 
-def disagreement(commanded: Sequence[ChannelSetting], acknowledged: Sequence[ChannelSetting]) -> str:
-    """How what the device acknowledged differs from what it was sent; empty where it does not."""
-    sent = {setting.channel: setting for setting in commanded if setting.current_ma > 0}
-    said = {setting.channel: setting for setting in acknowledged if setting.current_ma > 0}
-    for channel in sorted(sent.keys() | said.keys()):
-        one, other = sent.get(channel), said.get(channel)
-        if one is None or other is None or not _same(one, other):
-            ma = [f"{each.current_ma:g}" if each is not None else "0" for each in (one, other)]
-            return f"{channel}: sent {ma[0]} mA, acknowledged {ma[1]} mA"
-    return ""
-
-
 def settings_json(settings: StimulatorSettings) -> str:
     """The settings as a start record keeps them."""
     return json.dumps(asdict(settings), allow_nan=False, separators=(",", ":"))
-
-
-def _same(one: ChannelSetting, other: ChannelSetting) -> bool:
-    # A device speaks in codes; two numbers this close are the same code.
-    pairs = ((one.current_ma, other.current_ma), (one.phase_us, other.phase_us), (one.rate_hz, other.rate_hz))
-    return all(isclose(a, b, rel_tol=1e-9) for a, b in pairs)
 
 
 def _act(command: Command) -> gate.Act:

@@ -28,15 +28,10 @@ from myoloop.platform.messages import (
 from myoloop.platform.steps import Received, StepInput, Stepped
 from myoloop.stimulators import gate
 from myoloop.stimulators.emulators.simulated import SimulatedDevice
+from myoloop.stimulators.hearing import VitalSource, disagreement
 from myoloop.stimulators.node import Handover
 from myoloop.stimulators.simulated import SimulatedDriver, SimulatedDriverSettings
-from myoloop.stimulators.stimulator import (
-    Stimulator,
-    StimulatorSettings,
-    VitalSource,
-    disagreement,
-    settings_json,
-)
+from myoloop.stimulators.stimulator import Stimulator, StimulatorSettings, settings_json
 from myoloop.stimulators.transport import MemoryTransport
 
 MS = 1_000_000

@@ -55,10 +55,11 @@ from myoloop.platform.recording.writer import RecordingWriter
 from myoloop.platform.rig import Rig
 from myoloop.platform.stepping import Stepping, start_record
 from myoloop.platform.steps import Outgoing, Received, Stepped
+from myoloop.stimulators.assignment import blinding_of
 from myoloop.stimulators.dose_ledger import Ledger, read_prior
-from myoloop.stimulators.node import Handover, stimulator_settings_of
+from myoloop.stimulators.node import Handover, Words, make_stimulator
 from myoloop.stimulators.simulated import SimulatedDriver, SimulatedDriverSettings
-from myoloop.stimulators.stimulator import Stimulator, settings_json
+from myoloop.stimulators.stimulator import settings_json
 from myoloop.stimulators.transport import MemoryTransport
 
 TICK_NS = 10_000_000
@@ -207,7 +208,8 @@ class Lockstep:
         if self.writer is not None:
             self.writer.end(outcome, reason, self.clock.now_ns())
         if self._ledger is not None:
-            self._ledger.close(self._stimulator.gate_state.dose, self.clock.now_ns())
+            stimulator = self._stimulator
+            self._ledger.close(stimulator.shown_state.dose, self.clock.now_ns(), stimulator.gate_state.dose)
         return LockstepResult(outcome, reason, (self.clock.now_ns() - START_NS) * 1e-9)
 
     def _make_objects(self, descriptors: tuple[SampleDescriptor, ...]) -> None:
@@ -221,11 +223,15 @@ class Lockstep:
         director = Director(chosen)
         # What is not recorded is not booked: nobody holds the ledger then.
         person = (setup.ledger, setup.subject, setup.dose_session)
-        self._ledger = Ledger.open(*person) if self.writer is not None else None
+        blinding = blinding_of(node)
+        seal = None if blinding is None else blinding.dose
+        self._ledger = Ledger.open(*person, seal) if self.writer is not None else None
         prior = self._ledger.prior if self._ledger is not None else read_prior(*person)
-        stimulator = Stimulator(stimulator_settings_of(node, self._driver, prior))
+        with contextlib.nullcontext() if self._ledger is None else self._ledger.let_go_if_refused():
+            stimulator = make_stimulator(node, self._driver, prior, blinding)
         self._stimulator = stimulator
-        self._handover = Handover(self._driver, stimulator)
+        self._handover = Handover(self._driver, stimulator, blinded=stimulator.seals is not None)
+        self._words = Words(stimulator)
         objects: dict[str, tuple[Stepped, str]] = {
             self._names["stimulator"]: (stimulator, settings_json(stimulator.settings)),
             self._names["controller"]: (controller, controller.settings.to_json()),
@@ -318,11 +324,11 @@ class Lockstep:
         self._stops.clear()
         report, pulses = self._handover.poll(now_ns)
         if report is not None:
-            stepping.receive(self.bus.publish(name, Outgoing("device", report)))
+            stepping.receive(self.bus.publish(name, self._words.device(report, now_ns)))
         self._step(name, now_ns)
         self._handover.obey(now_ns)
-        for each in pulses:
-            self.bus.publish(name, Outgoing("pulse", each))
+        for each in self._words.pulses(pulses, now_ns):
+            self.bus.publish(name, each)
 
     def _operate(self, now_ns: int) -> None:
         for command in self._operator.step(self._phase, self._report, now_ns):
