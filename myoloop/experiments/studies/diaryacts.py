@@ -24,7 +24,6 @@ from myoloop.experiments.studies.diary import (
 from myoloop.experiments.studies.moments import say_moment, write_moment
 from myoloop.experiments.studies.personrecord import PersonRecord, append_record, read_record
 
-
 #: Question of how many hours after the session, or the course, it is.
 AFTER = "after_h"
 
