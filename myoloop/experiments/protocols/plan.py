@@ -7,10 +7,42 @@ JSON into the record, so that a replay needs neither the protocol file nor the r
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 
 from myoloop.experiments.protocols.envelope import TOLERANCE_SHARE, make_envelope, narrow
-from myoloop.experiments.protocols.phases import BlockPhase, CalibrationPhase, RestPhase
+from myoloop.experiments.protocols.personal import SessionCaps, capped, personalised
+from myoloop.experiments.protocols.phases import (
+    AnyPhase,
+    BlockPhase,
+    CalibrationPhase,
+    ChecksPhase,
+    Intensity,
+    MvcPhase,
+    PhaseItem,
+    QuestionsPhase,
+    RestPhase,
+    ScreeningPhase,
+)
+from myoloop.experiments.protocols.planned import (
+    BlockPlan,
+    CalibrationPlan,
+    ChecksPlan,
+    ConditionPlan,
+    Continuation,
+    FormsPlan,
+    FoundThresholds,
+    IntensityPlan,
+    MvcPlan,
+    PhasePlan,
+    PlaceOnBody,
+    Plan,
+    PulsePlan,
+    RestPlan,
+    ScreeningPlan,
+    SitePlan,
+    StopRules,
+    UsedTrials,
+)
 from myoloop.experiments.protocols.rigsummary import RigSummary
 from myoloop.experiments.protocols.schema import Protocol
 from myoloop.experiments.sessions.thresholds import AscentPlan, Thresholds
@@ -18,114 +50,71 @@ from myoloop.experiments.sessions.trial_machine import TrialTiming
 from myoloop.platform.quantities import QuantityError, parse
 from myoloop.stimulators.gate.envelope import Envelope
 
+__all__ = [
+    "MVC_CUE_S",
+    "THRESHOLDS_HOLD_S",
+    "BlockPlan",
+    "CalibrationPlan",
+    "ChecksPlan",
+    "ConditionPlan",
+    "Continuation",
+    "FormsPlan",
+    "FoundThresholds",
+    "IntensityPlan",
+    "MvcPlan",
+    "PhasePlan",
+    "PlaceOnBody",
+    "Plan",
+    "PulsePlan",
+    "RestPlan",
+    "ScreeningPlan",
+    "SessionCaps",
+    "SitePlan",
+    "StopRules",
+    "UsedTrials",
+    "ascent_of",
+    "length_s",
+    "make_plan",
+    "personal_envelope",
+    "sustain_s",
+    "timing_of",
+]
 
-@dataclass(frozen=True, slots=True)
-class PulsePlan:
-    """One channel's pulses in a phase."""
-
-    channel: str
-    phase_us: float
-    rate_hz: float
-
-
-@dataclass(frozen=True, slots=True)
-class IntensityPlan:
-    """How strong: threshold `ref` times `x`, or `share` of the way from `ref` to `to`, or `fixed_ma`."""
-
-    ref: str = ""
-    x: float | None = None
-    share: float | None = None
-    to: str = "tolerance"
-    fixed_ma: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class RestPlan:
-    """Nothing asked, nothing given."""
-
-    duration_s: float
-    baseline: bool
-
-
-@dataclass(frozen=True, slots=True)
-class CalibrationPlan:
-    """Thresholds to find, channel by channel."""
-
-    ascent: AscentPlan
-    interval_s: float
-    burst_s: float
-    pulses: tuple[PulsePlan, ...]
+#: How long thresholds hold: what was felt yesterday says nothing of today's pads, skin and muscle.
+THRESHOLDS_HOLD_S = 24 * 3600.0
+#: From the announcement of a maximal contraction to its prompt.
+MVC_CUE_S = 3.0
 
 
-@dataclass(frozen=True, slots=True)
-class BlockPlan:
-    """Trials to do; after `at_most_s` no new one begins."""
-
-    timing: TrialTiming
-    trials: int
-    repeat: int
-    between_s: float
-    intensity: IntensityPlan
-    pulses: tuple[PulsePlan, ...]
-    at_most_s: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class PhasePlan:
-    """One phase of the protocol; exactly one of `rest`, `calibration`, `block` is there."""
-
-    name: str
-    kind: str
-    prompt: str
-    rest: RestPlan | None = None
-    calibration: CalibrationPlan | None = None
-    block: BlockPlan | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class StopRules:
-    """When the session ends by itself; None where a rule is not asked for."""
-
-    pain_rise: float | None = None
-    pain_ceiling: float | None = None
-    spasm_count: int | None = None
-    spasm_within_s: float = 0.0
-    session_max_s: float | None = None
-    timeouts: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """Everything the director follows.
-
-    Attributes
-    ----------
-    protocol, version
-        Which protocol it was.
-    envelope
-        Before this person's thresholds are known.
-    device_step_ma
-        Currents are rounded down to it.
-    thresholds
-        Given instead of measured, for every channel; SIM and BENCH only.
-    """
-
-    protocol: str
-    version: str
-    envelope: Envelope
-    device_step_ma: float
-    phases: tuple[PhasePlan, ...]
-    stop: StopRules
-    thresholds: Thresholds | None = None
-
-
-def make_plan(protocol: Protocol, rig: RigSummary, session: str, subject: str) -> Plan:
+def make_plan(
+    protocol: Protocol,
+    rig: RigSummary,
+    session: str,
+    subject: str,
+    *,
+    personal: Mapping[str, float] | None = None,
+    caps: SessionCaps | None = None,
+    screening: ScreeningPlan | None = None,
+    go_on: Continuation | None = None,
+) -> Plan:
     """Make a plan of a protocol that `lint` has no error against on this rig.
+
+    Parameters
+    ----------
+    personal
+        Values that this person's progression has moved, by their path in the file.
+    caps
+        Of a smaller session, such as the first.
+    screening
+        What screening and checks must know; without it a screening phase ends the session.
+    go_on
+        What a killed attempt of this session has used up and found.
 
     Raises
     ------
     ValueError
-        If the rig cannot serve it, or thresholds are given instead of measured on a HUMAN rig.
+        If the rig cannot serve it, thresholds are given instead of measured on a HUMAN rig, or a personal value is
+        none that the protocol lets move.
     """
     if rig.device is None:
         raise ValueError(f"the rig {rig.name} has no stimulator")
@@ -135,16 +124,25 @@ def make_plan(protocol: Protocol, rig: RigSummary, session: str, subject: str) -
     given = protocol.thresholds
     if given is not None and rig.rig_class == "HUMAN":
         raise ValueError(f"{protocol.protocol.id} gives thresholds instead of measuring them, {rig.name} is HUMAN")
+    items = personalised(protocol.phases, protocol, personal or {})
+    step_ma = rig.device.current_step_ma
+    envelope = make_envelope(protocol, rig, session, subject)
+    if caps is not None:
+        envelope = capped(envelope, caps, step_ma)
     return Plan(
         protocol=protocol.protocol.id,
         version=protocol.protocol.version,
-        envelope=make_envelope(protocol, rig, session, subject),
-        device_step_ma=rig.device.current_step_ma,
-        phases=tuple(_phase(protocol, item.content) for item in protocol.phases),
+        envelope=envelope,
+        device_step_ma=step_ma,
+        phases=tuple(_phase(protocol, item.content, envelope, caps) for item in items),
         stop=_stop_rules(protocol),
         thresholds=None
         if given is None
         else Thresholds(given.sensory_ma, given.motor_ma, given.tolerance_ma, given.tolerance_ma),
+        sites=_sites(protocol, items),
+        screening=replace(screening or ScreeningPlan(), rig_class=rig.rig_class),
+        overrides=dict(sorted((personal or {}).items())),
+        go_on=None if go_on is None else _still_good(go_on),
     )
 
 
@@ -188,59 +186,142 @@ def ascent_of(calibration: CalibrationPhase) -> AscentPlan:
 
 
 def length_s(protocol: Protocol) -> tuple[float, float]:
-    """How long it takes if every effort comes at once and no step is needed, and if none comes and all are."""
+    """How long it takes if every effort comes at once and no step is needed, and if none comes and all are.
+
+    Waiting for people (forms, approvals, placing electrodes) is not in it.
+    """
     least, most = 0.0, 0.0
     for item in protocol.phases:
-        if item.rest is not None:
-            least, most = least + item.rest.duration_s, most + item.rest.duration_s
-        elif item.calibration is not None:
-            calibration = item.calibration
-            channels = len(calibration.channels or protocol.stimulation)
-            least += channels * calibration.interval_s
-            most += channels * calibration.repeats * ascent_of(calibration).steps * calibration.interval_s
-        elif item.block is not None:
-            block, timing = item.block, timing_of(protocol, item.block)
-            between_s = block.between_s * (block.repeat - 1)
-            trials = block.trials * block.repeat
-            last_s = block.at_most_s + timing.longest_s if block.at_most_s is not None else float("inf")
-            least += min(trials * timing.shortest_s + between_s, block.at_most_s or float("inf"))
-            most += min(trials * timing.longest_s + between_s, last_s)
+        phase_least, phase_most = _length_of_s(protocol, item)
+        least, most = least + phase_least, most + phase_most
     return least, most
 
 
-def _phase(protocol: Protocol, phase: RestPhase | CalibrationPhase | BlockPhase) -> PhasePlan:
+def _length_of_s(protocol: Protocol, item: PhaseItem) -> tuple[float, float]:
+    if item.rest is not None:
+        return item.rest.duration_s, item.rest.duration_s
+    if item.checks is not None:
+        return item.checks.listen_s, item.checks.listen_s
+    if item.mvc is not None:
+        # Who cannot or may not skips it.
+        attempt_s = MVC_CUE_S + item.mvc.hold_s + item.mvc.rest_s
+        return 0.0, item.mvc.repeats * attempt_s
+    if item.calibration is not None:
+        calibration = item.calibration
+        channels = len(calibration.channels or protocol.stimulation)
+        steps = calibration.repeats * (ascent_of(calibration).steps + calibration.catch_trials)
+        return channels * calibration.interval_s, channels * steps * calibration.interval_s
+    if item.block is not None:
+        block, timing = item.block, timing_of(protocol, item.block)
+        between_s = block.between_s * (block.repeat - 1)
+        trials = block.trials * block.repeat
+        last_s = block.at_most_s + timing.longest_s if block.at_most_s is not None else float("inf")
+        least_s = min(trials * timing.shortest_s + between_s, block.at_most_s or float("inf"))
+        return least_s, min(trials * timing.longest_s + between_s, last_s)
+    return 0.0, 0.0
+
+
+def _phase(protocol: Protocol, phase: AnyPhase, envelope: Envelope, caps: SessionCaps | None) -> PhasePlan:
+    if isinstance(phase, ScreeningPhase):
+        return PhasePlan(phase.name, "screening", phase.prompt, asked=FormsPlan(phase.forms))
+    if isinstance(phase, QuestionsPhase):
+        return PhasePlan(phase.name, "questions", phase.prompt, asked=FormsPlan(phase.forms))
+    if isinstance(phase, ChecksPhase):
+        checks = ChecksPlan(
+            phase.device,
+            phase.placement,
+            phase.listen_s,
+            phase.noise_max_uv,
+            phase.impedance_max_ohm,
+            phase.selectivity,
+        )
+        return PhasePlan(phase.name, "checks", phase.prompt, checks=checks)
+    if isinstance(phase, MvcPhase):
+        mvc = MvcPlan(phase.muscle, phase.repeats, phase.hold_s, phase.rest_s, phase.skip)
+        return PhasePlan(phase.name, "mvc", phase.prompt, mvc=mvc)
     if isinstance(phase, RestPhase):
         return PhasePlan(phase.name, "rest", phase.prompt, rest=RestPlan(phase.duration_s, phase.baseline))
     if isinstance(phase, CalibrationPhase):
         calibration = CalibrationPlan(
-            ascent_of(phase),
+            _ascent_within(ascent_of(phase), envelope, caps),
             phase.interval_s,
             phase.burst_s,
-            _pulses(protocol, phase),
+            _pulses(protocol, phase.channels, phase.phase_us, phase.rate_hz),
+            phase.catch_trials,
+            phase.abort_pain_rise,
         )
         return PhasePlan(phase.name, "calibration", phase.prompt, calibration=calibration)
-    wanted = phase.intensity
     block = BlockPlan(
         timing_of(protocol, phase),
         phase.trials,
         phase.repeat,
         phase.between_s,
-        IntensityPlan(wanted.ref or "", wanted.x, wanted.share, wanted.to, wanted.fixed_ma),
-        _pulses(protocol, phase),
+        _intensity(phase.intensity),
+        _pulses(protocol, phase.channels, phase.phase_us, phase.rate_hz),
         phase.at_most_s,
+        tuple(
+            ConditionPlan(
+                name,
+                _intensity(condition.intensity or phase.intensity),
+                _pulses(
+                    protocol,
+                    phase.channels,
+                    condition.phase_us or phase.phase_us,
+                    condition.rate_hz or phase.rate_hz,
+                ),
+            )
+            for name, condition in phase.conditions.items()
+        ),
+        phase.order,
+        phase.prompts,
     )
     return PhasePlan(phase.name, "block", phase.prompt, block=block)
 
 
-def _pulses(protocol: Protocol, phase: CalibrationPhase | BlockPhase) -> tuple[PulsePlan, ...]:
+def _intensity(wanted: Intensity) -> IntensityPlan:
+    return IntensityPlan(wanted.ref or "", wanted.x, wanted.share, wanted.to, wanted.fixed_ma)
+
+
+def _ascent_within(ascent: AscentPlan, envelope: Envelope, caps: SessionCaps | None) -> AscentPlan:
+    """In a smaller session the steps end at its ceiling too: the gate would refuse them anyway."""
+    if caps is None or ascent.stop_at_ma <= envelope.current_ma_calibrating:
+        return ascent
+    return replace(ascent, stop_at_ma=envelope.current_ma_calibrating)
+
+
+def _pulses(
+    protocol: Protocol, channels: tuple[str, ...], phase_us: float | None, rate_hz: float | None
+) -> tuple[PulsePlan, ...]:
     return tuple(
         PulsePlan(
             name,
-            phase.phase_us or protocol.stimulation[name].phase_us,
-            phase.rate_hz or protocol.stimulation[name].rate_hz,
+            phase_us or protocol.stimulation[name].phase_us,
+            rate_hz or protocol.stimulation[name].rate_hz,
         )
-        for name in phase.channels or tuple(protocol.stimulation)
+        for name in channels or tuple(protocol.stimulation)
     )
+
+
+def _sites(protocol: Protocol, items: list[PhaseItem]) -> tuple[SitePlan, ...]:
+    asks_effort = any(item.block is not None and item.block.machine == "effort" for item in items)
+    return tuple(
+        SitePlan(
+            name,
+            (site.ref or "").removeprefix("lib/"),
+            site.muscle,
+            site.side,
+            tuple(channel for channel, each in protocol.stimulation.items() if each.site == name),
+            listened=name in protocol.devices.emg.channels,
+            needed=asks_effort and site.emg == "agonist",
+        )
+        for name, site in protocol.sites.items()
+    )
+
+
+def _still_good(go_on: Continuation) -> Continuation:
+    if go_on.new_electrodes:
+        return replace(go_on, found=())
+    return replace(go_on, found=tuple(each for each in go_on.found if each.age_s < THRESHOLDS_HOLD_S))
 
 
 def _stop_rules(protocol: Protocol) -> StopRules:
@@ -255,4 +336,6 @@ def _stop_rules(protocol: Protocol) -> StopRules:
         spasm_within_s=strictest.within_s if strictest else 0.0,
         session_max_s=min((rule.session_max_s for rule in rules if rule.session_max_s is not None), default=None),
         timeouts=min((rule.timeouts for rule in rules if rule.timeouts is not None), default=None),
+        attention_s=min((rule.attention_s for rule in rules if rule.attention_s is not None), default=None),
+        cap_hits=min((rule.cap_hits for rule in rules if rule.cap_hits is not None), default=None),
     )

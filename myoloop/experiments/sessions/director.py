@@ -7,17 +7,18 @@ the session is told once, with its reason.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
 from myoloop.experiments.protocols.plan import Plan, personal_envelope
-from myoloop.experiments.sessions import calibration, trialblock, watch
+from myoloop.experiments.sessions import asking, calibration, checks, expiry, listening, maximal, trialblock, watch
 from myoloop.experiments.sessions.outbox import Outbox
-from myoloop.experiments.sessions.place import Gate, Place, moved, phase_message, without_running_numbers
+from myoloop.experiments.sessions.place import Gate, Place, moved
 from myoloop.experiments.sessions.requests import answer_to
+from myoloop.experiments.sessions.telling import phase_message, without_running_numbers
 from myoloop.experiments.sessions.trials import trial_of_block
 from myoloop.experiments.sessions.watch import Ending
 from myoloop.platform.messages import Answer, Command, Estimate, Event, StimReport
@@ -137,11 +138,20 @@ class Director:
         place = self._place
         place.index = index
         place.since_ns = place.now_ns
-        place.block = place.calibrating = None
+        place.block = place.calibrating = place.checking = place.pulling = None
+        place.forms, place.blocked, place.heard = (), {}, {}
         self.turn("phase")
         phase = place.phase(self._plan)
         if phase is None:
             self.end(Ending("complete", ""), out)
+        elif expiry.interrupts(self, self._plan, place, out):
+            return
+        elif phase.asked is not None:
+            asking.enter(self, self._plan, place, out)
+        elif phase.checks is not None:
+            checks.enter(self, self._plan, place, out)
+        elif phase.mvc is not None:
+            maximal.enter(self, self._plan, place, out)
         elif phase.calibration is not None:
             calibration.enter(self, self._plan, place, out)
         elif phase.block is not None:
@@ -168,6 +178,8 @@ class Director:
         if place.block is not None:
             place.block = moved(place.block, away_ns)
         self.turn("phase")
+        checks.resumed(place)
+        maximal.resumed(place, away_ns)
 
     def _pass_time(self, now_ns: int) -> None:
         place = self._place
@@ -199,9 +211,12 @@ class Director:
                 calibration.seen(self._plan, place, message)
                 if place.block is not None:
                     place.block = trialblock.with_peak(place.block, message)
+                    trialblock.held_at_cap(self, self._plan, place, message, out)
         elif isinstance(message, Estimate):
             place.effort = message.trigger
-            place.fatigue = dict(_known_fatigue(message))
+            place.fatigue = listening.known_fatigue(message)
+            listening.heard(self._plan, place, message)
+            maximal.heard(self._plan, place, message)
             place.tally, ending = watch.estimated(place.tally, self._plan.stop, message)
             if ending is not None:
                 self.end(ending, out)
@@ -211,7 +226,14 @@ class Director:
             self._answered(message, out)
 
     def _happened(self, event: Event, out: Outbox) -> None:
-        if event.kind == "felt":
+        if watch.is_stop(event):
+            # Whoever carries the button stops the stimulator itself at once; this ends the session too.
+            self.end(Ending("stopped", f"{event.who or 'the person'} pressed stop"), out)
+        elif event.kind in expiry.CHANGED_ELECTRODES:
+            expiry.electrode_changed(self._place, event.why)
+        elif event.kind == "impedance":
+            listening.impedance(self._place, event)
+        elif event.kind == "felt":
             calibration.felt(self, self._plan, self._place, event, out)
         elif event.kind == "score":
             value = event.values.get("score")
@@ -224,6 +246,8 @@ class Director:
         place.tally, ending = watch.scored(place.tally, self._plan.stop, score)
         if ending is not None:
             self.end(ending, out)
+        else:
+            calibration.pained(self, self._plan, place, score, out)
 
     def _answered(self, answer: Answer, out: Outbox) -> None:
         place = self._place
@@ -247,6 +271,8 @@ class Director:
             calibration.next_channel(self, self._plan, place, out)
         elif place.then == "calibrate":
             self.turn("phase")
+        elif place.then == "renew":
+            expiry.renew(self, self._plan, place, out)
         elif place.then == "end":
             self.end(Ending("aborted", place.reason), out)
         else:
@@ -261,6 +287,7 @@ class Director:
             trialblock.cut(self._plan, place, "paused", out)
         if place.calibrating is not None:
             place.calibrating = calibration.interrupted(place.calibrating)
+        maximal.interrupted(self._plan, place, out)
         self.turn("paused")
 
     def _go_on(self, out: Outbox) -> None:
@@ -278,9 +305,10 @@ class Director:
             ready = place.gate.state == "READY" and place.gate.envelope_sha256 == place.envelope_sha256
             # A report from before the envelope was set may look the same.
             if ready and place.gate.t_ns > place.set_ns:
-                self.enter(place.index, out)
+                self._confirmed(out)
         elif place.stage == "phase":
-            self._play(out)
+            if not expiry.interrupts(self, self._plan, place, out) and not self._unattended(out):
+                self._play(out)
         elif place.stage == "pausing":
             if place.block is not None:
                 trialblock.ramp_down(place)
@@ -301,6 +329,25 @@ class Director:
             why = f"never heard: {', '.join(missing)}" if missing else stimulator
             self.end(Ending("fault", f"not ready within {settings.start_timeout_s:g} s: {why}"), out)
 
+    def _confirmed(self, out: Outbox) -> None:
+        place = self._place
+        if place.block is None:
+            self.enter(place.index, out)
+        else:
+            # A block under way got its envelope anew; it goes on with its next trial.
+            self.turn("phase")
+
+    def _unattended(self, out: Outbox) -> bool:
+        """Whether nobody attends to current that may flow; then the stimulator ramps down and the session pauses."""
+        place = self._place
+        why = watch.inattention(self._plan.stop, place.attended_ns, place.now_ns) if place.arm_id else ""
+        if not why:
+            return False
+        out.event("paused", why=why)
+        self.pause_stimulator("paused", why, out)
+        trialblock.ramp_down(place)
+        return True
+
     def _play(self, out: Outbox) -> None:
         place = self._place
         phase = place.phase(self._plan)
@@ -308,7 +355,14 @@ class Director:
             return
         if phase.rest is not None:
             if place.now_ns - place.since_ns >= round(phase.rest.duration_s * 1e9):
+                listening.rest_noise(place)
                 self.enter(place.index + 1, out)
+        elif phase.asked is not None:
+            asking.go_on(self, self._plan, place, out)
+        elif phase.checks is not None:
+            checks.go_on(self, self._plan, place, out)
+        elif phase.mvc is not None:
+            maximal.go_on(self, self._plan, place, out)
         elif phase.calibration is not None:
             calibration.go_on(self, self._plan, place, out)
         else:
@@ -347,9 +401,3 @@ def director_from(settings: str | bytes, state: str | bytes | None = None) -> Di
     """
     kept = msgspec.json.decode(state) if state else None
     return Director(msgspec.json.decode(settings, type=DirectorSettings), kept)
-
-
-def _known_fatigue(estimate: Estimate) -> Iterator[tuple[str, float]]:
-    for muscle in estimate.muscles:
-        if muscle.fatigue.valid and muscle.fatigue.value is not None:
-            yield muscle.muscle, muscle.fatigue.value

@@ -1,26 +1,21 @@
-"""The place in the protocol: everything the director remembers, and the phase message that tells it to all."""
+"""The place in the protocol: everything the director remembers."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
-from myoloop.experiments.protocols.plan import BlockPlan, PhasePlan, Plan
-from myoloop.experiments.sessions.thresholds import Ascent, Thresholds, next_level_ma
-from myoloop.experiments.sessions.trial_machine import TrialState, left_s
+from myoloop.experiments.protocols.plan import PhasePlan, Plan, PulsePlan, personal_envelope
+from myoloop.experiments.sessions.thresholds import Ascent, Thresholds
+from myoloop.experiments.sessions.trial_machine import TrialState
 from myoloop.experiments.sessions.watch import Peers, Tally
 from myoloop.platform.messages import Phase, Target
 from myoloop.stimulators.gate.envelope import Envelope
 
 Stage = Literal["starting", "setting", "confirming", "phase", "pausing", "approving", "paused", "ended"]
-
-#: Longest ramp that a calibration burst has; it is short and the gate limits its rise anyway.
-BURST_RAMP_S = 0.1
-#: Stages in which an act of the operator, or an answer, is waited for.
-_WAITING: frozenset[str] = frozenset({"starting", "setting", "confirming", "approving"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +30,10 @@ class Calibrating:
         ``ask`` (for the operator's step), ``hold``, ``rest``.
     step_ns
         When the last step was taken.
+    catch, caught
+        Whether the last step gives nothing; before which steps of this ascent that has been so.
+    false_alarms
+        Ascents of this channel that were not believed.
     """
 
     channel: int = 0
@@ -42,6 +41,9 @@ class Calibrating:
     burst: Literal["ask", "hold", "rest"] = "ask"
     since_ns: int = 0
     step_ns: int = 0
+    catch: bool = False
+    caught: tuple[int, ...] = ()
+    false_alarms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,14 @@ class InBlock:
         Of this trial: the most the gate allowed on each channel, and the session's charge at its beginning.
     fatigue
         Valid estimates per muscle at its beginning.
+    condition
+        Of this trial; empty where the block has none.
+    begun
+        Whether its time runs: from its first arming.
+    capped
+        Whether the gate has held this trial's train at a limit.
+    asked
+        The last repetition after which its forms were asked.
     """
 
     repeat: int = 1
@@ -70,6 +80,64 @@ class InBlock:
     peak_ma: Mapping[str, float] = field(default_factory=dict)
     dose_mc: float = 0.0
     fatigue: Mapping[str, float] = field(default_factory=dict)
+    condition: str = ""
+    begun: bool = False
+    capped: bool = False
+    asked: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Checking:
+    """Where the checks stand.
+
+    Attributes
+    ----------
+    state
+        ``forms``, ``listen``, or ``wait`` for somebody to put right what is wrong.
+    since_ns
+        Since when it is listened.
+    wrong
+        The checks that have not passed: name to why.
+    overridden
+        Checks that a named person has taken upon themselves.
+    """
+
+    state: Literal["forms", "listen", "wait"] = "forms"
+    since_ns: int = 0
+    wrong: Mapping[str, str] = field(default_factory=dict)
+    overridden: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Pulling:
+    """Where the maximal contractions stand.
+
+    Attributes
+    ----------
+    attempt
+        Which, from 1.
+    state, since_ns
+        ``cue``, ``pull``, ``rest``, since when.
+    levels
+        Time in ns and level in uV within the plateau's width.
+    peak_uv, best_uv
+        Highest plateau of this attempt, and of all.
+    """
+
+    attempt: int = 1
+    state: Literal["cue", "pull", "rest"] = "cue"
+    since_ns: int = 0
+    levels: tuple[tuple[int, float], ...] = ()
+    peak_uv: float | None = None
+    best_uv: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Norm:
+    """What a muscle's effort is relative to: ``mvc``, ``rest_noise`` or ``max_evoked``, and its EMG."""
+
+    kind: str
+    value_uv: float | None = None
 
 
 class Gate(msgspec.Struct, frozen=True):
@@ -105,6 +173,27 @@ class Place(msgspec.Struct):
         Newest estimate.
     told, told_ns
         The phase message last published, but for its running numbers.
+    forms, answers
+        Forms still to be filled in, in order; what was answered, by the form's id.
+    blocked
+        Items of screening that wait for a named person's override, with why.
+    dropped
+        Channels that screening has taken out of this session.
+    heard
+        While it is listened at rest, per muscle: how many levels, and the sum of their squares in uV^2.
+    noise_uv, evoked_uv, evoked_level_uv, moved_rad
+        EMG at rest per muscle; in calibrations, per channel: each muscle's largest M-wave and largest level, and how
+        far the joint has moved.
+    impedance_ohm
+        As devices that measure it have told, by channel.
+    norms
+        Per muscle.
+    found_ns
+        When each channel's thresholds were found.
+    stale, anew
+        Why thresholds do not hold any more, until they are measured again; whether any ever were not.
+    attended_ns
+        When the operator last did anything.
     """
 
     envelope: Envelope
@@ -138,151 +227,46 @@ class Place(msgspec.Struct):
     reason: str = ""
     told: Phase | None = None
     told_ns: int = 0
+    forms: tuple[str, ...] = ()
+    answers: dict[str, dict[str, Any]] = {}
+    blocked: dict[str, str] = {}
+    dropped: tuple[str, ...] = ()
+    checking: Checking | None = None
+    pulling: Pulling | None = None
+    heard: dict[str, tuple[int, float]] = {}
+    noise_uv: dict[str, float] = {}
+    evoked_uv: dict[str, dict[str, float]] = {}
+    evoked_level_uv: dict[str, dict[str, float]] = {}
+    moved_rad: dict[str, float] = {}
+    impedance_ohm: dict[str, float] = {}
+    norms: dict[str, Norm] = {}
+    found_ns: dict[str, int] = {}
+    stale: str = ""
+    anew: bool = False
+    attended_ns: int = 0
 
     def phase(self, plan: Plan) -> PhasePlan | None:
         """The phase it is in, or will enter next; None after the last."""
         return plan.phases[self.index] if self.index < len(plan.phases) else None
 
+    def kept(self, pulses: tuple[PulsePlan, ...]) -> tuple[PulsePlan, ...]:
+        """Those whose channel screening has left in."""
+        return tuple(pulse for pulse in pulses if pulse.channel not in self.dropped)
 
-def phase_message(plan: Plan, place: Place, session: str) -> Phase:
-    """Tell the whole state of the protocol."""
-    phase = place.phase(plan)
-    ended = place.stage == "ended"
-    waiting_for = _waiting_for(place, phase)
-    state: str = "ended" if ended else place.stage if place.stage == "paused" else "running"
-    if place.stage in _WAITING or (waiting_for and waiting_for != "resume"):
-        state = "waiting"
-    message = Phase(
-        t_ns=place.now_ns,
-        session=session,
-        state=state,
-        waiting_for=waiting_for,
-        index=place.index,
-        name=phase.name if phase else "",
-        kind=phase.kind if phase else "",
-        session_s=place.running_ns * 1e-9,
-        arm_id="" if ended else place.arm_id,
-        level=place.level,
-        outcome=place.outcome,
-        reason=place.reason,
-    )
-    if ended or phase is None:
-        return message
-    return _detailed(message, place, phase)
-
-
-def _waiting_for(place: Place, phase: PhasePlan | None) -> str:
-    if place.stage == "confirming":
-        return "confirm"
-    if place.stage == "approving":
-        return "approve_envelope"
-    if place.stage == "paused":
-        return "resume"
-    if place.stage != "phase" or phase is None:
-        return ""
-    if phase.kind == "calibration":
-        if not place.arm_id:
-            return "arm_calibration"
-        return "step" if place.calibrating and place.calibrating.burst == "ask" else ""
-    if phase.kind == "block":
-        if not place.arm_id:
-            return "arm"
-        idle = place.block is not None and place.block.state.name == "idle"
-        return "resume" if place.holding and idle else ""
-    return ""
-
-
-def _detailed(message: Phase, place: Place, phase: PhasePlan) -> Phase:
-    changes: dict[str, object] = {"prompt": _prompt(place, phase, message)}
-    entered = place.stage in ("phase", "pausing", "paused")
-    if phase.rest is not None:
-        lasted_s = (_phase_now_ns(place) - place.since_ns) * 1e-9 if entered else 0.0
-        changes["state_s"] = phase.rest.duration_s
-        changes["t_state_ns"] = place.since_ns
-        changes["trial_state"] = "rest" if entered else "idle"
-        changes["seconds_left"] = max(0.0, phase.rest.duration_s - lasted_s)
-        changes["baseline"] = phase.rest.baseline and message.state == "running"
-    elif phase.calibration is not None and place.calibrating is not None:
-        now = place.calibrating
-        plan = phase.calibration
-        pulse = plan.pulses[min(now.channel, len(plan.pulses) - 1)]
-        level_ma = shown_level_ma(place, phase)
-        steps = plan.ascent.steps * plan.ascent.repeats * (len(plan.pulses) - now.channel)
-        changes["targets"] = (
-            Target(
-                channel=pulse.channel,
-                current_ma=level_ma,
-                phase_us=pulse.phase_us,
-                rate_hz=pulse.rate_hz,
-                ramp_up_s=BURST_RAMP_S,
-                ramp_down_s=BURST_RAMP_S,
-            ),
+    def open_envelope(self, plan: Plan) -> Envelope:
+        """The protocol's envelope, with nothing allowed on the channels that screening has taken out."""
+        # They stay in it: a controller names every channel in each request, and one that is unknown is refused.
+        channels = tuple(
+            replace(limits, current_max_ma=0.0) if limits.channel in self.dropped else limits
+            for limits in plan.envelope.channels
         )
-        changes["trial_state"] = "hold" if now.burst == "hold" else "rest"
-        changes["t_state_ns"] = now.since_ns
-        changes["state_s"] = plan.burst_s if now.burst == "hold" else plan.interval_s - plan.burst_s
-        changes["block"] = now.ascent.repeat
-        changes["trial"] = now.ascent.steps
-        changes["trials"] = plan.ascent.steps
-        changes["seconds_left"] = max(0, steps - now.ascent.steps) * plan.interval_s
-    elif phase.block is not None and place.block is not None:
-        here = place.block
-        changes["machine"] = phase.block.timing.machine
-        changes["targets"] = here.targets
-        changes["block"] = here.repeat
-        changes["trial"] = here.trial
-        changes["trials"] = phase.block.trials
-        changes["trial_state"] = here.state.name
-        changes["t_state_ns"] = here.state.since_ns
-        changes["state_s"] = phase.block.timing.length_s(here.state.name)
-        changes["seconds_left"] = _block_left_s(phase.block, here, place)
-    return msgspec.structs.replace(message, **changes)
+        return replace(plan.envelope, channels=channels)
 
-
-def shown_level_ma(place: Place, phase: PhasePlan) -> float:
-    """In calibration: the level that is on, or the next one while it is asked for; 0 where there is none."""
-    now = place.calibrating
-    if now is None or phase.calibration is None:
-        return 0.0
-    ascent = phase.calibration.ascent
-    if now.burst == "hold":
-        return ascent.level_ma(now.ascent.steps - 1)
-    return next_level_ma(ascent, now.ascent) or 0.0
-
-
-def _block_left_s(plan: BlockPlan, here: InBlock, place: Place) -> float:
-    trials_left = (plan.repeat - here.repeat) * plan.trials + plan.trials - here.trial
-    left = trials_left * plan.timing.longest_s + (plan.repeat - here.repeat) * plan.between_s
-    left += left_s(plan.timing, here.state, place.now_ns)
-    if plan.at_most_s is not None and place.arm_id:
-        left = min(left, plan.at_most_s - (place.now_ns - place.since_ns) * 1e-9)
-    return max(0.0, left)
-
-
-def _phase_now_ns(place: Place) -> int:
-    return place.paused_ns if place.stage == "paused" else place.now_ns
-
-
-def _prompt(place: Place, phase: PhasePlan, message: Phase) -> str:
-    if place.stage == "paused":
-        return "Pause."
-    if message.state == "waiting" and phase.kind != "calibration":
-        return "Wait."
-    if phase.kind != "block" or place.block is None:
-        return phase.prompt
-    if phase.block is not None and phase.block.timing.machine != "effort":
-        return phase.prompt or "Stay relaxed."
-    return {
-        "cue": "Get ready.",
-        "await_effort": phase.prompt or "Now try to move.",
-        "ramp_up": "Keep going.",
-        "hold": "Keep going.",
-    }.get(place.block.state.name, "Relax.")
-
-
-def without_running_numbers(message: Phase) -> Phase:
-    """What makes two phase messages tell the same."""
-    return msgspec.structs.replace(message, t_ns=0, session_s=0.0, seconds_left=0.0)
+    def own_envelope(self, plan: Plan) -> Envelope:
+        """The same below what this person called enough."""
+        open_envelope = self.open_envelope(plan)
+        known = {channel: found for channel, found in self.thresholds.items() if channel not in self.dropped}
+        return personal_envelope(replace(plan, envelope=open_envelope), known)
 
 
 def moved(block: InBlock, by_ns: int) -> InBlock:

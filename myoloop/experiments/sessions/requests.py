@@ -6,10 +6,11 @@ from collections.abc import Callable
 from math import isfinite
 
 from myoloop.experiments.protocols.plan import Plan
-from myoloop.experiments.sessions import calibration, trialblock
+from myoloop.experiments.sessions import asking, calibration, checks, expiry, maximal, trialblock
 from myoloop.experiments.sessions.outbox import Outbox
-from myoloop.experiments.sessions.place import Place, phase_message
+from myoloop.experiments.sessions.place import Place
 from myoloop.experiments.sessions.steering import Steering
+from myoloop.experiments.sessions.telling import phase_message
 from myoloop.experiments.sessions.watch import Ending
 from myoloop.platform.messages import Answer, Command
 
@@ -23,6 +24,8 @@ def answer_to(steering: Steering, plan: Plan, place: Place, command: Command, ou
         reason = f"the session has ended as {place.outcome}"
     else:
         reason = doing(steering, plan, place, command, out)
+        if not reason:
+            place.attended_ns = place.now_ns
     return Answer(t_ns=place.now_ns, id=command.id, ok=not reason, reason=reason)
 
 
@@ -35,7 +38,7 @@ def _armed(steering: Steering, plan: Plan, place: Place, command: Command, out: 
         return f"no arming is waited for; the session waits for {waiting or 'nothing'}"
     place.arm_id, place.armed_ns = arm_id, place.now_ns
     calibration.armed(place)
-    trialblock.armed(place)
+    trialblock.armed(plan, place)
     return ""
 
 
@@ -117,6 +120,23 @@ def _score(steering: Steering, plan: Plan, place: Place, command: Command, out: 
     return ""
 
 
+def _attend(steering: Steering, plan: Plan, place: Place, command: Command, out: Outbox) -> str:
+    # Any act that is taken shows that the operator is there; this one does nothing else.
+    return ""
+
+
+def _override(steering: Steering, plan: Plan, place: Place, command: Command, out: Outbox) -> str:
+    doing = checks.override if place.checking is not None else asking.override
+    return doing(steering, plan, place, command, out)
+
+
+def _electrode_changed(steering: Steering, plan: Plan, place: Place, command: Command, out: Outbox) -> str:
+    why = f"{command.who}: {command.why}" if command.why else f"{command.who} has changed an electrode"
+    out.event("electrode_changed", why=why, values={"who": command.who})
+    expiry.electrode_changed(place, why)
+    return ""
+
+
 _ACTS: dict[str, Callable[[Steering, Plan, Place, Command, Outbox], str]] = {
     "armed": _armed,
     "stepped": _stepped,
@@ -128,6 +148,12 @@ _ACTS: dict[str, Callable[[Steering, Plan, Place, Command, Outbox], str]] = {
     "end": _end,
     "mark": _mark,
     "score": _score,
+    "attend": _attend,
+    "form": asking.filled,
+    "override": _override,
+    "retry": checks.retry,
+    "skip_mvc": maximal.skip,
+    "electrode_changed": _electrode_changed,
 }
 
 

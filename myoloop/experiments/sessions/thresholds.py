@@ -197,6 +197,11 @@ def closed(plan: AscentPlan, ascent: Ascent) -> Ascent:
     return Ascent(repeat=repeat, past=past, done=done, highest_ma=ascent.highest_ma)
 
 
+def disbelieved(ascent: Ascent) -> Ascent:
+    """The same ascent from the bottom, and nothing that was said in it stands."""
+    return Ascent(repeat=ascent.repeat, past=ascent.past, highest_ma=ascent.highest_ma)
+
+
 def restarted(ascent: Ascent) -> Ascent:
     """The same ascent from the bottom, after an interruption; what was said stands."""
     return replace(ascent, steps=0, given_ma=0.0, tries=0, reached=False, cut=False)

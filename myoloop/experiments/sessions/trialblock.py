@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from myoloop.experiments.protocols.plan import BlockPlan, Plan, personal_envelope
-from myoloop.experiments.sessions import trial_machine, watch
+from myoloop.experiments.protocols.plan import BlockPlan, ConditionPlan, Plan
+from myoloop.experiments.sessions import asking, drawn, trial_machine, watch
 from myoloop.experiments.sessions.outbox import Outbox
 from myoloop.experiments.sessions.place import InBlock, Place
 from myoloop.experiments.sessions.steering import Steering
-from myoloop.experiments.sessions.thresholds import NotMeasured, Thresholds, intensity_ma
+from myoloop.experiments.sessions.thresholds import NotMeasured, intensity_ma
 from myoloop.experiments.sessions.trial_machine import TrialState
 from myoloop.experiments.sessions.trials import trial_of_block
 from myoloop.experiments.sessions.watch import Ending
@@ -22,18 +22,47 @@ def enter(steering: Steering, plan: Plan, place: Place, out: Outbox) -> None:
     phase = place.phase(plan)
     if phase is None or phase.block is None:
         return
+    if used_up(plan, place.index):
+        out.event("skipped", why="all its trials were used before", values={"phase": phase.name})
+        steering.enter(place.index + 1, out)
+        return
+    repeat, trial = _begin_at(plan, place.index)
     try:
-        targets = resolved(plan, phase.block, place.thresholds)
+        # Every condition must be possible before the first trial is given.
+        for condition in phase.block.conditions:
+            resolved(plan, place, phase.block, condition)
+        targets = resolved(plan, place, phase.block, _condition(plan, place.index, phase.block, repeat, trial + 1))
     except NotMeasured as error:
         steering.end(Ending("aborted", f"{phase.name}: {error}"), out)
         return
-    place.block = InBlock(targets=targets, state=TrialState(since_ns=place.now_ns))
+    place.block = InBlock(repeat=repeat, trial=trial, targets=targets, state=TrialState(since_ns=place.now_ns))
 
 
-def armed(place: Place) -> None:
-    """The block's time begins with its first arming."""
-    if place.block is not None and place.block.repeat == 1 and place.block.trial == 0:
-        place.since_ns = place.now_ns
+def armed(plan: Plan, place: Place) -> None:
+    """The block's time begins with its first arming; what an attempt before has used of it is gone."""
+    if place.block is not None and not place.block.begun:
+        used_s = plan.go_on.elapsed_of_s(place.index) if plan.go_on is not None else 0.0
+        place.since_ns = place.now_ns - round(used_s * 1e9)
+        place.block = replace(place.block, begun=True)
+
+
+def used_up(plan: Plan, index: int) -> bool:
+    """Whether an attempt before has begun every trial of a block."""
+    block = plan.phases[index].block
+    if block is None or plan.go_on is None:
+        return False
+    repeat, trial = _begin_at(plan, index)
+    late = block.at_most_s is not None and plan.go_on.elapsed_of_s(index) >= block.at_most_s
+    return late or (repeat >= block.repeat and trial >= block.trials)
+
+
+def _begin_at(plan: Plan, index: int) -> tuple[int, int]:
+    """Repetition, and its last trial that an attempt before has begun."""
+    used = plan.go_on.used_of(index) if plan.go_on is not None else {}
+    if not used:
+        return 1, 0
+    repeat = max(used)
+    return repeat, used[repeat]
 
 
 def go_on(steering: Steering, plan: Plan, place: Place, out: Outbox) -> None:
@@ -43,7 +72,7 @@ def go_on(steering: Steering, plan: Plan, place: Place, out: Outbox) -> None:
         return
     block = phase.block
     if here.state.name == "idle":
-        _between_trials(steering, block, place, out)
+        _between_trials(steering, plan, block, place, out)
         return
     late = block.at_most_s is not None and place.now_ns - place.since_ns >= round(block.at_most_s * 1e9)
     if late and here.state.name in ("cue", "await_effort"):
@@ -90,20 +119,31 @@ def with_peak(block: InBlock, report: StimReport) -> InBlock:
     return replace(block, peak_ma={**block.peak_ma, **higher}) if higher else block
 
 
-def resolved(plan: Plan, block: BlockPlan, thresholds: dict[str, Thresholds]) -> tuple[Target, ...]:
-    """Targets of a block for this person, below what they called enough.
+def held_at_cap(steering: Steering, plan: Plan, place: Place, report: StimReport, out: Outbox) -> None:
+    """Count a train that the gate holds at a limit, once."""
+    here = place.block
+    if here is None or here.capped or here.state.name not in trial_machine.TRAIN or not watch.at_cap(report):
+        return
+    place.block = replace(here, capped=True)
+    place.tally, ending = watch.capped(place.tally, plan.stop)
+    if ending is not None:
+        steering.end(ending, out)
+
+
+def resolved(plan: Plan, place: Place, block: BlockPlan, condition: ConditionPlan | None) -> tuple[Target, ...]:
+    """Targets of a block's trial for this person, below what they called enough.
 
     Raises
     ------
     NotMeasured
         If the intensity refers to a threshold that was not met.
     """
-    envelope = personal_envelope(plan, thresholds)
-    wanted = block.intensity
+    envelope = place.own_envelope(plan)
+    wanted = condition.intensity if condition is not None else block.intensity
     targets = []
-    for pulse in block.pulses:
+    for pulse in place.kept(condition.pulses if condition is not None else block.pulses):
         limits = envelope.channel(pulse.channel)
-        found = thresholds.get(pulse.channel)
+        found = place.thresholds.get(pulse.channel)
         if wanted.fixed_ma is not None:
             current_ma = wanted.fixed_ma
         elif found is None:
@@ -131,22 +171,37 @@ def resolved(plan: Plan, block: BlockPlan, thresholds: dict[str, Thresholds]) ->
 
 def unresolved(plan: Plan, place: Place) -> str:
     """Why a block before the next calibration cannot be given to this person; empty if all can."""
-    for phase in plan.phases[place.index + 1 :]:
+    for index in range(place.index + 1, len(plan.phases)):
+        phase = plan.phases[index]
         if phase.calibration is not None:
             return ""
-        if phase.block is not None:
+        if phase.block is not None and not used_up(plan, index):
             try:
-                resolved(plan, phase.block, place.thresholds)
+                for condition in phase.block.conditions or (None,):
+                    resolved(plan, place, phase.block, condition)
             except NotMeasured as error:
                 return f"{phase.name}: {error}"
     return ""
 
 
-def _between_trials(steering: Steering, block: BlockPlan, place: Place, out: Outbox) -> None:
+def _condition(plan: Plan, index: int, block: BlockPlan, repeat: int, trial: int) -> ConditionPlan | None:
+    """Whose turn it is; repetition and trial from 1."""
+    number = (repeat - 1) * block.trials + trial - 1
+    names = [condition.name for condition in block.conditions]
+    name = drawn.condition_of(names, block.order, number, drawn.session_of(plan), index)
+    return next((condition for condition in block.conditions if condition.name == name), None)
+
+
+def _between_trials(steering: Steering, plan: Plan, block: BlockPlan, place: Place, out: Outbox) -> None:
     here = place.block
-    if here is None or place.holding:
+    if here is None or place.holding or place.forms:
         return
     late = block.at_most_s is not None and place.now_ns - place.since_ns >= round(block.at_most_s * 1e9)
+    over = late or here.trial >= block.trials
+    if over and here.between_ns is None and block.prompts and here.asked < here.repeat:
+        place.block = replace(here, asked=here.repeat)
+        place.forms = asking.instances(plan, place, block.prompts)
+        return
     if here.between_ns is not None:
         if place.now_ns - here.between_ns < round(block.between_s * 1e9) and not late:
             return
@@ -158,10 +213,14 @@ def _between_trials(steering: Steering, block: BlockPlan, place: Place, out: Out
             place.block = replace(here, between_ns=place.now_ns)
         return
     state, _ = trial_machine.begin(TrialState(), place.now_ns)
+    condition = _condition(plan, place.index, block, here.repeat, here.trial + 1)
     place.block = replace(
         here,
         trial=here.trial + 1,
         state=state,
+        targets=here.targets if condition is None else resolved(plan, place, block, condition),
+        condition="" if condition is None else condition.name,
+        capped=False,
         peak_ma={},
         dose_mc=place.gate.charge_mc,
         fatigue=dict(place.fatigue),

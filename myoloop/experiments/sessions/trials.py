@@ -27,6 +27,8 @@ def trial_of_block(phase: PhasePlan, block: InBlock, now_ns: int, charge_mc: flo
     """
     state = block.state
     values: dict[str, float | str | None] = {"charge_mc": charge_mc - block.dose_mc}
+    if block.condition:
+        values["condition"] = block.condition
     if state.trigger == "effort" and state.trigger_ns is not None:
         values["effort_after_ms"] = (state.trigger_ns - state.begin_ns) / 1e6
     for target in block.targets:

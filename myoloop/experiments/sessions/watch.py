@@ -6,10 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from myoloop.experiments.protocols.plan import StopRules
-from myoloop.platform.messages import Estimate, StimReport
+from myoloop.platform.messages import Estimate, Event, StimReport
 
 #: A required peer may be silent for this long.
 PEER_SILENT_NS = 300_000_000
+#: Rules of the gate that limit how much, as :mod:`myoloop.stimulators.gate.limits` names them.
+CAP_RULES = frozenset(
+    {"current", "current ceiling", "device current", "charge per phase", "r.m.s. current", "current density",
+     "power density"}
+)  # fmt: skip
 #: Verdicts of liveness that mean gone; one that is merely slow or has lost a message is the gate's to judge.
 GONE = frozenset({"never", "silent"})
 
@@ -67,6 +72,12 @@ def latched(report: StimReport) -> Ending | None:
     return Ending("stopped" if report.state == "STOPPED" else "fault", f"stimulator {report.state}: {reason}")
 
 
+def is_stop(event: Event) -> bool:
+    """Whether a person has pressed their own button for stop."""
+    pressed = event.kind == "felt" and event.values.get("what") == "stop"
+    return pressed or (event.kind == "stop" and event.who == "subject")
+
+
 @dataclass(frozen=True, slots=True)
 class Tally:
     """What the stop rules count.
@@ -81,12 +92,15 @@ class Tally:
         When spasms were counted, those within the rule's window.
     timeouts
         Efforts in a row that did not come.
+    cap_hits
+        Trains that the gate had to hold at a limit.
     """
 
     pain_baseline: float | None = None
     onsets_ns: Mapping[str, int] = field(default_factory=dict)
     spasms_ns: tuple[int, ...] = ()
     timeouts: int = 0
+    cap_hits: int = 0
 
 
 def scored(tally: Tally, rules: StopRules, score: float) -> tuple[Tally, Ending | None]:
@@ -128,6 +142,26 @@ def tried(tally: Tally, rules: StopRules, effort_came: bool) -> tuple[Tally, End
     if rules.timeouts is not None and tally.timeouts >= rules.timeouts:
         return tally, Ending("stopped", f"no effort in {tally.timeouts} trials in a row")
     return tally, None
+
+
+def at_cap(report: StimReport) -> bool:
+    """Whether the gate holds current at a limit of amount, not merely at one of its rise."""
+    return report.rule in CAP_RULES or any(reason.rpartition(", ")[2] in CAP_RULES for reason in report.reasons)
+
+
+def capped(tally: Tally, rules: StopRules) -> tuple[Tally, Ending | None]:
+    """Another train has been held at a limit."""
+    tally = replace(tally, cap_hits=tally.cap_hits + 1)
+    if rules.cap_hits is not None and tally.cap_hits >= rules.cap_hits:
+        return tally, Ending("stopped", f"{tally.cap_hits} trains were held at a limit of the envelope")
+    return tally, None
+
+
+def inattention(rules: StopRules, attended_ns: int, now_ns: int) -> str:
+    """Why the operator is taken to be absent; empty while they are not."""
+    if rules.attention_s is None or now_ns - attended_ns < round(rules.attention_s * 1e9):
+        return ""
+    return f"no act of the operator for {rules.attention_s:g} s"
 
 
 def overtime(rules: StopRules, begin_ns: int, now_ns: int) -> Ending | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -16,6 +17,7 @@ from myoloop.platform.messages import Command, Event
 from myoloop.platform.steps import StepInput, Stepped
 
 TRAIN = ("ramp_up", "hold", "ramp_down")
+DATA = Path(__file__).parents[3] / "data"
 
 
 def in_hold(phase):
@@ -185,7 +187,7 @@ def test_given_thresholds_need_no_calibration(make_world, make_demo_plan, make_p
 
 
 def test_two_channels_are_calibrated_one_after_the_other_and_again(make_world, make_demo_plan):
-    world = make_world(make_demo_plan("low_back_spasm_relief"))
+    world = make_world(make_demo_plan(DATA / "two_channels.yaml"))
     world.until(lambda phase: phase.waiting_for == "approve_envelope")
     arms = [command.arguments["channel"] for command in world.to_gate if command.kind == "arm"]
     assert arms == ["left", "right"]
@@ -338,7 +340,7 @@ def test_level_mark_and_score(make_world):
         ("stepped", {}, "stepped.current_ma"),
         ("approve", {}, "no envelope waits"),
         ("resume", {}, "needs a reason"),
-        ("stimulate", {"current_ma": 40}, "unknown act 'stimulate', known are approve, armed, end, hold"),
+        ("stimulate", {"current_ma": 40}, "unknown act 'stimulate', known are approve, armed, attend, el"),
     ],
 )
 def test_acts_out_of_place_are_refused_and_change_nothing(make_world, kind, arguments, says):
