@@ -29,6 +29,7 @@ from myoloop.course_verbs import course_verbs
 from myoloop.recording_verbs import recordings
 from myoloop.session_verbs import sessions
 from myoloop.site_verbs import site_verbs
+from myoloop.study_verbs import studies
 
 app = typer.Typer(
     name="myoloop",
@@ -52,6 +53,7 @@ app.add_typer(sessions)
 app.add_typer(recordings)
 app.add_typer(course_verbs)
 app.add_typer(site_verbs)
+app.add_typer(studies)
 verb = partial(app.command, epilog=EXIT_CODES)
 new_verb = partial(new_app.command, epilog=EXIT_CODES)
 
@@ -111,7 +113,7 @@ def show(
 ) -> None:
     """A protocol in words.
 
-    Example: myoloop show low_back_spasm_relief
+    Example: myoloop show lbp_spasm_relief
     """
     with clear_errors():
         from myoloop.experiments.protocols.schema import load_protocol

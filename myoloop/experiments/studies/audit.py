@@ -65,11 +65,25 @@ def record_act(
     ValueError
         If `wall` has no time zone.
     """
-    for name, text in (("who", who), ("role", role), ("act", act), ("what", what)):
+    check_actor(who, role)
+    for name, text in (("act", act), ("what", what)):
         if not text.strip():
-            raise UserError(f"audit: {name} is empty; an act is recorded with who, in which role, and what")
+            raise UserError(f"audit: {name} is empty; an act is recorded with what was done to what")
     entry = {"wall_utc": utc(wall), "who": who, "role": role, "act": act, "what": what}
     return log.append({**entry, "old": old, "new": new, "why": why})
+
+
+def check_actor(who: str, role: str) -> None:
+    """Refuse an act of nobody.
+
+    Raises
+    ------
+    UserError
+        If who or the role is empty.
+    """
+    for name, text in (("who", who), ("role", role)):
+        if not text.strip():
+            raise UserError(f"audit: {name} is empty; an act is recorded with who did it, in which role")
 
 
 def utc(wall: datetime) -> str:

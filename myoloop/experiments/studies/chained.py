@@ -13,7 +13,7 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ if sys.platform != "win32":
 #: What the first line names as the hash of the line before it.
 NOTHING = "0" * 64
 #: Keys that the chain writes, and no entry may hold.
-CHAIN_KEYS = ("n", "previous", "sha256", "torn")
+CHAIN_KEYS = ("n", "previous", "sha256", "torn", "voids")
 
 
 class DamagedLog(UserError):
@@ -115,6 +115,21 @@ class ChainedLog:
         taken = [key for key in CHAIN_KEYS if key in entry]
         if taken:
             raise ValueError(f"{self.path}: an entry may not hold {', '.join(taken)}")
+        return self._append(entry)
+
+    def void(self, numbers: Sequence[int], note: Mapping[str, Any]) -> dict[str, Any]:
+        """Write down that earlier entries no longer count; they stay where they are, but are no longer read.
+
+        Parameters
+        ----------
+        numbers
+            Their ``n``.
+        note
+            Who says so, and why.
+        """
+        return self._append({**note, "voids": list(numbers)})
+
+    def _append(self, entry: Mapping[str, Any]) -> dict[str, Any]:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with _locked(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, exclusive=True) as descriptor:
             end = self._find_end(descriptor)
@@ -144,7 +159,9 @@ class ChainedLog:
 
 
 def read_chained(path: Path | str) -> list[dict[str, Any]]:
-    """Every entry of a log, oldest first; none where there is no file. A torn last line is left out.
+    """Every entry of a log that counts, oldest first; none where there is no file.
+
+    A torn last line is left out, and so is what was voided, with the entry that says so.
 
     Raises
     ------
@@ -156,7 +173,8 @@ def read_chained(path: Path | str) -> list[dict[str, Any]]:
     checked = check_chained(path)
     if checked.problems:
         raise DamagedLog(checked.problems)
-    return checked.entries
+    void = {n for row in checked.entries for n in row.get("voids", ())}
+    return [row for row in checked.entries if row["n"] not in void and "voids" not in row]
 
 
 def verify_chained(path: Path | str, head: str | None = None) -> list[str]:

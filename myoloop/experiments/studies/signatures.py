@@ -66,12 +66,7 @@ def sign(
     UserError
         If the name is empty, the role may not sign, the day is in the future, or what is there cannot be read.
     """
-    if not name.strip():
-        raise UserError("--name: empty; a signature has a name")
-    if role not in CLINICIANS:
-        raise UserError(f"--role: found {role!r}, allowed to sign: {', '.join(CLINICIANS)}")
-    if day > wall.astimezone().date():
-        raise UserError(f"--date: found {day.isoformat()}, which is in the future")
+    check_signer(name, role, day, wall)
     path = _path(Path(study), protocol_sha256)
     earlier = _read(path) if path.exists() else []
     signature = {
@@ -88,6 +83,27 @@ def sign(
     content = {"protocol_sha256": protocol_sha256, "signatures": [*earlier, signature]}
     replace_file(path, (json.dumps(content, sort_keys=True, indent=1, ensure_ascii=False) + "\n").encode())
     return path
+
+
+def check_signer(name: str, role: str, day: date, wall: datetime) -> None:
+    """Refuse a signature of nobody, of one who may not sign, or of tomorrow.
+
+    Raises
+    ------
+    UserError
+        If that is so.
+    """
+    if not name.strip():
+        raise UserError("--name: empty; a signature has a name")
+    if role not in CLINICIANS:
+        raise UserError(f"--role: found {role!r}, allowed to sign: {', '.join(CLINICIANS)}")
+    if day > wall.astimezone().date():
+        raise UserError(f"--date: found {day.isoformat()}, which is in the future")
+
+
+def sha256_of(protocol_file: Path | str) -> str:
+    """What of a protocol is signed: the hash of its file's bytes."""
+    return hashlib.sha256(Path(protocol_file).read_bytes()).hexdigest()
 
 
 def signed(study: Path | str, protocol_sha256: str, parameters: Sequence[Parameter]) -> list[str]:

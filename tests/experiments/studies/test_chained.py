@@ -29,7 +29,9 @@ VALUES = st.recursive(
     max_leaves=8,
 )
 ENTRIES = st.lists(
-    st.dictionaries(TEXT.filter(lambda key: key not in ("n", "previous", "sha256", "torn")), VALUES, max_size=4),
+    st.dictionaries(
+        TEXT.filter(lambda key: key not in ("n", "previous", "sha256", "torn", "voids")), VALUES, max_size=4
+    ),
     min_size=1,
     max_size=6,
 )
@@ -152,7 +154,7 @@ def test_an_altered_torn_line_shows(log):
     assert any("line 5: unreadable" in problem for problem in verify_chained(log.path))
 
 
-@pytest.mark.parametrize("key", ["n", "previous", "sha256", "torn"])
+@pytest.mark.parametrize("key", ["n", "previous", "sha256", "torn", "voids"])
 def test_the_keys_of_the_chain_cannot_be_given(log, key):
     with pytest.raises(ValueError, match=key):
         log.append({key: 1})
@@ -171,6 +173,13 @@ def test_no_file_means_no_entries_but_fails_verification(tmp_path):
     assert verify_chained(path) == [f"{path}: no such file"]
     with pytest.raises(UserError, match="cannot be read"):
         check_chained(path)
+
+
+def test_what_is_voided_stays_in_the_file_and_is_not_read(log):
+    log.void([2, 4], {"who": "A. Berg", "why": "another person's"})
+    assert [row["value"] for row in read_chained(log.path)] == [0, 2, 4]
+    assert len(check_chained(log.path).entries) == 6
+    assert verify_chained(log.path) == []
 
 
 def test_several_writers_make_one_chain(tmp_path):
