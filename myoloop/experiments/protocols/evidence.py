@@ -108,5 +108,6 @@ def _is_safety(path: str) -> bool:
         return not path.endswith((".site", ".waveform_class"))
     if not path.startswith(("phases[", "sites.")):
         return False
-    parts = path.replace("[", ".").split(".")
-    return any(part in _SAFETY_KEYS for part in parts[2:])
+    # Phases have their number and kind before their keys, sites their name.
+    parts = path.replace("[", ".").split(".")[3 if path.startswith("phases") else 2 :]
+    return any(part in _SAFETY_KEYS for part in parts)

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from myoloop.experiments.outcomes.registry import OUTCOMES
-from myoloop.experiments.protocols.evidence import FREE_MARKS
-from myoloop.experiments.protocols.phases import BlockPhase, CalibrationPhase, Intensity, RestPhase
+from myoloop.experiments.protocols.evidence import FREE_MARKS, marks_of, safety_parameters
 from myoloop.experiments.protocols.plan import length_s
 from myoloop.experiments.protocols.schema import Outcome, Protocol, StopRule
+from myoloop.experiments.protocols.words import duration_text, phase_text
 
 #: What every protocol shown begins with.
 RESEARCH_USE = "Research use only. Not medical advice."
@@ -17,7 +17,7 @@ RESEARCH_USE = "Research use only. Not medical advice."
 
 def describe(protocol: Protocol) -> str:
     """Say a protocol in plain words, several lines."""
-    return "\n".join(_lines(protocol)) + "\n"
+    return "\n".join((*_lines(protocol), *to_sign(protocol))) + "\n"
 
 
 def as_data(protocol: Protocol) -> dict[str, Any]:
@@ -25,17 +25,6 @@ def as_data(protocol: Protocol) -> dict[str, Any]:
     data: dict[str, Any] = protocol.model_dump(mode="json", exclude_none=True)
     data["least_s"], data["most_s"] = length_s(protocol)
     return data
-
-
-def duration_text(seconds: float) -> str:
-    """Say a length of time: ``12 s``, ``2 min 5 s``, ``1 h 10 min``."""
-    if seconds < 60:
-        return f"{seconds:g} s"
-    minutes, rest_s = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest_s} s" if rest_s else f"{minutes} min"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if minutes else f"{hours} h"
 
 
 def _lines(protocol: Protocol) -> Iterator[str]:
@@ -68,15 +57,60 @@ def _lines(protocol: Protocol) -> Iterator[str]:
     if protocol.thresholds is not None:
         yield f"  thresholds are given, not measured: tolerance {protocol.thresholds.tolerance_ma:g} mA"
     for number, item in enumerate(protocol.phases, start=1):
-        yield f"  {number}. {_phase(protocol, item.content)}"
+        yield f"  {number}. {phase_text(protocol, item.content)}"
     yield ""
     yield f"Controller: {protocol.controller.policy}"
     yield "Ends by itself"
     for rule in protocol.stop_rules:
         yield f"  {_rule(rule)}"
+    yield from _study(protocol)
     yield f"Outcome: {_outcome(protocol.outcomes.primary)}"
     for secondary in protocol.outcomes.secondary:
         yield f"  also: {_outcome(secondary)}"
+
+
+def _study(protocol: Protocol) -> Iterator[str]:
+    course = protocol.course
+    if course is not None:
+        yield "Over the weeks"
+        yield (
+            f"  {course.sessions_per_week} sessions a week for {course.weeks} weeks, at most {course.max_sessions}, "
+            f"{duration_text(course.min_gap_s)} apart, {course.sessions_per_day} a day"
+        )
+        if course.first_session is not None:
+            first = course.first_session
+            yield f"  the first at most {first.current_share:.0%} of the current and {first.on_share:.0%} of the time"
+        for entry in course.diary:
+            yield f"  diary: {entry.form} after {', '.join(map(duration_text, entry.after_s))}"
+        if course.followups_s:
+            yield f"  asked again after {', '.join(map(duration_text, course.followups_s))}"
+    for rule in protocol.progression:
+        so = f"at least {rule.at_least:g}" if rule.at_least is not None else f"below {rule.below:g}"
+        times = f" {rule.in_a_row} times in a row" if rule.in_a_row > 1 else ""
+        moves = f"moves {rule.path} by {rule.by:+g}, {rule.least:g} to {rule.most:g}"
+        yield f"  {rule.name}: {rule.measure} {so}{times} {moves}"
+    if protocol.flare is not None:
+        yield f"  after a flare the next dose is {protocol.flare.next_share:.0%}"
+    if protocol.arms:
+        yield f"Arms: {', '.join(f'{name} ({arm.treatment})' for name, arm in protocol.arms.items())}"
+    if protocol.sham is not None:
+        yield f"  sham: {protocol.sham.type.replace('_', ' ')}"
+    if protocol.population is not None:
+        yield f"For: {'; '.join(protocol.population.include)}"
+        yield f"Not for: {'; '.join(protocol.population.exclude)}"
+
+
+def to_sign(protocol: Protocol) -> Iterator[str]:
+    """What a clinician signs one by one before a person may be stimulated: value, and what it rests on."""
+    parameters = [each for each in safety_parameters(protocol) if each.grade != "trial"]
+    if "HUMAN" not in protocol.protocol.rigs or not parameters:
+        return
+    yield ""
+    yield f"Before a person is stimulated a clinician signs this file and these {len(parameters)} values,"
+    yield "none of which rests on a trial (myoloop sign):"
+    for each in parameters:
+        marks = ", ".join(marks_of(protocol.protocol.evidence.marks, each.path)) or "no mark"
+        yield f"  {each.path}: {each.written} ({each.grade}: {marks})"
 
 
 def _outcome(outcome: Outcome) -> str:
@@ -94,47 +128,6 @@ def _evidence(protocol: Protocol) -> Iterator[str]:
         yield from (f"    {path}" for path in unverified)
     for mark, source in evidence.sources.items():
         yield f"  {mark} ({source.grade}): {source.text}"
-
-
-def _phase(protocol: Protocol, phase: RestPhase | CalibrationPhase | BlockPhase) -> str:
-    if isinstance(phase, RestPhase):
-        return f"{phase.name}: rest for {duration_text(phase.duration_s)}"
-    pulses = "".join(
-        f", {value:g} {unit}" for value, unit in ((phase.phase_us, "us"), (phase.rate_hz, "Hz")) if value is not None
-    )
-    channels = ", ".join(phase.channels or protocol.stimulation)
-    if isinstance(phase, CalibrationPhase):
-        times = f", {phase.repeats} times" if phase.repeats > 1 else ""
-        return (
-            f"{phase.name}: find {', '.join(phase.order)} on {channels} in steps of {phase.step_ma:g} mA "
-            f"up to {phase.stop_at_ma:g} mA{times}{pulses}"
-        )
-    return f"{phase.name}: {_block(protocol, phase)} on {channels}{pulses}, at {_intensity(phase.intensity)}"
-
-
-def _block(protocol: Protocol, block: BlockPhase) -> str:
-    train = (
-        f"up in {duration_text(block.ramp_up_s)}, held for {duration_text(block.hold_s)}, "
-        f"down in {duration_text(block.ramp_down_s)}"
-    )
-    if block.machine == "continuous":
-        return f"one train, {train}"
-    times = f"{block.repeat} x " if block.repeat > 1 else ""
-    rest = f", then {duration_text(block.rest_s)} of rest" if block.rest_s else ""
-    wait = ""
-    if block.await_effort is not None:
-        otherwise = "comes without one" if block.await_effort.on_timeout == "assist" else "is left out"
-        waited = duration_text(block.await_effort.timeout_s)
-        wait = f" that answer an effort (after {waited} the train {otherwise})"
-    return f"{times}{block.trials} trials{wait}, {train}{rest}"
-
-
-def _intensity(intensity: Intensity) -> str:
-    if intensity.fixed_ma is not None:
-        return f"a fixed {intensity.fixed_ma:g} mA"
-    if intensity.share is not None:
-        return f"{intensity.share:.0%} of the way from {intensity.ref} to {intensity.to} threshold"
-    return f"{intensity.x:g} x {intensity.ref} threshold"
 
 
 def _rule(rule: StopRule) -> str:

@@ -21,7 +21,7 @@ def simulated_rig(protocol: Protocol, *, name: str = "simulated", force_cell: bo
     Parameters
     ----------
     force_cell
-        Whether it has one on the joint.
+        Whether it has one on the joint though the protocol does not ask for it.
     """
     return Rig.model_validate(simulated_rig_data(protocol, name=name, force_cell=force_cell))
 
@@ -47,6 +47,7 @@ def simulated_rig_data(protocol: Protocol, *, name: str = "simulated", force_cel
         for channel, pulses in protocol.stimulation.items()
     }
     body: dict[str, Any] = {"muscles": muscles, "source": "amplifier"}
+    force_cell = force_cell or protocol.devices.force is not None
     if force_cell:
         body["force_cell"] = True
     return {

@@ -15,6 +15,8 @@ Finding = tuple[KeyPath, str, Any]
 
 #: Values that a rule of progression may move: plain numbers and counts that no limit depends on.
 MOVABLE = re.compile(r"phases\[\d+\]\.block\.(intensity\.(x|share)|trials|repeat)")
+#: Forms that ask the same.
+_SAME = {"nrs": {"nrs", "nrs_now"}}
 #: What a protocol for people must tell besides what is done.
 _FOR_PEOPLE = ("course", "population", "tidier", "spirit")
 
@@ -149,8 +151,8 @@ def _has(protocol: Protocol, need: str) -> bool:
     blocks = [item.block for item in protocol.phases if item.block is not None]
     kind, _, form = need.partition(":")
     if kind == "form":
-        asked = sum(form in forms for forms in protocol.forms())
-        return asked >= 2 if form == "nrs" else asked >= 1
+        asked = sum(bool(_SAME.get(form, {form}) & set(forms)) for forms in protocol.forms())
+        return asked >= (2 if form == "nrs" else 1)
     if kind == "diary":
         return protocol.course is not None and any(entry.form == form for entry in protocol.course.diary)
     roles = {protocol.sites[name].emg for name in devices.emg.channels if name in protocol.sites}

@@ -24,6 +24,7 @@ DEVICE = Capabilities(
     rate_min_hz=1.0, rate_max_hz=120.0, lease_ms=200.0, times_itself=False,
 )  # fmt: skip
 LIMITS = DeviceLimits(4, 130.0, 1.0, (20.0, 500.0), (1.0, 120.0))
+MICROCURRENT_LIMITS = DeviceLimits(4, 1.0, 0.01, (20.0, 1_000_000.0), (0.1, 1000.0))
 
 
 def rig_for(protocol, *, pad_cm2=None, rig_class="SIM"):
@@ -60,7 +61,7 @@ def test_the_gate_takes_the_envelope_of_every_preset_as_it_travels(name):
     protocol = load_protocol(name)
     envelope = make_envelope(protocol, rig_for(protocol), "s", "p")
     travelled = parse_envelope(json.loads(json.dumps(msgspec.to_builtins(envelope))))
-    check_envelope(travelled, LIMITS)
+    check_envelope(travelled, MICROCURRENT_LIMITS if protocol.devices.stim.device_class == "uA" else LIMITS)
     assert travelled.sha256 == envelope.sha256
 
 
@@ -72,10 +73,10 @@ def test_what_a_protocol_says_is_what_is_enforced():
     assert envelope.new_ground_ma_per_s == 2.0
     assert envelope.ramp_down_s == 2.0
     assert envelope.current_ma_calibrating == 30.0
-    assert envelope.session_on_s_max == 360.0
+    assert envelope.session_on_s_max == 480.0
     assert envelope.required_vitals == ("vital/amp-ext", "vital/amp-flex")
-    # 8 uC x 80 Hz x 360 s on one channel
-    assert envelope.session_charge_mc_max == pytest.approx(230.4)
+    # 8 uC x 80 Hz x 480 s on one channel
+    assert envelope.session_charge_mc_max == pytest.approx(307.2)
 
 
 def test_the_smaller_pad_counts():
@@ -104,7 +105,7 @@ def test_thresholds_only_lower_and_in_whole_steps(tolerance_ma, step_ma):
 
 
 def test_channels_without_thresholds_keep_the_protocols_limit():
-    protocol = load_protocol("low_back_spasm_relief")
+    protocol = load_protocol("lbp_spasm_relief")
     plan = make_plan(protocol, rig_for(protocol), "s", "p")
     found = Thresholds(5.0, None, 20.0, 20.0)
     assert [limits.current_max_ma for limits in personal_envelope(plan, {"left": found}).channels] == [18.0, 45.0]

@@ -7,7 +7,8 @@ import json
 import pytest
 
 from myoloop.experiments.protocols.schema import load_protocol, presets
-from myoloop.experiments.protocols.show import as_data, describe, duration_text, length_s
+from myoloop.experiments.protocols.show import as_data, describe, length_s
+from myoloop.experiments.protocols.words import duration_text
 
 
 @pytest.mark.parametrize("name", sorted(presets()))
@@ -28,7 +29,7 @@ def test_what_is_unverified_is_said_first():
 
 def test_intensity_is_said_as_what_it_refers_to():
     assert "at 20% of the way from motor to tolerance threshold" in describe(load_protocol("crps_motor_reeducation"))
-    assert "at 1.5 x sensory threshold" in describe(load_protocol("low_back_spasm_relief"))
+    assert "at 1.5 x sensory threshold" in describe(load_protocol("lbp_spasm_relief"))
 
 
 def test_data_is_json_with_units_in_its_keys():
