@@ -141,7 +141,7 @@ def allocate_import(
             what = "allocation.sealed"
             record_act(audit_of(study), datetime.now(UTC), who, role, "allocate_import", what, None, new, "")
         lines = [f"{stratum}: {count} entries" for stratum, count in sorted(counts.items())]
-        lines += [f"sealed; in the protocol: allocation.list: {sha256}"] if sha256 else ["nothing was written"]
+        lines += [f'sealed; in the protocol: allocation.list: "{sha256}"'] if sha256 else ["nothing was written"]
         say({"list_sha256": sha256, "counts": counts}, as_json, "\n".join(lines))
 
 

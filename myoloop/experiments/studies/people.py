@@ -371,7 +371,10 @@ def _mentions(study: Path, person: str, tops: Sequence[Path]) -> tuple[str, ...]
     word = re.compile(rf"(?<![A-Za-z0-9]){person}(?![A-Za-z0-9])".encode())
     found = []
     for path in sorted(study.rglob("*")):
-        own = path.name in (PARTICIPANTS_FILE, AUDIT_FILE, LOCK_FILE) or path.parent.name in (PROOFS, "allocation")
+        own = path.name in (PARTICIPANTS_FILE, AUDIT_FILE, LOCK_FILE, MOVED_FILE) or path.parent.name in (
+            PROOFS,
+            "allocation",
+        )
         if own or not path.is_file() or path.is_symlink() or any(path.is_relative_to(top) for top in tops):
             continue
         small = path.stat().st_size <= _SEARCHED_BYTES
