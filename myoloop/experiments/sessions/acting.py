@@ -3,14 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from myoloop.experiments.protocols.schema import Protocol
+from myoloop.experiments.sessions.byhand import ByHand, HandOperator
+from myoloop.experiments.sessions.faults import LIVE_FAULTS
+from myoloop.experiments.sessions.keyboard import Keyboard
 from myoloop.experiments.sessions.operator import SCRIPTED_RIGS, Answers, OperatorSettings, ScriptedOperator
 from myoloop.experiments.sessions.script import Script, ScriptOperator
 from myoloop.experiments.sessions.setup import SessionSetup, SetupError
 from myoloop.platform.rig import Rig
 from myoloop.platform.yamlfile import FileError
+
+#: Who a person at the keys is, on the record.
+AT_THE_KEYS = "operator"
+#: Of which material or event, where a form is asked without saying so.
+REHEARSED = "rehearsal"
+
+
+def begin_of(script: Script | None) -> datetime:
+    """When a scripted session begins to play: on the script's day, else now."""
+    told = script.moment if script is not None else None
+    return told or datetime.now(UTC)
 
 
 def scripted_operator(setup: SessionSetup, script: Script | None = None) -> ScriptedOperator:
@@ -37,13 +52,42 @@ def scripted_operator(setup: SessionSetup, script: Script | None = None) -> Scri
                 name=who.name,
             ),
             acts=script.acts if script is not None else (),
-            answers=script_answers(script),
+            answers=script_answers(script, setup.rig.rig.rig_class, begin_of(script)),
         )
     except ValueError as error:
         raise SetupError(str(error)) from None
 
 
-def check_script(script: Script, protocol: Protocol, rig: Rig) -> None:
+def operator_of(setup: SessionSetup, script: Script | None, keyboard: Keyboard | None) -> ScriptedOperator | ByHand:
+    """Who acts in a live session: a script where nobody can be hurt, a person where somebody is, both at a terminal.
+
+    Parameters
+    ----------
+    keyboard
+        The terminal's; None where there is none.
+
+    Raises
+    ------
+    SetupError
+        If the rig is for people and nobody sits at it.
+    """
+    if keyboard is None:
+        return scripted_operator(setup, script)
+    director = setup.rig.node_of("director") or ""
+    inner: ScriptedOperator
+    if setup.rig.rig.rig_class in SCRIPTED_RIGS:
+        inner = scripted_operator(setup, script)
+        if script is None:
+            inner.leave_to_keys()
+    else:
+        settings = OperatorSettings(
+            stimulator=setup.rig.node_of("stimulator") or "", director=director, name=AT_THE_KEYS, tries=1_000_000
+        )
+        inner = HandOperator(settings, keyboard.take_wanted)
+    return ByHand(inner, keyboard, director, AT_THE_KEYS)
+
+
+def check_script(script: Script, protocol: Protocol, rig: Rig, speed: str = "max") -> None:
     """Refuse a script that no such session could follow.
 
     Raises
@@ -60,7 +104,12 @@ def check_script(script: Script, protocol: Protocol, rig: Rig) -> None:
         where = f"script: acts[{number}]"
         if act.when is not None and act.when.phase is not None and act.when.phase not in phases:
             problems.append(f"{where}.when.phase: found {act.when.phase!r}, allowed: {', '.join(sorted(phases))}")
+        if speed == "real" and act.do.kind == "felt":
+            problems.append(f"{where}.do: felt is a virtual person's own word with --speed max only")
         fault = act.do.fault
+        if speed == "real" and fault is not None and fault.kind not in LIVE_FAULTS:
+            allowed = ", ".join(sorted(LIVE_FAULTS))
+            problems.append(f"{where}.do.fault: found {fault.kind}, with --speed real allowed: {allowed}")
         if fault is None:
             continue
         there = rig.stimulation if fault.kind == "electrode_detaches" else rig.emg
@@ -73,18 +122,30 @@ def check_script(script: Script, protocol: Protocol, rig: Rig) -> None:
         raise FileError(problems)
 
 
-def script_answers(script: Script | None) -> Answers:
+def script_answers(script: Script | None, rig_class: str, now: datetime) -> Answers:
     """Answers by form: the script's own, else those of a person with nothing to find, where it says so."""
 
-    def answers(form: str) -> Mapping[str, Any] | None:
+    def answers(form: str) -> tuple[str, Mapping[str, Any]] | None:
         if script is None:
             return None
-        if form in script.forms:
-            return script.forms[form]
-        return _clear(form, script) if script.others == "clear" else None
+        for name, values in script.forms.items():
+            # A form of a material or an event may be asked without saying of which.
+            if form in (name, name.partition(".")[0]) or name == form.partition(".")[0]:
+                return (name if name.partition(".")[0] == form else form), values
+        return _clear(form, rig_class, now) if script.others == "clear" else None
 
     return answers
 
 
-def _clear(form: str, script: Script) -> Mapping[str, Any] | None:
-    return None
+def _clear(form: str, rig_class: str, now: datetime) -> tuple[str, Mapping[str, Any]] | None:
+    from myoloop.experiments.screening.clear import clear_answers
+    from myoloop.experiments.screening.forms import form_of
+
+    try:
+        form_of(form)
+    except KeyError:
+        form = f"{form}.{REHEARSED}"
+    try:
+        return form, clear_answers(form, rig_class, now)
+    except (KeyError, ValueError):
+        return None

@@ -9,7 +9,20 @@ import signal
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
+from myoloop.experiments.sessions.script import FaultSpec
 from myoloop.platform.errors import UserError
+
+#: What a script may break in separate processes: the role whose process is struck, and how.
+LIVE_FAULTS: dict[str, tuple[str, str]] = {
+    "stream_stops": ("acquisition", "freeze"),
+    "controller_late": ("controller", "freeze"),
+    "controller_exception": ("controller", "kill"),
+    "usb_unplug": ("subject", "kill"),
+    "disk_full": ("recorder", "kill"),
+    "disk_slow": ("recorder", "freeze"),
+    "power_loss": ("supervisor", "kill"),
+    "operator_absent": ("", ""),
+}
 
 _SPEC = re.compile(r"(?:(kill|freeze):([a-z0-9][a-z0-9_-]*)|(stop))@(\d+(?:\.\d+)?)s")
 
@@ -77,3 +90,38 @@ def strike(fault: Fault, pids: Mapping[str, int]) -> None:
     if fault.node in pids:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pids[fault.node], signal.SIGKILL if fault.act == "kill" else signal.SIGSTOP)
+
+
+class Struck:
+    """Processes that a script has struck, and when those that were frozen go on.
+
+    Parameters
+    ----------
+    roles
+        Role of each node.
+    """
+
+    def __init__(self, roles: Mapping[str, str]) -> None:
+        self._roles = dict(roles)
+        self._frozen: list[tuple[int, int]] = []
+
+    def strike(self, fault: FaultSpec, pids: Mapping[str, int], now_ns: int) -> None:
+        """Let a script's fault happen to the processes of the role that it strikes."""
+        role, act = LIVE_FAULTS[fault.kind]
+        if role == "supervisor":
+            # Everything goes at once, as the power does: the nodes first, then this process itself.
+            for pid in [*pids.values(), os.getpid()]:
+                os.kill(pid, signal.SIGKILL)
+        for name, pid in pids.items():
+            if self._roles.get(name) == role:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL if act == "kill" else signal.SIGSTOP)
+                if act == "freeze" and fault.for_s is not None:
+                    self._frozen.append((now_ns + round(fault.for_s * 1e9), pid))
+
+    def thaw(self, now_ns: int) -> None:
+        """Let those go on whose time is over."""
+        for due in [each for each in self._frozen if each[0] <= now_ns]:
+            self._frozen.remove(due)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(due[1], signal.SIGCONT)

@@ -11,8 +11,10 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from myoloop.experiments.sessions.keyboard import STOP_KEYS
 from myoloop.experiments.sessions.listen import Heard
-from myoloop.experiments.sessions.view import FRAME_S, STOP_KEYS, pressed, single_keys
+from myoloop.experiments.sessions.terminal import pressed, single_keys
+from myoloop.experiments.sessions.view import FRAME_S
 
 
 class ListenView:

@@ -11,7 +11,8 @@ from typing import Any, Protocol
 
 import msgspec
 
-from myoloop.experiments.sessions.faults import Fault, check_faults, strike
+from myoloop.experiments.sessions.faults import Fault, Struck, check_faults, strike
+from myoloop.experiments.sessions.scripted_acts import Break, Deed, Press
 from myoloop.experiments.sessions.setup import (
     SessionSetup,
     body_settings,
@@ -54,6 +55,10 @@ class Operator(Protocol):
 
     def answered(self, answer: Answer) -> Any:
         """What became of an act."""
+        ...
+
+    def take_deeds(self) -> Sequence[Deed]:
+        """Stops and faults that have come due."""
         ...
 
 
@@ -117,6 +122,7 @@ class LiveSession:
         self._operator = operator
         self._on_turn = on_turn
         self._faults = list(faults)
+        self._struck = Struck(setup.roles())
         self._interrupted = ""
         self._up = False
         check_faults(faults, setup.roles())
@@ -183,7 +189,8 @@ class LiveSession:
                 "body": msgspec.to_builtins(body_settings(setup)),
                 "source_address": addresses["source"],
                 "device_address": addresses["device"],
-                "ledger": str(setup.folder / "body-ledger.jsonl"),
+                # The body's own ledger says what it was really given.
+                "ledger": str(setup.folder / "body-ledger.jsonl") if setup.allocated is None else "",
             }
             supervisor.configure(body, settings)
         descriptors: list[SampleDescriptor] = []
@@ -254,6 +261,11 @@ class LiveSession:
             else:
                 for command in self._operator.step(phase, self.seen.report, supervisor.clock.now_ns()):
                     supervisor.operator.ask(command)
+                pressed = self._do_deeds()
+                if pressed is not None:
+                    supervisor.stop(pressed.who, pressed.why)
+                    self._listen_on(LAST_LOOK_S / 2)
+                    return "stopped", pressed.why
             silent = self._silent()
             if silent:
                 return "fault", silent
@@ -274,6 +286,19 @@ class LiveSession:
                 self.supervisor.stop("fault", "stopped on purpose")
             else:
                 strike(fault, self.supervisor.pids())
+
+    def _do_deeds(self) -> Press | None:
+        """What has come due in the script besides commands: faults strike processes; a stop is for the caller."""
+        pressed = None
+        for deed in self._operator.take_deeds():
+            if isinstance(deed, Press):
+                pressed = pressed or deed
+            elif isinstance(deed, Break):
+                fault = deed.fault
+                self._log("fault", f"on purpose: {fault.kind}")
+                self._struck.strike(fault, self.supervisor.pids(), self.supervisor.clock.now_ns())
+        self._struck.thaw(self.supervisor.clock.now_ns())
+        return pressed
 
     def _silent(self) -> str:
         """A node that hangs is silent; the gate has acted long before."""

@@ -52,11 +52,19 @@ class OperatorSettings:
 
 #: What the session waits for: the act, phase, repetition, step, channel or form.
 Wait = tuple[str, int, int, int, str]
-#: A form's answers; None where nobody gives any.
-Answers = Callable[[str], Mapping[str, Any] | None]
+#: A form's full id and answers; None where nobody gives any.
+Answers = Callable[[str], tuple[str, Mapping[str, Any]] | None]
+#: The operator shows that they attend when so little time is left to do so.
+ATTEND_LEFT_S = 5.0
+#: What only a script's own act can do; without one in it the session ends.
+_BY_SCRIPT = frozenset({"override", "retry", "resume"})
 
 
-def no_answers(form: str) -> Mapping[str, Any] | None:
+#: What the keys do where a script serves the rest.
+BY_KEY = frozenset({"form", "override", "retry", "resume", "attend"})
+
+
+def no_answers(form: str) -> tuple[str, Mapping[str, Any]] | None:
     """Nobody has told what to answer."""
     return None
 
@@ -107,6 +115,7 @@ class ScriptedOperator:
         self._answers = answers
         self._ignored: set[str] = set()
         self._absent_until_ns: int | None = None
+        self._attended_ns = 0
         self._deeds: list[Deed] = []
         self._scripted: dict[str, str] = {}
         #: Scripted acts that were refused, with the reason.
@@ -120,7 +129,7 @@ class ScriptedOperator:
         by_script = [command for deed in self._acts.due(phase, now_ns) for command in self._do(deed)]
         if self._absent_until_ns is not None and now_ns < self._absent_until_ns:
             return by_script
-        return by_script + self._serve(phase, report, now_ns)
+        return by_script + self._attend(phase, now_ns) + self._serve(phase, report, now_ns)
 
     def take_deeds(self) -> list[Deed]:
         """Stops, a person's answers and faults that have come due: whoever runs the session does them."""
@@ -145,6 +154,24 @@ class ScriptedOperator:
             self._deeds.append(deed)
         return []
 
+    def leave_to_keys(self) -> None:
+        """Somebody sits at the keys: what is for a person to say is not said by a program."""
+        self._ignored |= BY_KEY
+
+    def _may_act(self, now_ns: int) -> bool:
+        return now_ns >= self._next_ns
+
+    def _who(self) -> str:
+        name = self._settings.name
+        return name if name.startswith(SCRIPT) else f"{SCRIPT} ({name})"
+
+    def _attend(self, phase: Phase, now_ns: int) -> list[Command]:
+        left_s = phase.attention_left_s
+        if left_s is None or left_s > ATTEND_LEFT_S or "attend" in self._ignored or now_ns < self._attended_ns:
+            return []
+        self._attended_ns = now_ns + round(self._settings.reaction_s * 1e9)
+        return self._do(Ask("attend"))
+
     def _serve(self, phase: Phase, report: StimReport | None, now_ns: int) -> list[Command]:
         answered, self._answer = self._answer, None
         wanted = "resume" if phase.state == "paused" else phase.waiting_for
@@ -157,7 +184,7 @@ class ScriptedOperator:
             self._next_ns = now_ns + round(reaction_s * 1e9)
         elif answered is not None:
             return self._follow_up(*answered)
-        if wait is None or self._done or self._asked is not None or now_ns < self._next_ns:
+        if wait is None or self._done or self._asked is not None or not self._may_act(now_ns):
             return []
         return self._act(wanted, phase, report)
 
@@ -189,19 +216,27 @@ class ScriptedOperator:
             return self._command(settings.director, "approve", {}, why="scripted approval")
         if wanted == "form":
             return self._answer_form(_channel(phase))
-        paused = self._now_ns - self._since_ns >= round(settings.paused_s * 1e9)
-        if wanted == "resume" and paused and not self._acts.resumes:
-            self._done = True
-            return self._command(settings.director, "end", {}, why="paused, and a script does not resume")
+        if wanted in _BY_SCRIPT and not self._acts.has(wanted):
+            return self._give_up(wanted, phase)
         return []
 
+    def _give_up(self, wanted: str, phase: Phase) -> list[Command]:
+        if self._now_ns - self._since_ns < round(self._settings.paused_s * 1e9):
+            return []
+        self._done = True
+        if wanted == "resume":
+            why = "paused, and a script does not resume"
+        else:
+            why = f"{phase.prompt.rstrip('.') or phase.name}: no {wanted} in the script"
+        return self._command(self._settings.director, "end", {}, why=why)
+
     def _answer_form(self, form: str) -> list[Command]:
-        values = self._answers(form)
-        if values is None:
+        told = self._answers(form)
+        if told is None:
             self._done = True
             why = f"form {form}: no script answers it"
             return self._command(self._settings.director, "end", {}, why=why)
-        return self._command(self._settings.director, "form", {"form": form, "values": dict(values)})
+        return self._command(self._settings.director, "form", {"form": told[0], "values": dict(told[1])})
 
     def _follow_up(self, kind: str, answer: Answer) -> list[Command]:
         settings = self._settings
@@ -227,14 +262,12 @@ class ScriptedOperator:
         return [self._make(identity, target, kind, arguments, why)]
 
     def _make(self, identity: str, target: str, kind: str, arguments: Mapping[str, Any], why: str) -> Command:
-        name = self._settings.name
-        who = name if name.startswith(SCRIPT) else f"{SCRIPT} ({name})"
         return Command(
             t_ns=self._now_ns,
             id=identity,
             kind=kind,
             target=target,
-            who=who,
+            who=self._who(),
             why=why,
             arguments=dict(arguments),
         )
@@ -242,7 +275,6 @@ class ScriptedOperator:
 
 def _channel(phase: Phase) -> str:
     """The form that is asked for, or the channel that is calibrated."""
-    forms: tuple[str, ...] = getattr(phase, "forms", ())
     if phase.waiting_for == "form":
-        return forms[0] if forms else ""
+        return phase.forms[0] if phase.forms else ""
     return phase.targets[0].channel if phase.kind == "calibration" and phase.targets else ""

@@ -13,9 +13,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from myoloop.experiments.protocols.lint import errors, lint
+from myoloop.experiments.protocols.planned import Continuation
 from myoloop.experiments.protocols.schema import Protocol, load_protocol
-from myoloop.experiments.sessions.acting import check_script, scripted_operator
+from myoloop.experiments.sessions.acting import check_script, operator_of
+from myoloop.experiments.sessions.continuing import cut_attempt
 from myoloop.experiments.sessions.faults import Fault
+from myoloop.experiments.sessions.keyboard import Keyboard
 from myoloop.experiments.sessions.live import LiveSession, Seen
 from myoloop.experiments.sessions.lockstep import Lockstep
 from myoloop.experiments.sessions.script import Script
@@ -76,6 +79,8 @@ def prepare(
     seed: int,
     session: int | None = None,
     script: Script | None = None,
+    speed: str = "max",
+    go_on: Continuation | None = None,
 ) -> SessionSetup:
     """Read everything, check it against one another, and make the attempt's folder.
 
@@ -91,6 +96,10 @@ def prepare(
         Which of the person's sessions this is a new attempt at; its dose goes on. None begins the next one.
     script
         Who acts; checked against protocol and rig.
+    speed
+        ``real`` or ``max``: what a script may break depends on it.
+    go_on
+        What earlier attempts at this session have used up; None begins it from its beginning.
 
     Raises
     ------
@@ -106,10 +115,16 @@ def prepare(
     if wired.node_of("subject") is not None:
         virtual_body(wired, parameters, seed)
     if script is not None:
-        check_script(script, chosen, wired)
+        check_script(script, chosen, wired, speed)
     ledger = Path(study) / f"sub-{name}" / LEDGER_FILE
     if is_held(ledger):
         raise SetupError(f"dose ledger {ledger}: {HELD}")
+    cut = cut_attempt(ledger.parent)
+    if cut is not None:
+        raise SetupError(
+            f"{cut}: was cut off and is neither closed nor continued; "
+            f"first: myoloop resume {cut.parent} --close or --continue, with --why"
+        )
     number = next_session(study, name) if session is None else session
     folder = create_attempt(study, name, number)
     with no_attempt_if_refused(folder):
@@ -122,6 +137,7 @@ def prepare(
             parameters=parameters,
             seed=seed,
             known=known,
+            go_on=go_on,
         )
         kept = {
             "protocol.yaml": Path(chosen.path).read_bytes(),
@@ -206,6 +222,7 @@ def run_live(
     on_turn: Callable[[Seen], str] | None = None,
     faults: Sequence[Fault] = (),
     script: Script | None = None,
+    keyboard: Keyboard | None = None,
 ) -> SessionEnd:
     """Run in separate processes, at real time.
 
@@ -215,6 +232,8 @@ def run_live(
         What is to go wrong on purpose, and when.
     script
         Who acts.
+    keyboard
+        Of the terminal that somebody sits at.
 
     Raises
     ------
@@ -222,7 +241,7 @@ def run_live(
         If the rig does not come up.
     """
     with no_attempt_if_refused(setup.folder):
-        result = LiveSession(setup, scripted_operator(setup, script), on_turn, faults).run()
+        result = LiveSession(setup, operator_of(setup, script, keyboard), on_turn, faults).run()
     return _ended(setup, result.outcome, result.reason, result.duration_s)
 
 

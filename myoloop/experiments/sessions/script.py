@@ -26,7 +26,9 @@ from myoloop.experiments.protocols.fields import Count, Name, Seconds, SecondsOr
 from myoloop.platform.yamlfile import load_model
 
 #: What a session can wait for; `ignore` names one.
-Wait = Literal["confirm", "arm_calibration", "step", "approve_envelope", "arm", "form", "attend", "retry"]
+Wait = Literal[
+    "confirm", "arm_calibration", "step", "approve_envelope", "arm", "form", "override", "retry", "resume", "attend"
+]  # fmt: skip
 State = Literal["idle", "cue", "await_effort", "ramp_up", "hold", "ramp_down", "rest"]
 Fault = Literal[
     "electrode_detaches",
@@ -89,6 +91,8 @@ def _level(value: Any) -> float:
     return float(value)
 
 
+#: ``nrs``, or with whose it is, ``skin.ext``.
+FormName = Annotated[str, Field(strict=True, pattern=r"^[a-z0-9_]+(\.[a-z0-9_-]+)?$")]
 Said = Annotated[str, Field(strict=True, max_length=2000)]
 
 
@@ -151,7 +155,7 @@ SOURCE_FAULTS = frozenset({"stream_stops", "repeated_block", "time_jump"})
 class FormAct(Strict):
     """A form filled in, asked for or not."""
 
-    id: Name
+    id: FormName
     values: dict[str, Any]
 
 
@@ -233,7 +237,7 @@ class Script(Strict):
 
     date: Annotated[str, Field(strict=True), AfterValidator(_day)] | None = None
     operator: ScriptOperator = ScriptOperator()
-    forms: dict[Name, dict[str, Any]] = Field(default_factory=dict)
+    forms: dict[FormName, dict[str, Any]] = Field(default_factory=dict)
     others: Literal["clear"] | None = None
     acts: tuple[ScriptedAct, ...] = ()
 

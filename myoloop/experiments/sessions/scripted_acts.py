@@ -80,10 +80,9 @@ class ScriptedActs:
         """How many have not happened yet."""
         return len(self._left)
 
-    @property
-    def resumes(self) -> bool:
-        """Whether a pause will yet be ended by the script."""
-        return any(act.do.kind == "resume" for act in self._left)
+    def has(self, kind: str) -> bool:
+        """Whether an act of a kind is yet to come."""
+        return any(act.do.kind == kind for act in self._left)
 
     def due(self, phase: Phase, now_ns: int) -> list[Deed]:
         """Acts whose time has come."""

@@ -28,6 +28,7 @@ from myoloop.experiments.protocols.plan import Plan, make_plan
 from myoloop.experiments.protocols.rigsummary import InputChannel, OutputChannel, RigSummary
 from myoloop.experiments.protocols.schema import ControllerChoice, Protocol
 from myoloop.experiments.replay import processor
+from myoloop.experiments.sessions.blinding import check_blinded
 from myoloop.experiments.sessions.director import DirectorSettings
 from myoloop.experiments.sessions.survey import Survey, origins_of, survey
 from myoloop.experiments.sessions.tuning import TuningError, tune
@@ -39,6 +40,7 @@ from myoloop.platform.messages import SampleDescriptor
 from myoloop.platform.plugins import find_plugin, plugin_sha256
 from myoloop.platform.recording.versions import version_metadata
 from myoloop.platform.rig import Rig
+from myoloop.stimulators.assignment import Allocated
 from myoloop.stimulators.dose_ledger import LEDGER_FILE
 
 
@@ -64,6 +66,8 @@ class SessionSetup:
         Names and hashes of the files kept beside the recording.
     known
         What could be known of the rig beforehand.
+    allocated
+        Where the stimulator's node finds the person's arm; None where the session is not blinded.
     """
 
     protocol: Protocol
@@ -77,6 +81,7 @@ class SessionSetup:
     seed: int
     copies: dict[str, str]
     known: Survey
+    allocated: Allocated | None = None
 
     @property
     def simulated(self) -> bool:
@@ -112,6 +117,8 @@ def make_setup(
     parameters: SubjectParameters,
     seed: int,
     known: Survey | None = None,
+    allocated: Allocated | None = None,
+    **planning: Any,
 ) -> SessionSetup:
     """Decide a session.
 
@@ -119,6 +126,11 @@ def make_setup(
     ----------
     known
         What a survey of the rig has found; None makes one.
+    allocated
+        Where the stimulator's node finds the person's arm; None for a session that is not blinded.
+    **planning
+        What of person and session goes into the plan, as :func:`~myoloop.experiments.protocols.plan.make_plan` takes
+        it: ``personal``, ``caps``, ``screening``, ``go_on``.
 
     Raises
     ------
@@ -128,8 +140,9 @@ def make_setup(
         If the rig cannot serve the protocol, or its virtual subject cannot be made.
     """
     known = known or survey(rig)
+    check_blinded(protocol, rig.rig.rig_class, allocated)
     try:
-        plan = make_plan(protocol, summarise(rig, known), session, subject)
+        plan = make_plan(protocol, summarise(rig, known), session, subject, **planning)
     except ValueError as error:
         raise SetupError(str(error)) from None
     setup = SessionSetup(
@@ -144,6 +157,7 @@ def make_setup(
         seed=seed,
         copies={},
         known=known,
+        allocated=allocated,
     )
     if rig.node_of("subject") is not None:
         body_settings(setup)
@@ -158,7 +172,8 @@ def body_settings(setup: SessionSetup) -> BodySettings:
     VirtualBodyError
         If the rig's settings of it do not fit.
     """
-    return virtual_body(setup.rig, setup.parameters, setup.seed)
+    settings = virtual_body(setup.rig, setup.parameters, setup.seed)
+    return settings if setup.allocated is None else msgspec.structs.replace(settings, tells_truth=False)
 
 
 def summarise(rig: Rig, known: Survey | None = None) -> RigSummary:
@@ -288,6 +303,7 @@ def stimulator_node_settings(setup: SessionSetup, descriptors: Sequence[SampleDe
         "rig_class": setup.rig.rig.rig_class,
         "watched": [*watched, "supervisor"],
         "vitals": vitals(setup, descriptors),
+        "blinding": None if setup.allocated is None else setup.allocated.settings(),
     }
 
 
@@ -318,6 +334,7 @@ def recording_metadata(setup: SessionSetup, wall_start_ns: int) -> dict[str, str
     return {
         **setup.origins.metadata(),
         "subject": setup.subject,
+        **({} if setup.allocated is None else {"blinded": "true"}),
         "protocol": header.id,
         "protocol_version": header.version,
         "evidence": header.evidence.grade,

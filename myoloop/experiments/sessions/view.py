@@ -1,10 +1,7 @@
-"""The live view in a terminal: where the session is, what is asked and delivered, and one key that stops."""
+"""The live view in a terminal: where the session is, what is asked and delivered, and a key for every act."""
 
 from __future__ import annotations
 
-import os
-import select
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,17 +15,18 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from myoloop.experiments.sessions.keyboard import Keyboard
 from myoloop.experiments.sessions.live import Seen
 from myoloop.experiments.sessions.setup import SessionSetup
+from myoloop.experiments.sessions.terminal import named, single_keys, typed
 from myoloop.platform.messages import Measure, MuscleEstimate, Phase
 
 #: Frames a second: enough for an eye, little for a processor that also stimulates.
 FRAME_S = 0.25
-STOP_KEYS = frozenset({" ", "s", "S"})
 
 
 class LiveView:
-    """What the operator sees; also listens for the stop keys.
+    """What the operator sees; also listens for the operator's keys.
 
     Parameters
     ----------
@@ -38,10 +36,20 @@ class LiveView:
         Where it is drawn.
     quiet
         Draw nothing (a machine reads the output).
+    keyboard
+        What the keys do; only where standard input is a terminal.
     """
 
-    def __init__(self, setup: SessionSetup, console: Console | None = None, *, quiet: bool = False) -> None:
+    def __init__(
+        self,
+        setup: SessionSetup,
+        console: Console | None = None,
+        *,
+        quiet: bool = False,
+        keyboard: Keyboard | None = None,
+    ) -> None:
         self._quiet = quiet
+        self._keyboard = keyboard or Keyboard(serves=False)
         self._caps = {limits.channel: limits.current_max_ma for limits in setup.plan.envelope.channels}
         self._title = f"{setup.protocol.protocol.title} · {setup.session} · {setup.rig.rig.rig_class}"
         self._console = console or Console()
@@ -64,10 +72,17 @@ class LiveView:
             # Into a file or a pipe only the last frame goes, without the end of its line.
             self._console.print()
 
+    @property
+    def keys(self) -> bool:
+        """Whether anybody can press one."""
+        return self._keys
+
     def turn(self, seen: Seen) -> str:
-        """Draw if it is time; a reason to stop if a stop key was pressed."""
-        if self._keys and pressed() & STOP_KEYS:
-            return "stop key"
+        """Take the keys, draw if it is time; a reason to stop if a stop key was pressed."""
+        if self._keys:
+            stop = self._keyboard.feed(named(typed()), seen.phase)
+            if stop is not None:
+                return stop.why
         now = time.monotonic()
         if self._live is not None and now - self._drawn >= FRAME_S:
             self._drawn = now
@@ -77,7 +92,7 @@ class LiveView:
     def draw(self, seen: Seen) -> Panel:
         """One frame."""
         parts = [self._phase(seen), self._muscles(seen), self._currents(seen), self._gate(seen), self._nodes(seen)]
-        hint = "space or s stops" if self._keys else "Ctrl-C stops"
+        hint = Text(self._keyboard.line) if self._keys else "Ctrl-C stops"
         return Panel(Group(*parts), title=self._title, subtitle=hint, border_style=_border(seen))
 
     def _phase(self, seen: Seen) -> Any:
@@ -195,32 +210,3 @@ def _border(seen: Seen) -> str:
     if seen.report is not None and seen.report.latched:
         return "red"
     return "yellow" if seen.report is not None and seen.report.allowed else "green"
-
-
-@contextmanager
-def single_keys() -> Iterator[bool]:
-    """Read keys without Enter, where standard input is a terminal that can."""
-    if not sys.stdin.isatty() or sys.platform == "win32":
-        yield False
-        return
-    import termios
-    import tty
-
-    before = termios.tcgetattr(sys.stdin)
-    try:
-        tty.setcbreak(sys.stdin)
-        yield True
-    finally:
-        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)
-
-
-def pressed() -> set[str]:
-    """Keys pressed since last asked."""
-    # Past Python's own buffer: what it has taken in, select does not see, and that may be the stop key.
-    keys: set[str] = set()
-    while select.select([sys.stdin], [], [], 0)[0]:
-        data = os.read(sys.stdin.fileno(), 1024)
-        if not data:
-            break
-        keys.update(data.decode(errors="replace"))
-    return keys

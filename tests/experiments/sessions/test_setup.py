@@ -398,7 +398,7 @@ class TestPreparing:
         class Fault(UserError):
             exit_code = 3
 
-        def fails(setup, on_tick):
+        def fails(setup, on_tick, script):
             raise Fault("the rig did not come up")
 
         monkeypatch.setattr("myoloop.experiments.sessions.run.run_lockstep", fails)

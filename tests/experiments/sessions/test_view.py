@@ -12,7 +12,8 @@ from rich.console import Console
 
 from myoloop.experiments.sessions.live import Seen
 from myoloop.experiments.sessions.run import prepare
-from myoloop.experiments.sessions.view import LiveView, Progress, pressed, single_keys
+from myoloop.experiments.sessions.terminal import pressed, single_keys
+from myoloop.experiments.sessions.view import LiveView, Progress
 from myoloop.platform.messages import (
     ChannelSetting,
     Dose,

@@ -1,0 +1,180 @@
+"""The verbs that play a session: demo, run, and resume after one was cut off."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from myoloop.answers import CHECK_FAILED, EXIT_CODES, GOOD, Json, clear_errors, say, whole_number
+
+if TYPE_CHECKING:
+    from myoloop.experiments.sessions.faults import Fault
+    from myoloop.experiments.sessions.script import Script
+    from myoloop.experiments.sessions.setup import SessionSetup
+
+sessions = typer.Typer()
+verb = partial(sessions.command, epilog=EXIT_CODES)
+
+Out = Annotated[Path, typer.Option("--out", help="Study folder; made if it is not there.")]
+Seed = Annotated[
+    int,
+    typer.Option(
+        "--seed",
+        parser=partial(whole_number, least=0),
+        metavar="INTEGER",
+        help="Of everything random about the virtual subject.",
+    ),
+]
+Speed = Annotated[str, typer.Option(help="real (separate processes) or max (lockstep).")]
+ScriptFile = Annotated[
+    str | None, typer.Option("--script", help="YAML file with every act and fault; SIM and BENCH rigs only.")
+]
+
+
+@verb()
+def demo(out: Out = Path("study"), speed: Speed = "real", seed: Seed = 1, as_json: Json = False) -> None:
+    """A whole closed-loop session on a virtual subject, then its report.
+
+    Example: myoloop demo --speed max --seed 1 --out study
+    """
+    with clear_errors():
+        from myoloop.experiments.sessions.run import prepare
+
+        _check_speed(speed)
+        _play(lambda: prepare("demo", subject="SIM1", rig=None, study=out, seed=seed), speed, [], None, as_json)
+
+
+@verb()
+def run(
+    protocol: Annotated[str, typer.Argument(help="A protocol file, or a preset by name (see: myoloop protocols).")],
+    subject: Annotated[
+        str, typer.Option(help="Pseudonym, the YAML file of a virtual subject, or SIM:<group> for one drawn from it.")
+    ],
+    rig: Annotated[str | None, typer.Option(help="Rig file; without one a virtual subject is wired up.")] = None,
+    speed: Speed = "real",
+    seed: Seed = 1,
+    session: Annotated[
+        int | None,
+        typer.Option(
+            parser=partial(whole_number, least=1),
+            metavar="INTEGER",
+            help="Try this session of the subject again; else the next one is begun.",
+        ),
+    ] = None,
+    out: Out = Path("study"),
+    script: ScriptFile = None,
+    fault: Annotated[
+        list[str] | None, typer.Option(help="On purpose: kill:NODE@20s, freeze:NODE@20s or stop@20s; repeatable.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Run one session.
+
+    Example: myoloop run crps_motor_reeducation --subject SIM01 --speed max
+    """
+    with clear_errors():
+        from myoloop.experiments.sessions.faults import parse_fault
+        from myoloop.experiments.sessions.run import prepare
+        from myoloop.experiments.sessions.script import load_script
+
+        _check_speed(speed)
+        planned = [parse_fault(text) for text in fault or []]
+        if planned and speed == "max":
+            raise typer.BadParameter("faults strike processes: allowed with --speed real", param_hint="--fault")
+        acts = load_script(script) if script is not None else None
+        _play(
+            lambda: prepare(
+                protocol, subject=subject, rig=rig, study=out, seed=seed, session=session, script=acts, speed=speed
+            ),
+            speed,
+            planned,
+            acts,
+            as_json,
+        )
+
+
+@verb()
+def resume(
+    session: Annotated[Path, typer.Argument(help="The session that was cut off: STUDY/sub-X/ses-NN.")],
+    close: Annotated[bool, typer.Option("--close", help="End it as interrupted.")] = False,
+    go_on: Annotated[
+        bool, typer.Option("--continue", help="A new attempt with the trials that never began, forward only.")
+    ] = False,
+    why: Annotated[str, typer.Option(help="The reason, for the record; needed.")] = "",
+    who: Annotated[str, typer.Option(help="Who decides, for the record.")] = "operator",
+    new_electrodes: Annotated[
+        bool, typer.Option("--new-electrodes", help="Any was changed since: thresholds are measured anew.")
+    ] = False,
+    subject: Annotated[
+        str | None, typer.Option(help="The virtual subject's file or group again; else by pseudonym and seed.")
+    ] = None,
+    rig: Annotated[str | None, typer.Option(help="Rig file; else the one that was kept.")] = None,
+    speed: Speed = "real",
+    script: ScriptFile = None,
+    as_json: Json = False,
+) -> None:
+    """What to do with a session that was cut off: close it, or go on with what is left.
+
+    Without --close or --continue it says how the session stands.
+
+    Example: myoloop resume study/sub-SIM1/ses-01 --close --why "power cut"
+    """
+    with clear_errors():
+        from myoloop.experiments.sessions.resuming import close_session, go_on_with, say_standing
+        from myoloop.experiments.sessions.script import load_script
+
+        _check_speed(speed)
+        if close and go_on:
+            raise typer.BadParameter("allowed is one of --close and --continue", param_hint="--close")
+        if not close and not go_on:
+            stands, text, settled = say_standing(session)
+            say(stands, as_json, text)
+            raise typer.Exit(GOOD if settled else CHECK_FAILED)
+        if not why.strip():
+            raise typer.BadParameter("a reason is needed", param_hint="--why")
+        if close:
+            closed = close_session(session, who=who, why=why)
+            say({"session": str(closed.folder), "outcome": closed.outcome}, as_json, f"{closed.folder}: closed")
+            raise typer.Exit(GOOD)
+        acts = load_script(script) if script is not None else None
+        _play(
+            lambda: go_on_with(
+                session, who=who, why=why, new_electrodes=new_electrodes, subject=subject, rig=rig, script=acts,
+                speed=speed,
+            ),
+            speed,
+            [],
+            acts,
+            as_json,
+        )  # fmt: skip
+
+
+def _check_speed(speed: str) -> None:
+    if speed not in ("real", "max"):
+        raise typer.BadParameter(f"found {speed!r}, allowed are real and max", param_hint="--speed")
+
+
+def _play(
+    prepared: Callable[[], SessionSetup], speed: str, faults: list[Fault], script: Script | None, as_json: bool
+) -> None:
+    from myoloop.experiments.sessions.conclude import conclude
+    from myoloop.experiments.sessions.keyboard import Keyboard
+    from myoloop.experiments.sessions.run import run_live, run_lockstep
+    from myoloop.experiments.sessions.view import LiveView, Progress
+
+    setup = prepared()
+    if speed == "max":
+        with Progress(setup, quiet=as_json).shown() as progress:
+            end = run_lockstep(setup, progress.tick, script)
+    else:
+        keyboard = Keyboard(serves=setup.rig.rig.rig_class == "HUMAN")
+        with LiveView(setup, quiet=as_json, keyboard=keyboard).shown() as view:
+            end = run_live(setup, view.turn, faults, script, keyboard if view.keys else None)
+    result = conclude(end)
+    reported = result["report"] or f"none, {result['not_reported']}"
+    say(result, as_json, f"{end.outcome}{f': {end.reason}' if end.reason else ''}\nreport: {reported}")
+    raise typer.Exit(end.exit_code)
