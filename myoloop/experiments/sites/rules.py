@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from myoloop.experiments.sites.makers import forbidden
 from myoloop.experiments.sites.schema import SiteInfo
-from myoloop.experiments.sites.zones import ZONES, ZoneError, lies_in, parse_zone
+from myoloop.experiments.sites.zones import ZONES, Side, ZoneError, lies_in, parse_zone
 
 #: Regions above the heart and at its height, whose left and right must not be in one path.
 _UPPER = frozenset({"limb_upper", "neck_posterior", "neck_anterior", "head", "chest"})
@@ -27,6 +27,27 @@ class PlannedPads:
 
     count: int
     area_cm2: float | None
+
+
+def site_rules(
+    site: SiteInfo,
+    side: Side,
+    pads: PlannedPads | None,
+    device: str | None = None,
+    zones: Iterable[str] = (),
+) -> list[str]:
+    """What is wrong with a protocol's site that refers to one of the library: its side, then :func:`site_findings`.
+
+    Parameters
+    ----------
+    side
+        The one that the protocol says beside the reference; it must be that of the reference.
+    """
+    if site.side is None:
+        site = site.model_copy(update={"side": side})
+    if side != site.side or (side == "midline") != (site.sides == ("midline",)):
+        return [f"site {_called(site)}: found side {side}, the reference says {_sides(site)}"]
+    return site_findings(site, pads, device, zones)
 
 
 def site_findings(
@@ -100,6 +121,10 @@ def _stimulated(site: SiteInfo, pads: PlannedPads, device: str | None) -> list[s
     if pads.area_cm2 is not None and pads.area_cm2 < site.pads.least_cm2:
         found.append(f"{called}: found pads of {pads.area_cm2:g} cm2, allowed is at least {site.pads.least_cm2:g} cm2")
     return found
+
+
+def _sides(site: SiteInfo) -> str:
+    return site.side if site.side in (*site.sides, "both") and site.side is not None else " or ".join(site.sides)
 
 
 def _called(site: SiteInfo) -> str:

@@ -24,6 +24,8 @@ Polarity = Literal["cathode", "anode"]
 CLOSED_REGIONS: frozenset[str] = frozenset({"neck_anterior", "head", "chest"})
 #: What of a site's file needs a mark.
 MARKED = ("innervated", "landmarks", "pads", "polarity", "emg", "posture", "answer", "no_go", "cautions", "reason")
+#: What may have a mark of its own within a part that has one.
+MAY_BE_MARKED = ("pads.apart",)
 
 SiteName = Annotated[str, Field(strict=True, pattern=r"^[a-z][a-z0-9_]{0,40}$")]
 Fraction = Annotated[float, Field(ge=-0.5, le=1.5)]
@@ -301,8 +303,8 @@ def _drawable(site: SiteFile) -> None:
 
 def _marked(site: SiteFile) -> None:
     for key in site.evidence.marks:
-        if key not in MARKED:
-            raise ValueError(f"evidence.marks: found {key!r}, allowed: {', '.join(MARKED)}")
+        if key not in MARKED and key not in MAY_BE_MARKED:
+            raise ValueError(f"evidence.marks: found {key!r}, allowed: {', '.join((*MARKED, *MAY_BE_MARKED))}")
     for key in MARKED:
         if getattr(site, key) and not site.evidence.marks.get(key):
             raise ValueError(f"evidence.marks: {key} has none; GK where it is general knowledge, unverified")

@@ -83,7 +83,7 @@ def _pads(site: SiteFile, pads: Pads) -> Iterator[str]:
     for number, place in enumerate(pads.places, start=1):
         yield f"  {number} {place.name}, {place.polarity}: {place.where}"
     yield f"  usually {short:g}x{long:g} cm, at least {pads.least_cm2:g} cm2 each"
-    yield f"  edges at least {pads.apart_cm:g} cm apart"
+    yield f"  edges at least {pads.apart_cm:g} cm apart{_marks(site, 'pads.apart')}"
     yield f"  polarity: {site.polarity}{_marks(site, 'polarity')}"
 
 

@@ -13,6 +13,7 @@ from myoloop.experiments.sites.schema import CLOSED_REGIONS
 from myoloop.experiments.sites.words import as_data, describe
 from myoloop.experiments.sites.zones import CONDITIONS, NEVER
 from myoloop.platform.yamlfile import FileError, load_model
+from myoloop.stimulators.gate.ceilings import PAD_AREA_MIN_CM2
 
 OF_PRESETS = {
     "wrist_extensors", "wrist_flexors", "forearm_proximal", "lumbar_erector_spinae", "multifidus_lumbar",
@@ -35,7 +36,8 @@ def test_a_site_that_may_be_used_says_all_that_a_placement_needs(name: str) -> N
     site = load_site(name)
     assert site.pads is not None
     assert {place.polarity for place in site.pads.places} == {"cathode", "anode"}
-    assert site.pads.least_cm2 >= 6.0
+    assert site.pads.least_cm2 >= PAD_AREA_MIN_CM2
+    assert site.pads.apart_cm >= site.pads.usual_cm[0], "makers ask for a pad's width between pads"
     assert site.emg is not None
     assert site.answer is not None
     assert site.answer.wrong
@@ -134,6 +136,7 @@ def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
         ("least: 9 cm2", "least: 9", "no unit"),
         ("posture: seated", "posure: seated", "unknown key (did you mean posture?)"),
         ("answer: [GK]", "answer: []", "answer has none"),
+        ("pads.apart: [IFUS]", "pads.aparte: [IFUS]", "found 'pads.aparte'"),
         ("pads: [GK]", "pads: [P999]", "mark 'P999' has no source"),
         ("sides: [left, right]", "sides: [left]", r"allowed is [left, right] or [midline]"),
         ("from: lateral_epicondyle, to: wrist_back, along: 0.24", "from: nose, to: wrist_back, along: 0.24", "'nose'"),

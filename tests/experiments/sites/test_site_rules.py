@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from myoloop.experiments.screening.places import library_site
 from myoloop.experiments.sites.library import load_site, sites
 from myoloop.experiments.sites.makers import MakersRule, forbidden, makers_rules
-from myoloop.experiments.sites.rules import PlannedPads, path_findings, site_cautions, site_findings
-from myoloop.experiments.sites.zones import ZONES
+from myoloop.experiments.sites.rules import PlannedPads, path_findings, site_cautions, site_findings, site_rules
+from myoloop.experiments.sites.zones import ZONES, Side
 
 PADS = PlannedPads(count=2, area_cm2=100.0)
 FORBIDDEN = sorted(name for name in sites() if load_site(name).use == "forbidden")
@@ -157,6 +158,39 @@ def test_a_channel_stays_on_one_side_and_in_one_region(first: str, second: str, 
     for pair in ((first, second), (second, first)):
         found = path_findings(*(load_site(name) for name in pair))
         assert (found == []) if words is None else any(words in text or "limb_lower to trunk" in text for text in found)
+
+
+@pytest.mark.parametrize(
+    ("name", "side", "words"),
+    [
+        ("wrist_extensors_left", "left", None),
+        ("wrist_extensors", "right", None),
+        ("lumbar_erector_spinae_both", "both", None),
+        ("wrist_extensors_left", "right", "wrist_extensors_left: found side right, the reference says left"),
+        ("wrist_extensors_both", "left", "found side left, the reference says both"),
+        ("wrist_extensors", "midline", "found side midline, the reference says left or right"),
+        ("head", "left", "found side left, the reference says midline"),
+        ("head", "midline", "is never stimulated"),
+    ],
+)
+def test_the_side_beside_a_reference_is_the_references(name: str, side: Side, words: str | None) -> None:
+    found = site_rules(load_site(name), side, PADS)
+    assert (found == []) if words is None else words in found[0]
+
+
+def test_a_protocols_site_is_held_to_all_other_rules_too() -> None:
+    found = site_rules(load_site("upper_trapezius"), "left", PlannedPads(3, 4.0), "P24", ["neck_posterior_left"])
+    assert len(found) == 4
+    assert all(text.startswith("site upper_trapezius_left: ") for text in found)
+
+
+@pytest.mark.parametrize("name", sorted(sites()))
+def test_screening_can_tell_where_a_site_lies(name: str) -> None:
+    site = load_site(name)
+    side = site.side or "left"
+    forbids = site.use == "forbidden"
+    planned = library_site(name, site.region, site.lies_in, side, forbidden=forbids)
+    assert planned.forbidden == forbids
 
 
 def test_cautions_name_the_site_and_the_reason_first() -> None:
