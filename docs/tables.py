@@ -102,7 +102,6 @@ _SCOPES: dict[Scope, str] = {
     "trunk": "trunk and pelvis",
     "thorax": "chest, upper back, neck, and paths through the chest",
     "abdomen": "abdomen and pelvis",
-    "neck": "neck",
     "places": "the part of the body that is named",
     "site": "that site",
 }

@@ -13,7 +13,7 @@ Side = Literal["left", "right", "both", "midline"]
 #: Parts of the body that a person is asked about.
 PLACES = ("left_arm", "right_arm", "left_leg", "right_leg", "trunk", "neck", "head")
 #: What a finding concerns: every site, a part of the body, the places that the answer names, the site of its form.
-Scope = Literal["all", "trunk", "thorax", "abdomen", "neck", "places", "site"]
+Scope = Literal["all", "trunk", "thorax", "abdomen", "places", "site"]
 
 _TRUNK = frozenset({"chest", "upper_back", "lower_back", "abdomen", "pelvis"})
 _NECK = frozenset({"neck_front", "neck_back"})
@@ -152,8 +152,6 @@ def _concerns(scope: Scope, each: PlannedSite, site: str, places: Collection[str
         return each.thoracic
     if scope == "abdomen":
         return each.region in ("abdomen", "pelvis")
-    if scope == "neck":
-        return each.region in _NECK
     if scope == "places":
         return not set(places) <= set(PLACES) or not each.places.isdisjoint(places)
     return each.name == site

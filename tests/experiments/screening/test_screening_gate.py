@@ -6,6 +6,7 @@ import copy
 import json
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,13 +15,13 @@ from hypothesis import strategies as st
 
 from myoloop.experiments.screening.adverse import AdverseEvent, SkinAfter
 from myoloop.experiments.screening.clear import LOT, MATERIAL, SERIAL, clear_answers, clear_history
-from myoloop.experiments.screening.equipment import PadUse
-from myoloop.experiments.screening.forms import form_of
+from myoloop.experiments.screening.equipment import SELF_TEST_H, PadUse
+from myoloop.experiments.screening.forms import check_form, form_of
 from myoloop.experiments.screening.gate import CLEARANCE_DAYS, Screened, evaluate, required_forms
 from myoloop.experiments.screening.history import History
 from myoloop.experiments.screening.item import NOWHERE, UNSURE, Item
 from myoloop.experiments.screening.items import ITEMS, item_of
-from myoloop.experiments.screening.patch_test import PatchReading, PatchTest
+from myoloop.experiments.screening.patch_test import READ_AFTER_H, PatchReading, PatchTest
 from myoloop.experiments.screening.places import PLACES, PlannedSite, sites_within
 
 NOW = datetime(2026, 11, 21, 9, 30, tzinfo=UTC)
@@ -244,6 +245,13 @@ def test_head_front_of_neck_and_chest_are_never_stimulated(history: History, sit
     assert (block.item, block.override_by) == ("forbidden_place", ())
 
 
+def test_a_lot_known_for_longer_life_does_not_make_todays_pads_better(answers: Answers, history: History) -> None:
+    answers["pads.quad"] |= {"uses": 20, "uses_max": 20}
+    answers["pads.ext"]["expires_on"] = "2026-11-20"
+    known = tuple(PadUse(LOT, site, 0, 1000, TODAY + timedelta(days=300)) for site in NAMES)
+    assert _closed(evaluate(answers, replace(history, pads=known), SITES, NOW), "pads_worn") == {"ext", "quad"}
+
+
 def test_a_clearance_must_be_of_late_and_for_the_site(answers: Answers, history: History) -> None:
     clearance = answers["clearance"]
     clearance["given_on"] = (TODAY - timedelta(days=CLEARANCE_DAYS)).isoformat()
@@ -262,8 +270,11 @@ def test_after_an_operation_the_clearance_says_who_allows_it(answers: Answers, h
     assert evaluate(answers, history, SITES, NOW, post_operative=True).free_sites == NAMES
 
 
-def test_an_operation_that_was_told_and_not_cleared_keeps_all_closed(answers: Answers, history: History) -> None:
-    answers["contraindications"]["recent_surgery"] = "yes"
+@pytest.mark.parametrize("told", ["yes", "unsure"])
+def test_an_operation_that_was_told_and_not_cleared_keeps_all_closed(
+    answers: Answers, history: History, told: str
+) -> None:
+    answers["contraindications"]["recent_surgery"] = told
     answers["override.recent_surgery"] = _override("recent_surgery")
     assert _closed(evaluate(answers, history, SITES, NOW), "clearance") == set(NAMES)
 
@@ -585,3 +596,15 @@ def test_only_an_override_that_counts_opens_what_a_finding_closed(findings: Any,
         assert each.role in item.override_by
         assert 0 <= (TODAY - date.fromisoformat(each.given_on)).days <= item.valid_days
         assert item.never is None or not set(each.sites) & set(sites_within(item.never, SITES))
+
+
+def test_the_page_shows_what_the_code_answers() -> None:
+    page = (Path(__file__).resolve().parents[3] / "docs" / "screening.md").read_text(encoding="utf-8")
+    sites = (EXT, QUAD)
+    answers = {form: clear_answers(form, "SIM", NOW) for form in required_forms(sites)}
+    answers["skin.ext"]["wound"] = "yes"
+    screened = evaluate(answers, clear_history("SIM", NOW), sites, NOW, "SIM")
+    assert f"screened.free_sites\n# {screened.free_sites}\n" in page
+    assert f"\n# {check_form('nrs', {'current': 11, 'average_24h': 4, 'worst_24h': 7})}\n" in page
+    for told in (f"{READ_AFTER_H:g} hours after", f"within {SELF_TEST_H:g} hours", f"{CLEARANCE_DAYS} days"):
+        assert told in page

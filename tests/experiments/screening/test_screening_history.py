@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, date, datetime
 from typing import Any
 
+import msgspec
 import pytest
 
 from myoloop.experiments.screening.adverse import SkinAfter, event_due, is_marked
 from myoloop.experiments.screening.clear import clear_history
 from myoloop.experiments.screening.equipment import Device, PadUse
-from myoloop.experiments.screening.history import HistoryError, history_of
+from myoloop.experiments.screening.history import History, HistoryError, history_of
 from myoloop.platform.errors import UserError
 
 WALL = "2026-11-20T10:00:00+00:00"
@@ -100,9 +102,15 @@ def test_a_reading_without_its_patch_is_refused() -> None:
 
 
 def test_pads_wear_with_each_session_and_their_limits_only_narrow() -> None:
-    entries = [_pads("L1", 0), _pads("l1 ", 0, 30, "2028-01-01"), _pads("L1", 9, 12, "2026-12-01"), _pads("L2", 3)]
+    entries = [
+        _pads("L1", 0),
+        _pads("l1 ", 0, 30, "2028-01-01"),
+        _pads("L1", 9, 12, "2026-12-01"),
+        _pads("L1", 0, 50),
+        _pads("L2", 3),
+    ]
     assert history_of(entries, 4, []).pads == (
-        PadUse("L1", "ext", 10, 12, date(2026, 12, 1)),
+        PadUse("L1", "ext", 11, 12, date(2026, 12, 1)),
         PadUse("L2", "ext", 4, 20, date(2027, 1, 1)),
     )
 
@@ -132,6 +140,19 @@ def test_a_record_that_cannot_be_read_gives_no_history(entry: dict[str, Any], sa
     assert str(caught.value).startswith("entry 2: ")
     assert says in str(caught.value)
     assert isinstance(caught.value, UserError)
+
+
+def test_a_history_survives_as_plain_data() -> None:
+    """The director is given it in its settings."""
+    entries = [
+        _event(resolved="yes", resolved_on="2026-11-20"),
+        _entry("skin_after.ext", redness="mild", blister="no", burn="no", hurts="no"),
+        _entry("patch_test.gel", material="gel", place="left_arm", started_at="2026-11-17T09:00:00+00:00"),
+        _pads("L1", 0),
+    ]
+    history = history_of(entries, 2, [DEVICE])
+    told = json.loads(json.dumps(msgspec.to_builtins(history)))
+    assert msgspec.convert(told, History) == history
 
 
 def test_forms_that_screening_does_not_need_are_passed_over() -> None:

@@ -29,7 +29,6 @@ EVERYWHERE = (
         ("trunk", (), {"back", "blades", "belly", "glutes"}),
         ("thorax", (), {"blades", "nape"}),
         ("abdomen", (), {"belly", "glutes"}),
-        ("neck", (), {"nape"}),
         ("places", ("left_arm",), {"arm"}),
         ("places", ("right_arm",), set()),
         ("places", ("right_leg",), {"legs"}),
