@@ -83,6 +83,7 @@ def test_course_says_what_was_done_what_is_due_and_why_not_now(study) -> None:
     assert "not now, gap: session 1 began" in text
     assert "(may be lifted by: pi)" in text
     assert "6 planned, 1 due by now: 1 done, 0 partial, 0 missed; adherence 100.0 %" in text
+    assert ", 3 planned: 1 on " in text
     assert "300 of 300 s (100.0%), 90 of 90 mC (100.0%), 9000 of 9000 pulses (100.0%); 80% of the day's" in text
     assert "due: ses-01 doms 24 h, until " in text
 
@@ -93,13 +94,15 @@ def test_course_as_data_has_every_moment_in_utc(study) -> None:
     assert found["next"]["opens_utc"].endswith("Z")
     assert [each["rule"] for each in found["refusals"]] == ["gap"]
     assert found["adherence"]["percent"] == 100.0
+    assert [(week["planned"], len(week["sessions"])) for week in found["weeks"]] == [(3, 1), (3, 0)]
+    assert found["weeks"][0]["sessions"][0]["outcome"] == "complete"
     assert found["adherence"]["on_s"] == {"planned": 300.0, "delivered": 300.0, "share": 1.0}
     assert [(each["prompt"], each["state"]) for each in found["diary"]] == [("ses-01 doms 24 h", "due")]
 
 
 def test_a_diary_entry_answers_what_is_open_and_shows_in_the_course(study) -> None:
     row = told("diary", study, "P017", *DOMS)["entry"]
-    assert (row["prompt"], row["who"]) == ("ses-01 doms 24 h", "P017")
+    assert (row["session"], row["prompt"], row["who"]) == (1, "doms 24 h", "P017")
     # How long after the session it is, nobody has to work out.
     assert row["values"] == {"after_h": 29, "soreness": 4, "dark_urine": "no", "much_swelling": "no"}
     assert [each["state"] for each in told("course", study, "P017")["diary"]] == ["answered"]

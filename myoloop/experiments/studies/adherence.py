@@ -10,9 +10,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
-from myoloop.experiments.studies.course import Booked, CoursePlan, Session, expected, sessions
+from myoloop.experiments.studies.course import Booked, CoursePlan, Session, expected, first_day, sessions
+from myoloop.experiments.studies.moments import day_of, days_after
 
 #: A booking is written from the gate's totals, a recording counts pulses: they may differ by rounding, no more.
 AGREE_SHARE = 0.01
@@ -83,6 +84,31 @@ class Adherence:
     def percent(self) -> float | None:
         """Sessions done of those due; None while none is due."""
         return 100.0 * self.done / self.due if self.due else None
+
+
+@dataclass(frozen=True, slots=True)
+class Week:
+    """One week of the course, from the weekday of the first session; `planned` sessions, and those begun in it."""
+
+    number: int
+    first: date
+    planned: int
+    held: tuple[Session, ...]
+
+
+def weeks(plan: CoursePlan, booked: Sequence[Booked]) -> tuple[Week, ...]:
+    """Every week of the course with its sessions; none before the first session."""
+    held = sessions(booked)
+    if not held:
+        return ()
+    start = first_day(plan, held)
+    last = plan.weeks - 1
+    found = []
+    for index in range(plan.weeks):
+        before, until = (min(plan.planned, plan.sessions_per_week * k) for k in (index, index + 1))
+        inside = tuple(each for each in held if min(last, (day_of(each.begin, plan.zone) - start).days // 7) == index)
+        found.append(Week(index + 1, days_after(start, 7 * index), until - before, inside))
+    return tuple(found)
 
 
 def adherence(

@@ -169,20 +169,17 @@ def override_line(plan: CoursePlan, override: Override) -> dict[str, Any]:
     return {"kind": "override", "wall_utc": write_moment(override.at), **said, "reason": override.reason}
 
 
-def struck_line(session: int, at: datetime, who: str, why: str) -> dict[str, Any]:
-    """Compose the line by which a session is this person's no more: it was another's, and has been reassigned."""
-    return _said("struck", at, who, why, {"session": session})
-
-
 def closed_line(at: datetime, who: str, why: str) -> dict[str, Any]:
-    """Compose the line that closes a course before its end."""
-    return _said("closed", at, who, why, {})
+    """Compose the line that closes a course before its end.
 
-
-def _said(kind: str, at: datetime, who: str, why: str, more: Mapping[str, Any]) -> dict[str, Any]:
+    Raises
+    ------
+    CourseError
+        If nobody is named, or no reason given.
+    """
     if not who.strip() or not why.strip():
-        raise CourseError(f"course: {kind}: needs who says so, and why")
-    return {"kind": kind, "wall_utc": write_moment(at), "who": who, "why": why, **more}
+        raise CourseError("course: closed: needs who says so, and why")
+    return {"kind": "closed", "wall_utc": write_moment(at), "who": who, "why": why}
 
 
 def _taken(course: PersonCourse | None, line: Mapping[str, Any]) -> PersonCourse:
@@ -200,11 +197,9 @@ def _taken(course: PersonCourse | None, line: Mapping[str, Any]) -> PersonCourse
         rule, name, role, reason = (str(line[key]) for key in ("rule", "name", "role", "reason"))
         override = Override(_whole(line, "session"), rule, name, role, reason, at)
         return replace(course, overrides=(*course.overrides, override))
-    if kind == "struck":
-        return replace(course, booked=tuple(each for each in course.booked if each.session != line["session"]))
     if kind == "closed":
         return replace(course, closed_at=at, closed_why=str(line["why"]))
-    raise ValueError(f"found {kind!r}, allowed: plan, begun, ended, override, struck, closed")
+    raise ValueError(f"found {kind!r}, allowed: plan, begun, ended, override, closed")
 
 
 def _plan(written: Mapping[str, Any]) -> CoursePlan:

@@ -7,9 +7,9 @@ from dataclasses import asdict
 from datetime import datetime, tzinfo
 from typing import Any
 
-from myoloop.experiments.studies.adherence import Adherence, Dose, adherence
+from myoloop.experiments.studies.adherence import Adherence, Dose, Week, adherence, weeks
 from myoloop.experiments.studies.adverse import AdverseEvent, days_open
-from myoloop.experiments.studies.course import Due, due, session_caps
+from myoloop.experiments.studies.course import Due, Session, SessionCaps, due, session_caps
 from myoloop.experiments.studies.courselog import PersonCourse
 from myoloop.experiments.studies.diary import Asked, confounders
 from myoloop.experiments.studies.moments import say_moment, write_moment
@@ -48,6 +48,7 @@ def course_data(record: PersonRecord, course: PersonCourse, now: datetime) -> di
             "percent": kept.percent,
             **{name: _dose_data(getattr(kept, name)) for name in ("on_s", "charge_mc", "pulses")},
         },
+        "weeks": [_week_data(each) for each in weeks(course.plan, course.booked)],
         "diary": [asked_data(each) for each in asks.diary],
         "followups": [asked_data(each) for each in asks.followups],
         "confounders": [
@@ -72,6 +73,7 @@ def say_course(record: PersonRecord, course: PersonCourse, now: datetime) -> str
         f"sessions: {kept.planned} planned, {kept.due} due by now: {kept.done} done, {kept.partial} partial, "
         f"{kept.missed} missed; adherence {percent}"
     )
+    lines += [_week_line(each, zone) for each in weeks(course.plan, course.booked)]
     lines.append(
         f"dose of those begun, delivered of planned: {_dose(kept.on_s, 's')}, {_dose(kept.charge_mc, 'mC')}, "
         f"{_dose(kept.pulses, 'pulses')}; {_tolerance(kept)}"
@@ -138,7 +140,7 @@ def say_event(event: AdverseEvent, now: datetime) -> str:
     )
 
 
-def _judged(record: PersonRecord, course: PersonCourse, now: datetime) -> tuple[Adherence, Due, Any]:
+def _judged(record: PersonRecord, course: PersonCourse, now: datetime) -> tuple[Adherence, Due, SessionCaps]:
     plan, booked = course.plan, course.booked
     asks = due(plan, booked, now, entries=record.diary, overrides=course.overrides, closed_at=course.closed_at)
     return adherence(plan, booked, now), asks, session_caps(plan, booked)
@@ -153,6 +155,28 @@ def _next_line(course: PersonCourse, asks: Due, now: datetime) -> str:
     plan = "" if until is None else f", on plan before {say_moment(until, zone)}"
     late = " (late)" if asks.next.late(now) else ""
     return f"next: session {asks.next.session} of {course.plan.planned}, {when}{plan}{late}"
+
+
+def _week_data(week: Week) -> dict[str, Any]:
+    held = [
+        {
+            "session": each.number,
+            "begin_utc": write_moment(each.begin),
+            "attempts": len(each.attempts),
+            "outcome": _outcome(each),
+        }
+        for each in week.held
+    ]
+    return {"week": week.number, "first_day": week.first.isoformat(), "planned": week.planned, "sessions": held}
+
+
+def _week_line(week: Week, zone: tzinfo) -> str:
+    held = ", ".join(f"{each.number} on {say_moment(each.begin, zone)} {_outcome(each)}" for each in week.held)
+    return f"  week {week.number} from {week.first.isoformat()}, {week.planned} planned: {held or 'none'}"
+
+
+def _outcome(session: Session) -> str:
+    return "complete" if session.complete else session.attempts[-1].outcome or "without an end"
 
 
 def _who(roles: Sequence[str]) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
@@ -59,14 +59,19 @@ class DiaryPrompt:
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """One asking: by what key an entry answers it, after what (`since`), from when and until when."""
+    """One asking: what and after which session (None: after the course), since when, from when and until when."""
 
-    key: str
+    name: str
     form: str
     session: int | None
     since: datetime
     opens: datetime
     closes: datetime
+
+    @property
+    def key(self) -> str:
+        """What tells it from all others."""
+        return prompt_key(self.session, self.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +82,8 @@ class Entry:
     ----------
     n
         Number in the log.
-    prompt
-        Key of the prompt it answers; empty where nobody had asked.
+    session, prompt
+        Session and name of the prompt it answers; None and empty where nobody had asked.
     who
         Who wrote it down: the person, or who asked them.
     corrects
@@ -88,11 +93,17 @@ class Entry:
     n: int
     at: datetime
     form: str
+    session: int | None
     prompt: str
     who: str
     values: Mapping[str, Any] = field(default_factory=dict)
     corrects: int | None = None
     why: str = ""
+
+    @property
+    def key(self) -> str:
+        """Key of the prompt it answers; empty where nobody had asked."""
+        return prompt_key(self.session, self.prompt)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,18 +132,13 @@ def session_prompts(prompts: Sequence[DiaryPrompt], ended: Iterable[tuple[int, d
     ended
         Number of each session, and when it ended.
     """
-    return tuple(
-        _prompt(f"ses-{number:02d} {asked.form} {say_span(asked.after_s)}", asked, number, end)
-        for number, end in ended
-        for asked in prompts
-    )
+    return tuple(_prompt(asked, number, end) for number, end in ended for asked in prompts)
 
 
 def followup_prompts(form: str, followups_s: Sequence[float], window_s: float, ended: datetime) -> tuple[Prompt, ...]:
     """Say what is asked after the course, each so many seconds after its last session."""
     return tuple(
-        _prompt(f"{form} {say_span(after_s)}", DiaryPrompt(form=form, after_s=after_s, window_s=window_s), None, ended)
-        for after_s in followups_s
+        _prompt(DiaryPrompt(form=form, after_s=after_s, window_s=window_s), None, ended) for after_s in followups_s
     )
 
 
@@ -142,18 +148,18 @@ def asked(prompts: Iterable[Prompt], entries: Sequence[Entry], now: datetime) ->
     return tuple(_asked(prompt, standing, now) for prompt in prompts)
 
 
-def answers(prompts: Iterable[Prompt], entries: Sequence[Entry], form: str, now: datetime) -> str:
+def answers(prompts: Iterable[Prompt], entries: Sequence[Entry], form: str, now: datetime) -> Prompt | None:
     """Find the prompt that an entry of this form answers now: the oldest one that is open and not answered.
 
-    Where none is open it is the newest one that was missed, so that a late answer is kept as one; empty where nobody
+    Where none is open it is the newest one that was missed, so that a late answer is kept as one; None where nobody
     has asked.
     """
     states = [each for each in asked(prompts, entries, now) if each.prompt.form == form]
     due = [each.prompt for each in states if each.state == "due"]
     if due:
-        return min(due, key=lambda prompt: (prompt.closes, prompt.key)).key
+        return min(due, key=lambda prompt: (prompt.closes, prompt.key))
     missed = [each.prompt for each in states if each.state == "missed"]
-    return max(missed, key=lambda prompt: (prompt.closes, prompt.key)).key if missed else ""
+    return max(missed, key=lambda prompt: (prompt.closes, prompt.key)) if missed else None
 
 
 def standing_entries(entries: Sequence[Entry]) -> tuple[Entry, ...]:
@@ -166,7 +172,7 @@ def standing_entries(entries: Sequence[Entry]) -> tuple[Entry, ...]:
             stands_for[entry.n] = entry.n
         elif (first := stands_for.get(entry.corrects)) is not None:
             old = held[first]
-            held[first] = Entry(old.n, old.at, old.form, old.prompt, entry.who, entry.values, entry.corrects, entry.why)
+            held[first] = replace(entry, n=old.n, at=old.at, session=old.session, prompt=old.prompt)
             stands_for[entry.n] = first
     return tuple(held[n] for n in sorted(held))
 
@@ -184,7 +190,7 @@ def entry_line(
     *,
     at: datetime,
     form: str,
-    prompt: str,
+    prompt: Prompt | None,
     who: str,
     values: Mapping[str, Any],
     corrects: Entry | None = None,
@@ -203,16 +209,24 @@ def entry_line(
         raise DiaryError("an entry needs who wrote it")
     if corrects is not None and (corrects.form != form or not why.strip()):
         raise DiaryError(f"a correction of entry {corrects.n} needs its form, {corrects.form}, and a reason")
-    return {
+    answered = corrects or prompt
+    line = {
         "kind": "entry",
         "wall_utc": write_moment(at),
         "form": form,
-        "prompt": prompt,
+        "session": answered.session if answered else None,
+        "prompt": corrects.prompt if corrects else prompt.name if prompt else "",
         "who": who,
         "values": dict(values),
-        "corrects": None if corrects is None else corrects.n,
         "why": why,
     }
+    # Named as in every log of the record: the earlier line that this one is about.
+    return line if corrects is None else {**line, "event": corrects.n}
+
+
+def prompt_key(session: int | None, name: str) -> str:
+    """Write a prompt as it is shown: ``ses-05 doms 24 h``, ``follow_up 4 wk``."""
+    return name if session is None else f"ses-{session:02d} {name}"
 
 
 def read_diary(lines: Iterable[Mapping[str, Any]]) -> tuple[Entry, ...]:
@@ -232,24 +246,32 @@ def _entry(line: Mapping[str, Any]) -> Entry:
             n=int(line["n"]),
             at=read_moment(line["wall_utc"]),
             form=str(line["form"]),
+            session=None if line["session"] is None else int(line["session"]),
             prompt=str(line["prompt"]),
             who=str(line["who"]),
             values=dict(line["values"]),
-            corrects=None if line["corrects"] is None else int(line["corrects"]),
+            corrects=int(line["event"]) if "event" in line else None,
             why=str(line["why"]),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise DiaryError(f"diary: entry {line.get('n')}: not an entry: {error}") from None
 
 
-def _prompt(key: str, prompt: DiaryPrompt, session: int | None, end: datetime) -> Prompt:
+def _prompt(prompt: DiaryPrompt, session: int | None, end: datetime) -> Prompt:
     opens = end + timedelta(seconds=prompt.after_s)
-    return Prompt(key, prompt.form, session, end, opens, opens + timedelta(seconds=prompt.window_s))
+    return Prompt(
+        f"{prompt.form} {say_span(prompt.after_s)}",
+        prompt.form,
+        session,
+        end,
+        opens,
+        opens + timedelta(seconds=prompt.window_s),
+    )
 
 
 def _asked(prompt: Prompt, standing: Sequence[Entry], now: datetime) -> Asked:
     # What was written before the time has come says nothing about that time.
-    written = [each for each in standing if each.prompt == prompt.key and prompt.opens <= each.at <= now]
+    written = [each for each in standing if each.key == prompt.key and prompt.opens <= each.at <= now]
     if written:
         first = min(written, key=lambda each: (each.at, each.n))
         return Asked(prompt, "answered" if first.at <= prompt.closes else "late", first)

@@ -50,13 +50,13 @@ def write(study: Path | str, person: str, act: Act, now: datetime, *, dry_run: b
     record = read_record(study, person)
     prompts = record.prompts(now)
     corrected = _entry(record, act.correct)
-    key = corrected.prompt if corrected else answers(prompts, record.diary, act.form, now)
-    prompt = next((each for each in prompts if each.key == key), None)
+    prompt = None if corrected else answers(prompts, record.diary, act.form, now)
+    key = corrected.key if corrected else prompt.key if prompt else ""
     given = answered(act.form, act.answers)
     values = {**_since(act.form, prompt, corrected, now), **given}
     if problems := check_form(act.form, values, record.at_study(now)):
         raise AnswerError(problems)
-    line = entry_line(at=now, form=act.form, prompt=key, who=act.who, values=values, corrects=corrected, why=act.why)
+    line = entry_line(at=now, form=act.form, prompt=prompt, who=act.who, values=values, corrects=corrected, why=act.why)
     row = line if dry_run else append_record(study, person, "diary", line)
     warning = event_due(act.form, values)
     said = "would be written" if dry_run else f"entry {row['n']}"
@@ -106,7 +106,7 @@ def _data(entry: Entry) -> dict[str, Any]:
         "n": entry.n,
         "at_utc": write_moment(entry.at),
         "form": entry.form,
-        "prompt": entry.prompt,
+        "prompt": entry.key,
         "who": entry.who,
         "values": dict(entry.values),
         "corrected": entry.corrects is not None,

@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from myoloop.experiments.studies.moments import write_moment
 from myoloop.platform.errors import UserError
@@ -195,13 +195,15 @@ def read_progression(log: Iterable[Mapping[str, Any]]) -> tuple[tuple[Result, ..
         try:
             if line.get("kind") == "result":
                 measures = {str(key): _number(value) for key, value in line["measures"].items()}
+                if line["when"] not in get_args(When):
+                    raise ValueError(f"when: found {line['when']!r}, allowed: {', '.join(get_args(When))}")
                 results.append(Result(int(line["session"]), line["when"], measures, bool(line["flare"])))
             elif line.get("kind") == "flare":
                 results = _with_flare(results, int(line["session"]))
             elif line.get("kind") == "change":
                 texts = (str(line["rule"]), str(line["path"]))
                 old, new = float(line["old"]), float(line["new"])
-                changes.append(Change(int(line["session"]), *texts, old, new, str(line["why"]), int(line["seen"])))
+                changes.append(Change(int(line["session"]), *texts, old, new, str(line["why"]), len(results)))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ProgressionError(f"progression: entry {line.get('n')}: not a {line['kind']}: {error}") from None
     return tuple(results), tuple(changes)
@@ -228,7 +230,9 @@ def flare_line(session: int, at: datetime, who: str, why: str) -> dict[str, Any]
 
 def change_line(change: Change, at: datetime) -> dict[str, Any]:
     """Compose what is appended for a change."""
-    return {"kind": "change", "wall_utc": write_moment(at), **asdict(change)}
+    # How many results came before it, the order of the log says; one that is reassigned takes nothing else along.
+    said = {key: value for key, value in asdict(change).items() if key != "seen"}
+    return {"kind": "change", "wall_utc": write_moment(at), **said}
 
 
 def _run(rule: ProgressionRule, fresh: Sequence[Result]) -> list[float] | None:

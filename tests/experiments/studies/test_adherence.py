@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import composite
 
-from myoloop.experiments.studies.adherence import Delivered, adherence
+from myoloop.experiments.studies.adherence import Delivered, adherence, weeks
 from myoloop.experiments.studies.course import Booked
 
 
@@ -139,6 +139,16 @@ def plan_of_eighteen():
         first_on_time_share=1.0,
         zone=UTC,
     )
+
+
+def test_the_calendar_has_every_week_with_what_was_planned_and_begun(plan, at, book) -> None:
+    few = replace(plan, max_sessions=7, weeks=4)
+    assert weeks(few, []) == ()
+    booked = [book(1, at("2026-11-04T10:00")), book(2, at("2026-11-10T23:30")), book(3, at("2026-11-11T23:30"))]
+    found = weeks(few, booked)
+    assert [(each.number, each.planned) for each in found] == [(1, 3), (2, 3), (3, 1), (4, 0)]
+    assert [[each.number for each in week.held] for week in found] == [[1, 2], [3], [], []]
+    assert [week.first.isoformat() for week in found][:2] == ["2026-11-04", "2026-11-11"]
 
 
 def test_a_course_shorter_than_its_weeks_is_due_no_more_than_its_sessions(plan, at, book) -> None:

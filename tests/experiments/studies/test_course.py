@@ -104,6 +104,13 @@ def test_a_clock_that_was_set_back_begins_nothing(plan, at, book) -> None:
     assert (clock.rule, clock.allowed_from) == ("clock", at("2026-11-02T11:00"))
 
 
+def test_a_session_reassigned_to_this_person_counts_by_when_it_was_not_by_its_number(plan, at, book) -> None:
+    booked = [book(1, at("2026-11-04T10:00")), book(2, at("2026-11-02T10:00"))]
+    assert rules(may_begin(plan, booked, at("2026-11-03T10:00"))) == ["clock"]
+    assert rules(may_begin(plan, booked, at("2026-11-04T12:00"))) == ["gap", "day"]
+    assert expected(plan, booked, at("2026-11-09T00:00")) == 3
+
+
 def test_all_reasons_are_said_at_once(plan, at, book) -> None:
     days = ("2026-11-02T10:00", "2026-11-04T10:00", "2026-11-06T10:00")
     booked = [book(n, at(day)) for n, day in enumerate(days, start=1)]
@@ -231,7 +238,7 @@ def test_followups_are_due_when_the_course_is_over_and_missed_after_their_window
     assert states("2026-11-03T10:00") == ["waiting", "waiting"]
     assert states("2026-11-30T12:00") == ["due", "waiting"]
     assert states("2026-12-08T12:00") == ["missed", "waiting"]
-    answered = Entry(1, at("2026-12-01T09:00"), "follow_up", "follow_up 4 wk", "P017", {"nrs": 3})
+    answered = Entry(1, at("2026-12-01T09:00"), "follow_up", None, "follow_up 4 wk", "P017", {"nrs": 3})
     assert [each.state for each in due(short, booked, at("2027-01-30T12:00"), entries=[answered]).followups] == [
         "answered",
         "due",

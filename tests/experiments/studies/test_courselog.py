@@ -19,7 +19,6 @@ from myoloop.experiments.studies.courselog import (
     plan_line,
     plan_of,
     read_course,
-    struck_line,
 )
 from myoloop.experiments.studies.diary import DiaryPrompt
 from myoloop.experiments.studies.moments import MomentError
@@ -78,9 +77,9 @@ def test_an_override_on_record_lifts_what_it_says(log, plan, at) -> None:
         override_line(plan, replace(override, rule="course"))
 
 
-def test_a_reassigned_session_is_this_persons_no_more(log, at) -> None:
-    log.append(begun_line(1, 1, at("2026-11-02T10:00"), **PLANNED))
-    log.append(struck_line(1, at("2026-11-02T12:00"), "A. Berg", "was P018"))
+def test_a_session_that_was_reassigned_is_this_persons_no_more(log, at) -> None:
+    row = log.append(begun_line(1, 1, at("2026-11-02T10:00"), **PLANNED))
+    log.void([row["n"]], {"who": "A. Berg", "why": "was P018"})
     assert read(log).booked == ()
 
 
@@ -105,6 +104,8 @@ def test_an_end_is_never_before_its_begin(log, at) -> None:
     [
         (lambda at: [ended_line(1, 1, at, "complete", **PLANNED, tolerance_share=None)], "has not begun"),
         (lambda at: [begun_line(1, 1, at, **PLANNED)] * 2, "was begun before"),
+        (lambda at: [begun_line(1, 1, at, **{**PLANNED, "on_s": -1.0})], "planned_on_s: found -1.0"),
+        (lambda at: [begun_line(1, 1, at, **{**PLANNED, "pulses": "many"})], "planned_pulses: found 'many'"),
         (lambda at: [begun_line(0, 1, at, **PLANNED)], "session: found 0"),
         (lambda at: [{**begun_line(1, 1, at, **PLANNED), "kind": "began"}], "found 'began', allowed: plan, begun"),
         (lambda at: [{"kind": "begun", "wall_utc": "2026-11-02T10:00:00"}], "allowed is a wall time with its offset"),

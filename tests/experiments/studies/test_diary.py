@@ -35,7 +35,8 @@ def after(hours: float) -> datetime:
 
 
 def written(n: int, hours: float, prompt: str, form: str = "doms", **more) -> Entry:
-    return Entry(n, after(hours), form, prompt, "P017", more or {"nrs": 3})
+    session, name = (int(prompt[4:6]), prompt[7:]) if prompt else (None, "")
+    return Entry(n, after(hours), form, session, name, "P017", more or {"nrs": 3})
 
 
 def states(entries, hours: float) -> list[str]:
@@ -81,27 +82,32 @@ def test_an_answer_in_its_window_counts_one_after_it_is_late_one_before_it_is_no
 
 def test_an_entry_answers_the_oldest_open_prompt_of_its_form_else_the_newest_missed() -> None:
     prompts = session_prompts(PLAN, [(1, END), (2, after(23))])
+
+    def key(entries, form: str, hours: float) -> str | None:
+        found = answers(prompts, entries, form, after(hours))
+        return found.key if found else None
+
     # Both the first session's second day and the second session's first are open after 48 hours.
-    assert answers(prompts, [], "doms", after(48)) == "ses-02 doms 24 h"
+    assert key([], "doms", 48) == "ses-02 doms 24 h"
     first = [written(1, 48, "ses-02 doms 24 h")]
-    assert answers(prompts, first, "doms", after(49)) == "ses-01 doms 48 h"
-    assert answers(prompts, [], "nrs", after(90)) == "ses-02 nrs 1 h"
-    assert answers(prompts, [], "pgic", after(90)) == ""
-    assert answers(prompts, [], "doms", after(1)) == ""
+    assert key(first, "doms", 49) == "ses-01 doms 48 h"
+    assert key([], "nrs", 90) == "ses-02 nrs 1 h"
+    assert key([], "pgic", 90) is None
+    assert key([], "doms", 1) is None
 
 
 def test_a_correction_holds_and_nothing_is_overwritten(tmp_path) -> None:
     log = ChainedLog(tmp_path / "diary.jsonl")
-    key = "ses-01 doms 24 h"
-    log.append(entry_line(at=after(30), form="doms", prompt=key, who="P017", values={"nrs": 8}))
+    (_, prompt, _) = session_prompts(PLAN, [(1, END)])
+    log.append(entry_line(at=after(30), form="doms", prompt=prompt, who="P017", values={"nrs": 8}))
     (first,) = read_diary(read_chained(log.path))
     log.append(
         entry_line(
-            at=after(40), form="doms", prompt=key, who="B. Lang", values={"nrs": 3}, corrects=first, why="misread"
+            at=after(40), form="doms", prompt=None, who="B. Lang", values={"nrs": 3}, corrects=first, why="misread"
         )
     )
     entries = read_diary(read_chained(log.path))
-    assert [each.values["nrs"] for each in entries] == [8, 3]
+    assert [(each.values["nrs"], each.key) for each in entries] == [(8, prompt.key), (3, prompt.key)]
     (holds,) = standing_entries(entries)
     assert (holds.values, holds.at, holds.who, holds.why) == ({"nrs": 3}, after(30), "B. Lang", "misread")
     assert states(entries, 70)[1] == "answered"
@@ -109,21 +115,27 @@ def test_a_correction_holds_and_nothing_is_overwritten(tmp_path) -> None:
 
 def test_a_correction_may_be_corrected() -> None:
     entries = [
-        Entry(1, after(30), "doms", "", "P017", {"nrs": 8}),
-        Entry(2, after(31), "doms", "", "P017", {"nrs": 7}, 1, "misread"),
-        Entry(3, after(32), "doms", "", "P017", {"nrs": 6}, 2, "misread again"),
+        Entry(1, after(30), "doms", None, "", "P017", {"nrs": 8}),
+        Entry(2, after(31), "doms", None, "", "P017", {"nrs": 7}, 1, "misread"),
+        Entry(3, after(32), "doms", None, "", "P017", {"nrs": 6}, 2, "misread again"),
     ]
     assert [each.values for each in standing_entries(entries)] == [{"nrs": 6}]
 
 
 def test_changes_of_medication_and_care_are_confounders() -> None:
     entries = [
-        Entry(1, after(1), "medication", "", "P017", {"medication_changed": "yes", "change": "baclofen stopped"}),
-        Entry(2, after(2), "doms", "", "P017", {"nrs": 1}),
+        Entry(1, after(1), "medication", None, "", "P017", {"medication_changed": "yes", "change": "baclofen stopped"}),
+        Entry(2, after(2), "doms", None, "", "P017", {"nrs": 1}),
         Entry(
-            3, after(3), "concomitant_care", "", "P017", {"care_changed": "unsure", "change": "mirror therapy begun"}
+            3,
+            after(3),
+            "concomitant_care",
+            None,
+            "",
+            "P017",
+            {"care_changed": "unsure", "change": "mirror therapy begun"},
         ),
-        Entry(4, after(4), "medication", "", "P017", {"medication_changed": "no"}),
+        Entry(4, after(4), "medication", None, "", "P017", {"medication_changed": "no"}),
     ]
     assert [(each.kind, each.values["change"]) for each in confounders(entries)] == [
         ("medication", "baclofen stopped"),
@@ -137,12 +149,12 @@ def test_changes_of_medication_and_care_are_confounders() -> None:
         ({"values": {}}, "at least one value"),
         ({"form": ""}, "a form"),
         ({"who": " "}, "who wrote it"),
-        ({"corrects": Entry(4, END, "nrs", "", "P017"), "why": "slip"}, "its form, nrs"),
-        ({"corrects": Entry(4, END, "doms", "", "P017")}, "a reason"),
+        ({"corrects": Entry(4, END, "nrs", None, "", "P017"), "why": "slip"}, "its form, nrs"),
+        ({"corrects": Entry(4, END, "doms", None, "", "P017")}, "a reason"),
     ],
 )
 def test_entries_that_cannot_be_are_refused(wrong, said) -> None:
-    entry = {"at": END, "form": "doms", "prompt": "", "who": "P017", "values": {"nrs": 1}}
+    entry = {"at": END, "form": "doms", "prompt": None, "who": "P017", "values": {"nrs": 1}}
     with pytest.raises(DiaryError, match=said):
         entry_line(**{**entry, **wrong})
 

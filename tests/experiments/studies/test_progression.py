@@ -155,12 +155,15 @@ def test_rules_that_cannot_be_are_refused(wrong) -> None:
 
 def test_the_record_gives_back_results_changes_and_what_holds_today(tmp_path) -> None:
     log = ChainedLog(tmp_path / "progression.jsonl")
-    results = blocks(0.9, None)
-    for result in results:
-        log.append(result_line(result, NOW))
-    changes = [Change(1, "harder", PATH, 0.5, 0.6, "why", 2), Change(2, "harder", PATH, 0.6, 0.7, "why", 4)]
-    for change in changes:
-        log.append(change_line(change, NOW))
+    results = [*blocks(0.9, None), *blocks(0.9, session=2)]
+    changes = [Change(1, "harder", PATH, 0.5, 0.6, "why", 2), Change(2, "harder", PATH, 0.6, 0.7, "why", 3)]
+    for line in (
+        *(result_line(each, NOW) for each in results[:2]),
+        change_line(changes[0], NOW),
+        result_line(results[2], NOW),
+        change_line(changes[1], NOW),
+    ):
+        log.append(line)
     rows = read_chained(log.path)
     assert read_progression(rows) == (tuple(results), tuple(changes))
     assert personal_values(rows) == {PATH: 0.7}
@@ -185,7 +188,12 @@ def test_a_measure_that_is_no_number_is_kept_as_missing(tmp_path) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", [{"kind": "change", "path": PATH}, {"kind": "result", "session": 1, "measures": 3, "when": "x"}]
+    "line",
+    [
+        {"kind": "result", "session": 1, "measures": {}, "flare": False, "when": "noon"},
+        {"kind": "change", "path": PATH},
+        {"kind": "result", "session": 1, "measures": 3, "when": "x"},
+    ],
 )
 def test_a_record_that_cannot_be_understood_gives_no_values(line) -> None:
     with pytest.raises(ProgressionError, match="entry 4: not a"):
