@@ -53,6 +53,8 @@ class RigSummary:
         Channels acquired, and channels that can stimulate.
     device
         What the stimulator can do; None on a rig without one.
+    driver
+        Name of its driver, by which makers' own rules are found; empty without one.
     """
 
     name: str
@@ -60,6 +62,7 @@ class RigSummary:
     inputs: tuple[InputChannel, ...]
     outputs: tuple[OutputChannel, ...] = ()
     device: Capabilities | None = None
+    driver: str = ""
 
     def input(self, kind: str, name: str | None = None) -> InputChannel | None:
         """First channel of a kind, or the one of that name."""

@@ -39,6 +39,8 @@ def inputs(protocol: Protocol, rig: RigSummary) -> Iterator[Finding]:
         elif channel.rate_hz is not None and channel.rate_hz < wanted.min_rate_hz:
             text = f"found {wanted.min_rate_hz:g} Hz, the rig {rig.name} acquires {name} at {channel.rate_hz:g} Hz"
             yield ("devices", "emg", "min_rate"), text, "error"
+    if protocol.devices.force is not None and rig.input("force") is None:
+        yield ("devices", "force"), f"the rig {rig.name} has no force cell", "error"
     imu = protocol.devices.imu
     if imu is not None and rig.input("imu") is None:
         severity = "warning" if imu.optional else "error"
