@@ -77,7 +77,7 @@ MISTAKES = [
     (ARMED, "  b: {treatment: sham}\n", "  b: {treatment: active}\n", "sham: no arm is sham"),
     (ARMED, "  b: {treatment: sham}\n", "", "allocation: found 1 arms, allowed is a list for two or more"),
     (ARMED, "on: 30 s, fade: 15 s, ", "", "sham: found a map of 2: allowed is {type: transient, on, fade}"),
-    (ARMED, "on: 30 s", "on: 20 min", "sham.on: found 1200 s, allowed is less than the shortest train"),
+    (ARMED, "transient, on: 30 s", "transient, on: 20 min", "sham.on: found 1200 s, allowed is less than the shortest train"),
     (ARMED, HASH, "a list", "allocation.list: found 'a list', allowed: "),
     (ARMED, "form: nrs_now, after", "form: nrs_now, afterwards", "course.diary[0].afterwards: unknown key"),
     # course
