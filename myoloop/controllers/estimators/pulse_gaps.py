@@ -7,6 +7,7 @@ gaps has a rest of its own, learned while nothing is on.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import ClassVar
 
 import numpy as np
@@ -98,15 +99,17 @@ class PulseGaps(Restorable):
 
     def _pulses(self, now_ns: int) -> npt.NDArray[np.int64]:
         """Known pulses and those that a steady train must have given since."""
-        known = np.sort(self._times_ns[_PULSES - self._count :])
-        newest = int(known[-1])
-        intervals = np.diff(known[-9:])
-        if len(intervals) < 3:
+        known = sorted(self._times_ns[_PULSES - self._count :].tolist())
+        newest = known[-1]
+        lately = known[-9:]
+        intervals = sorted(after - before for before, after in pairwise(lately))
+        count = len(intervals)
+        if count < 3:
             # Nobody knows yet: nothing behind the newest pulse but its own gap.
-            return np.concatenate([known, [newest + 2 * self._late_ns]])
-        period = int(np.median(intervals))
-        steady = float(np.abs(intervals - period).max()) <= max(_STEADY * period, 1e6)
+            return np.array([*known, newest + 2 * self._late_ns])
+        period = (intervals[(count - 1) // 2] + intervals[count // 2]) // 2
+        steady = max(intervals[-1] - period, period - intervals[0]) <= max(_STEADY * period, 1e6)
         missing = max(0, min(8, (now_ns - newest) // max(period, 1_000_000)))
-        if not steady or not missing:
-            return known
-        return np.concatenate([known, newest + period * np.arange(1, missing + 1)])
+        if steady:
+            known += [newest + period * turn for turn in range(1, missing + 1)]
+        return np.array(known)

@@ -192,6 +192,7 @@ class AdaptiveBurst(Restorable):
         self._log_hop_ratio = float(np.log(settings.hop_ratio))
         self._log_crosstalk = float(np.log(max(settings.crosstalk, 1e-6)))
         self._silence: Floats = np.full(muscles, -np.inf)
+        self._others_across: Floats = np.zeros(muscles)
         ratios = np.where(setup.effort_muscles, settings.effort_ratio, settings.along_ratio)
         self._log_effort_ratio: Floats = np.log(ratios)
         self._log_tail_ratio = float(np.log(settings.tail_ratio))
@@ -369,9 +370,10 @@ class AdaptiveBurst(Restorable):
         loudest = log_level.argmax()
         others = log_level.copy()
         others[loudest] = -np.inf
-        across = np.full_like(log_level, log_level[loudest])
-        across[loudest] = others.max()
-        return across + self._log_crosstalk
+        across = self._others_across
+        across[:] = log_level[loudest] + self._log_crosstalk
+        across[loudest] = others.max() + self._log_crosstalk
+        return across
 
     def _above_rest(self, heard: Heard, usable: Mask) -> tuple[Floats, Mask]:
         """The margin of the 50 ms level, and where either level is above its own."""

@@ -142,7 +142,9 @@ class Conditioner(Restorable):
         check(descriptor, columns)
         self.rate_hz = rate
         self.hop_samples = max(1, round(rate * HOP_S))
-        self._columns = np.array(columns, dtype=np.intp)
+        # Columns side by side are taken as a view.
+        side_by_side = columns == tuple(range(columns[0], columns[0] + len(columns)))
+        self._columns: Any = slice(columns[0], columns[-1] + 1) if side_by_side else np.array(columns, dtype=np.intp)
         self._width = len(descriptor.channels)
         self._scale: Floats = np.array([descriptor.scale[c] for c in columns]) * MICROVOLTS
         self._offset: Floats = np.array([descriptor.offset[c] for c in columns]) * MICROVOLTS
@@ -301,7 +303,9 @@ class Conditioner(Restorable):
             return True
         if self._stimuli.due(end, row):
             return True
-        return bool(self._subtraction.pulses) and bool(self._bad[last : self._end].all(axis=0).any())
+        if not self._subtraction.pulses or not np.count_nonzero(self._bad[last]):
+            return False
+        return bool(self._bad[last : self._end].all(axis=0).any())
 
     def _append(self, message: Samples, array: npt.NDArray[Any], n: int) -> None:
         kept = len(array)
@@ -314,7 +318,7 @@ class Conditioner(Restorable):
         bad[:] = False
         if message.invalid:
             bad[:] = as_mask(message.invalid, n, self._width)[-kept:, self._columns]
-        if not np.isfinite(raw.sum()):
+        if not math.isfinite(np.add.reduce(raw, axis=None)):
             bad |= ~np.isfinite(raw)
             raw[bad] = 0.0
         first = self._origin + self._end
@@ -327,7 +331,7 @@ class Conditioner(Restorable):
         if not self._end:
             return float(self._origin)
         times = self._times[: self._end]
-        at = min(int(np.searchsorted(times, time_ns)), self._end - 1)
+        at = min(int(times.searchsorted(time_ns)), self._end - 1)
         return self._origin + at - (int(times[at]) - time_ns) / self._period_ns
 
     def _age(self, n: int) -> npt.NDArray[np.int64]:

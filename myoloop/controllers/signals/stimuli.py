@@ -84,13 +84,10 @@ class Stimuli(Restorable):
         if self._source == "sync" and self._sync is not None:
             column, scale, offset = self._sync
             on = array[:, column] * scale + offset > self._sync_level
-            rising = on & ~np.concatenate([[self._sync_on], on[:-1]])
-            self._sync_on = bool(on[-1])
-            if np.count_nonzero(rising):
-                for row in np.flatnonzero(rising).tolist():
-                    # The line was seen to be up here: it rose within the sampling interval before.
-                    names = sorted(self._times.channel_at(first + row))
-                    self._add_pulse(JOINT.join(names), first + row - 0.5, _ROW_SD, 0.5)
+            for row in self._rises(on):
+                # The line was seen to be up here: it rose within the sampling interval before.
+                names = sorted(self._times.channel_at(first + row))
+                self._add_pulse(JOINT.join(names), first + row - 0.5, _ROW_SD, 0.5)
         elif self._source == "artifact":
             for row, channel in self._onsets.find(raw):
                 # Which stimulation channel it is, is told by when it comes, else by where it is seen most.
@@ -140,6 +137,18 @@ class Stimuli(Restorable):
     def due(self, end: int, row: int) -> bool:
         """Whether a pulse is expected from row `end` on that would spoil `row`."""
         return self._source != "artifact" and self._times.due(end, row + self._before_rows + 0.5)
+
+    def _rises(self, on: npt.NDArray[np.bool_]) -> list[int]:
+        """Rows in which the trigger line went up."""
+        before, count = self._sync_on, np.count_nonzero(on)
+        self._sync_on = bool(on[-1])
+        if count == (len(on) if before else 0):
+            return []
+        rising = on.copy()
+        rising[1:] &= ~on[:-1]
+        rising[0] &= not before
+        rows: list[int] = np.flatnonzero(rising).tolist()
+        return rows
 
     def _add_pulse(self, channel: str, row: float, sd: float, half_width: float, doubts: int = 0) -> None:
         known = self._times.observe(channel, row, sd, doubts)
