@@ -331,9 +331,10 @@ class Subtraction(Restorable):
             left = template.leaves(self._settings.left_ratio, pulse[2])
             weak = template.weak(_SEEN)
             upto = math.floor(row + self._mwave) - first
+            level = self._level_before(rows, low) if known is None else known.level
             known = self._made[row] = _Expected(
-                key, first, off, upto, self._level_before(rows, low), template.noise_uv, left, np.any(left, axis=1),
-                weak, np.any(weak, axis=1),
+                key, first, off, upto, level, template.noise_uv, left, np.logical_or.reduce(left, axis=1),
+                weak, np.logical_or.reduce(weak, axis=1),
             )  # fmt: skip
         if known.final:
             return known

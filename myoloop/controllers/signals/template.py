@@ -211,20 +211,21 @@ class Template(Restorable):
         """Gain (channels,), shift in rows, and the gain's variance, from rows `begin` to `end` of a frame."""
         if end - begin < 3:
             return self._gain, 0.0, self._gain_var
-        shape, slope = made[0, begin:end], made[1, begin:end]
-        rest = x[begin:end] - self._gain * shape
+        # With the slope the sums for the shift come in the same two calls.
+        part = made[: 2 if self._jitter_var else 1, begin:end]
+        rest = x[begin:end] - self._gain * part[0]
         if ok is not None:
             valid = ok[begin:end]
-            rest, shape, slope = rest * valid, shape * valid, slope * valid
+            rest, part = rest * valid, part * valid
+        size = np.einsum("kij,kij->kj", part, part)
+        like = np.einsum("kij,ij->kj", part, rest)
         noise = _ALIKE * self._noise
-        known = np.einsum("ij,ij->j", shape, shape) + noise / self._gain_var
-        gain = self._gain + np.einsum("ij,ij->j", shape, rest) / known
+        known = size[0] + noise / self._gain_var
+        gain = self._gain + like[0] / known
         gain = np.minimum(np.maximum(gain, GAIN_LOW), GAIN_HIGH)
         shift = 0.0
-        if self._jitter_var:
-            inverse = 1.0 / noise
-            top = float(np.einsum("ij,ij->j", slope, rest) @ inverse)
-            low = float(np.einsum("ij,ij->j", slope, slope) @ inverse)
+        if len(part) > 1:
+            top, low = float(like[1] @ (inverse := 1.0 / noise)), float(size[1] @ inverse)
             shift = min(max(top / (low + 1.0 / self._jitter_var), -1.0), 1.0)
         return gain, shift, noise / known
 
@@ -304,8 +305,8 @@ class Template(Restorable):
             return
         inner = valid[MARGIN:-MARGIN]
         sign = self.polarity(number, inside, inner, min(lasts, blank + 4))
-        made = self.predict(0.0, sign)
-        gain, _, variance = self.fit(made, inside, inner, blank, lasts)
+        used = self._common_used if sign is None else self._common_used + self._alternating_used * sign
+        gain, _, variance = self.fit(used[None, MARGIN:-MARGIN], inside, inner, blank, lasts)
         weight = self._judge(left, inner, late, blank, lasts)
         weight[frozen] = 0.0
         free = weight > 0
@@ -319,7 +320,8 @@ class Template(Restorable):
     def _take_in(self, x: Floats, valid: Mask, weight: Floats, number: int, sign: Floats | None) -> None:
         self.count += 1
         seen = self._seen
-        part = np.maximum(1.0 / (seen + 1.0), 2.0 / (self._memory + 1.0)) * (weight * valid)
+        heavy = weight * valid
+        part = np.maximum(1.0 / (seen + 1.0), 2.0 / (self._memory + 1.0)) * heavy
         seen += valid & (weight > 0.1)
         turn = 1.0 - 2.0 * (number % 2)
         if sign is not None:
@@ -327,37 +329,43 @@ class Template(Restorable):
             turn = float(np.sign(sign.sum())) or turn
         off = x - self._common
         if self.count > 2:
-            part_turn = np.maximum(part, np.minimum(1.0 / self.count, 0.5) * (weight * valid))
             if sign is None:
+                # What may alternate is learned fast at first.
+                part_turn = part
+                if 1.0 / self.count > 2.0 / (self._memory + 1.0):
+                    part_turn = np.maximum(part, min(1.0 / self.count, 0.5) * heavy)
                 self._alternating += part_turn * (turn * off - self._alternating)
             else:
                 self._alternating += part * (turn * off - self._alternating)
         own = off if sign is None else off - sign * self._alternating
         self._common += part * own
         # The gain is told relative to a mean that has just moved towards this frame.
-        moved = 1.0 + part.max(axis=0) * (self._gain - 1.0)
+        moved = 1.0 + np.maximum.reduce(part, axis=0) * (self._gain - 1.0)
         self._gain /= moved
         np.minimum(np.maximum(self._gain, GAIN_LOW, out=self._gain), GAIN_HIGH, out=self._gain)
-        part_spread = np.maximum(0.1, 1.0 / self.count) * (weight > 0)
-        self._spread += part_spread * (np.where(valid, own * own, 0.0) - self._spread)
-        chance = _smooth(self._spread) / min(self.count, self._memory)
-        np.multiply(self._common, _beyond_chance(self._common, chance), out=self._common_used)
+        part_spread = max(0.1, 1.0 / self.count) * (weight > 0)
+        self._spread += part_spread * (own * own * valid - self._spread)
+        chance, power = _smooth(self._spread, self._common * self._common)
+        chance /= min(self.count, self._memory)
+        np.multiply(self._common, _beyond_chance(power, chance), out=self._common_used)
         if self.count >= 6:
-            energy = chance.sum(axis=0) * (min(self.count, self._memory) / min(self.count - 2, self._memory))
+            energy = np.add.reduce(chance, axis=0) * (min(self.count, self._memory) / min(self.count - 2, self._memory))
             turns = np.einsum("ij,ij->j", self._alternating, self._alternating) > _ALTERNATES * energy
             if np.count_nonzero(turns != self._turns):
                 self._left_frames = 0
             self._turns[:] = turns
             if np.count_nonzero(turns):
-                np.multiply(self._alternating, _beyond_chance(self._alternating, chance), out=self._alternating_used)
+                (power,) = _smooth(self._alternating * self._alternating)
+                np.multiply(self._alternating, _beyond_chance(power, chance), out=self._alternating_used)
 
     def _judge(self, left: Floats | None, valid: Mask, late: slice, blank: int, lasts: int) -> Floats:
         """Learn what subtraction leaves where, and notice frames that have changed; the weight of this frame."""
         if left is None:
             return np.ones_like(self._gain)
         count = max(1, lasts - blank)
-        power = np.einsum("ij,ij->j", left[blank:lasts], left[blank:lasts]) / count
-        quiet = np.einsum("ij,ij->j", left[late], left[late]) / (late.stop - late.start)
+        squares = left * left
+        power = np.add.reduce(squares[blank:lasts], axis=0) / count
+        quiet = np.add.reduce(squares[late], axis=0) / (late.stop - late.start)
         quiet = np.maximum(quiet, _FLOOR_UV2)
         both = np.einsum("ij,ij->j", left[blank:lasts], self._previous[blank:lasts]) / count
         self._previous[:] = left
@@ -373,7 +381,10 @@ class Template(Restorable):
         # As a share of this frame's own quiet part, so that loud EMG is no bad subtraction.
         part = max(1.0 / self._left_frames, 0.1)
         share = part * np.maximum(self._usual, _FLOOR_UV2) / np.maximum(quiet, self._usual)
-        self._left += np.where(valid, share * (left * left) - part * self._left, 0.0)
+        squares *= share
+        squares -= part * self._left
+        squares *= valid
+        self._left += squares
         self._quiet += share * quiet - part * self._quiet
         return weight
 
@@ -405,19 +416,19 @@ def _lagrange_table() -> Floats:
     return made
 
 
-def _smooth(power: Floats) -> Floats:
-    """Mean over 2 MARGIN + 1 neighbouring rows; fewer at the ends."""
-    total = np.zeros((len(power) + 1, power.shape[1]))
-    np.cumsum(power, axis=0, out=total[1:])
+def _smooth(*powers: Floats) -> list[Floats]:
+    """Of each the mean over 2 MARGIN + 1 neighbouring rows; the ends stay as they are."""
+    made = np.concatenate(powers, axis=1)
+    total = np.zeros((len(made) + 1, made.shape[1]))
+    np.add.accumulate(made, axis=0, out=total[1:])
     width = 2 * MARGIN + 1
-    made = power.copy()
-    made[MARGIN:-MARGIN] = (total[width:] - total[:-width]) / width
-    return made
+    np.divide(total[width:] - total[:-width], width, out=made[MARGIN:-MARGIN])
+    channels = powers[0].shape[1]
+    return [made[:, place : place + channels] for place in range(0, made.shape[1], channels)]
 
 
-def _beyond_chance(mean: Floats, chance: Floats) -> Floats:
+def _beyond_chance(power: Floats, chance: Floats) -> Floats:
     """Share of a mean that is more than its own error (Wiener's weight), by the energy around each row."""
-    power = _smooth(mean * mean)
     made: Floats = np.maximum(1.0 - chance / np.maximum(power, 1e-12), 0.0)
     return made
 
@@ -426,11 +437,10 @@ def shift_rows(padded: Floats, off: float) -> Floats:
     """A padded frame moved by `off` rows onto the grid; its outermost rows stay as they are."""
     if off == 0.0:
         return padded
-    whole = np.ascontiguousarray(padded)
-    rows, channels = len(whole) - 2 * MARGIN, whole.shape[1]
-    step = whole.itemsize
-    taps = np.lib.stride_tricks.as_strided(whole, (2 * MARGIN + 1, rows * channels), (channels * step, step))
-    moved = whole.copy()
+    moved = np.array(padded, order="C")
+    rows, channels = len(moved) - 2 * MARGIN, moved.shape[1]
+    # Row k of `taps` is the frame k rows further on.
+    taps = np.ndarray((2 * MARGIN + 1, rows * channels), moved.dtype, moved, 0, (channels * moved.itemsize, moved.itemsize))
     moved[MARGIN:-MARGIN] = (_lagrange(off)[0] @ taps).reshape(rows, channels)
     return moved
 
