@@ -235,9 +235,11 @@ class MuscleGroup:
         if self._setup.stimulated:
             self._conditioner.freeze(heard.spasm)
         known = level_share >= SHARE_MIN
-        self._level = [v if k else None for v, k in zip(level_uv.tolist(), known.tolist(), strict=True)]
+        self._level = level_uv.tolist()
+        if np.count_nonzero(known) < len(known):
+            self._level = [v if k else None for v, k in zip(self._level, known.tolist(), strict=True)]
         self._short = (np.sqrt(short_power).tolist(), (usable & rest.known).tolist())
-        bad = self._invalid.mean_square(self._level_hops)[1]
+        bad = self._invalid.share(self._level_hops)
         self._worst = int(bad.argmax())
         self._invalid_share = float(bad[self._worst])
 

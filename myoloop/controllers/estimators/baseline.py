@@ -214,8 +214,10 @@ class RestBaseline(Restorable):
         self._below = zeros.copy()
         self._power: Floats = np.zeros(muscles)
         self._length = zeros.copy()
-        self.began: Mask = np.zeros(muscles, dtype=np.bool_)
-        self.ended: Mask = np.zeros(muscles, dtype=np.bool_)
+        self._nobody: Mask = np.zeros(muscles, dtype=np.bool_)
+        self._nobody.setflags(write=False)
+        self.began: Mask = self._nobody
+        self.ended: Mask = self._nobody
 
     def hear(
         self, level: Floats, level_hop: Floats, usable: Mask, usable_hop: Mask, asked: Mask, inflate: Floats
@@ -238,15 +240,16 @@ class RestBaseline(Restorable):
         margin = np.maximum(settings.active_sigmas * self.slow.sigma * inflate, self._log_active)
         active = usable & self.known & (level > self.slow.median + margin)
         self._since_active += 1
-        self._since_active[active] = 0
-        quiet = usable & ~active
-        self._active[active & ~asked] += 1
-        # A moment below the threshold does not make rest of it: it takes back a little of what has been counted.
-        self._active[quiet] = np.maximum(self._active[quiet] - _TAKEN_BACK, 0)
-        self._active[asked] = 0
+        anybody = np.count_nonzero(active) > 0
+        if anybody or np.count_nonzero(self._active):
+            self._since_active[active] = 0
+            quiet = usable & ~active
+            self._active[active & ~asked] += 1
+            # A moment below the threshold does not make rest of it: it takes back a little of what has been counted.
+            self._active[quiet] = np.maximum(self._active[quiet] - _TAKEN_BACK, 0)
+            self._active[asked] = 0
         self._contract(level, usable, margin)
-        stuck = self._active > self._watchdog
-        if np.count_nonzero(stuck):
+        if anybody and np.count_nonzero(stuck := self._active > self._watchdog):
             self._relearn(stuck)
         if self._hops % self._every == 0:
             self._learn(level, level_hop, usable & usable_hop, asked, inflate)
@@ -309,6 +312,11 @@ class RestBaseline(Restorable):
     def _contract(self, level: Floats, usable: Mask, margin: Floats) -> None:
         threshold = np.maximum(self.slow.median + margin, self.reference + self._log_share)
         above = usable & self.known & (level > threshold)
+        if not (np.count_nonzero(above) or np.count_nonzero(self.contracting)):
+            self._above[usable] = 0
+            self._below += usable
+            self.began = self.ended = self._nobody
+            return
         below = usable & ~above
         self._above[above] += 1
         self._above[below] = 0

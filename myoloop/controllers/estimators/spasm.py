@@ -250,7 +250,7 @@ class AdaptiveBurst(Restorable):
         if self._gaps.goes_on(heard.t_ns):
             active, keep = self._between_pulses(heard, asked, own, active, keep)
 
-        if situation.effort_expected or np.count_nonzero(self._voluntary):
+        if np.count_nonzero(self._voluntary) or np.count_nonzero(asked & active):
             masked, over, effort_known = self._effort_stands(heard, asked, active, keep, own & (rise > margin))
             candidate = np.where(masked, over, active)
             # What rose again after the trial is held on until it is over, though it began as effort.
@@ -262,8 +262,11 @@ class AdaptiveBurst(Restorable):
             effort = masked & active
         else:
             # What an effort left behind is not looked at before the next one begins, which sets it anew.
-            self._since_asked[:] = 0
+            self._since_asked += 1
+            self._since_asked[~asked] = 0
+            self._over[:] = 0
             self._tail += 1
+            self._tail[asked] = 0
             self._let_go += 1
             self._let_go[active | keep] = 0
             self._decide(heard, usable, active, keep)

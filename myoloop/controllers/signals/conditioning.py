@@ -360,7 +360,7 @@ class Conditioner(Restorable):
             rows = Rows(self._origin, self._raw[: self._end], self._bad[: self._end], self._cleaned)
             self._mark_clipped()
             n = min(size + self._ahead, self._end - start)
-            x, missing, unused, behind = self._subtraction.clean(rows, self._origin + start, size, n)
+            x, missing, unused = self._subtraction.clean(rows, self._origin + start, size, n)
             if np.count_nonzero(missing):
                 self._bridge.fill(x, missing, self._last)
             raw = x[:size]
@@ -372,7 +372,8 @@ class Conditioner(Restorable):
                 # What is clipped behind a pulse is the pulse's, unless it never ends: then the electrode is off.
                 whole = bad.all(axis=0)
                 self._whole_hops = np.where(whole, self._whole_hops + 1, 0)
-                invalid = (bad & ~behind[:size, None]).sum(axis=0, dtype=np.float64)
+                behind = self._subtraction.behind(self._origin + start, size)
+                invalid = (bad & ~behind[:, None]).sum(axis=0, dtype=np.float64)
                 invalid[self._whole_hops > PULSE_HOPS] = size
                 self._settling[whole & (invalid >= size)] = self._settle_samples + size
             elif np.count_nonzero(self._whole_hops):

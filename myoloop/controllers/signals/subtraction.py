@@ -189,7 +189,17 @@ class Subtraction(Restorable):
                 return float(end)
         return 0.0
 
-    def clean(self, rows: Rows, begin: int, size: int, n: int) -> tuple[Floats, Mask, Mask, Mask]:
+    def behind(self, begin: int, size: int) -> Mask:
+        """Which of `size` rows from `begin` on lie behind a pulse, as far as it can be felt."""
+        made = np.zeros(size, dtype=np.bool_)
+        for number, pulse in enumerate(self.pulses):
+            low, high = self.first_row(pulse), self._end(number)
+            if low < begin + size and high > begin:
+                whole = max(high, math.floor(pulse[0] + self._mwave + pulse[4]) + 1)
+                made[max(low - begin, 0) : max(whole - begin, 0)] = True
+        return made
+
+    def clean(self, rows: Rows, begin: int, size: int, n: int) -> tuple[Floats, Mask, Mask]:
         """Subtract.
 
         Parameters
@@ -203,15 +213,14 @@ class Subtraction(Restorable):
 
         Returns
         -------
-        samples, missing, unused, evoked
+        samples, missing, unused
             (n, channels) with what is known of pulses taken out; where nothing can be put into the filter; where the
-            output is no evidence; (n,) rows behind a pulse.
+            output is no evidence.
         """
         at = begin - rows.first
         x = rows.raw[at : at + n].copy()
         missing = rows.bad[at : at + n].copy()
         unused = missing.copy()
-        evoked = np.zeros(n, dtype=np.bool_)
         untold = missing.copy()
         trial = x.copy()
         level: Floats | None = None
@@ -222,11 +231,9 @@ class Subtraction(Restorable):
             high = self._end(number)
             if high <= begin:
                 continue
-            whole = max(high, math.floor(pulse[0] + self._mwave + pulse[4]) + 1)
-            evoked[max(low - begin, 0) : max(whole - begin, 0)] = True
             level = self._one(rows, pulse, low, high, begin, n, x, trial, missing, unused, untold)
         self._watch_hop(rows, at, size, trial, level, untold)
-        return x, missing, unused, evoked
+        return x, missing, unused
 
     def _watch_hop(
         self, rows: Rows, at: int, size: int, x: Floats, level: Floats | None, untold: Mask
@@ -236,7 +243,9 @@ class Subtraction(Restorable):
             rows.cleaned[at : at + size] = 0.0
             self._watching = False
             return
-        left = np.where(untold[:size], level, x[:size])
+        left, untold = x[:size], untold[:size]
+        if np.count_nonzero(untold):
+            left = np.where(untold, level, left)
         if not self._watching:
             self._watch.settle(level)
             self._watching = True

@@ -95,32 +95,34 @@ class HopPower(Restorable):
         self._hops = hops
         self._hop_samples = hop_samples
         # Each hop is written twice, half the ring apart, so that every window is one contiguous piece.
-        self._squares: Floats = np.zeros((2 * hops, channels))
-        self._counts: Floats = np.zeros((2 * hops, channels))
+        self._both: Floats = np.zeros((2 * hops, 2, channels))
+        self._squares: Floats = self._both[:, 0]
+        self._counts: Floats = self._both[:, 1]
         self._at = 0
 
     def add(self, squares: Floats | float, counts: Floats | float) -> None:
         """Append a hop: per channel the sum of squares over valid samples, and how many those were."""
         at = self._at = (self._at + 1) % self._hops
-        self._squares[at] = squares
-        self._squares[at + self._hops] = squares
-        self._counts[at] = counts
-        self._counts[at + self._hops] = counts
+        newest = self._both[at]
+        newest[0], newest[1] = squares, counts
+        self._both[at + self._hops] = newest
 
     def void(self, hops: int) -> None:
         """Take back the newest `hops` hops: nothing in them was valid."""
         for back in range(min(hops, self._hops)):
             at = (self._at - back) % self._hops
-            for ring in (self._squares, self._counts):
-                ring[at] = 0.0
-                ring[at + self._hops] = 0.0
+            self._both[at] = 0.0
+            self._both[at + self._hops] = 0.0
 
     def mean_square(self, hops: int) -> tuple[Floats, Floats]:
         """Mean square over the valid samples of the newest `hops` hops, and their share; 0 and 0 where none is."""
         end = self._at + self._hops + 1
-        if hops == 1:
-            squares, counts = self._squares[end - 1], self._counts[end - 1]
-        else:
-            squares = self._squares[end - hops : end].sum(axis=0)
-            counts = self._counts[end - hops : end].sum(axis=0)
+        both = self._both[end - 1] if hops == 1 else np.add.reduce(self._both[end - hops : end], axis=0)
+        squares, counts = both
         return squares / np.maximum(counts, 1.0), counts / (hops * self._hop_samples)
+
+    def share(self, hops: int) -> Floats:
+        """Share of the samples of the newest `hops` hops that count."""
+        end = self._at + self._hops + 1
+        counts: Floats = np.add.reduce(self._counts[end - hops : end], axis=0)
+        return counts / (hops * self._hop_samples)
