@@ -160,7 +160,7 @@ class Motion(Restorable):
         )
 
     def _take(self, t_ns: int, rows: npt.NDArray[np.float64], baseline: bool) -> None:
-        if not np.isfinite(rows).all():
+        if np.count_nonzero(np.isfinite(rows)) < rows.size:
             rows = rows[np.isfinite(rows).all(axis=1)]
         n = len(rows)
         if not n or self._gyroscope is None:

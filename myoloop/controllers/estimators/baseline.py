@@ -128,7 +128,7 @@ class MedianMemory(Restorable):
 
     def add(self, values: Floats, where: Mask) -> None:
         """Remember one value of each muscle in `where`."""
-        columns = np.flatnonzero(where)
+        columns = where.nonzero()[0]
         self._values[self.count[columns] % self._size, columns] = values[columns]
         self.count[columns] += 1
 

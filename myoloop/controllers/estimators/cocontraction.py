@@ -302,8 +302,8 @@ class Cocontraction(Restorable):
         level = np.sqrt(np.maximum(power[half:-half], 0.0)) / reference
         # The level of 250 ms about each value, and how uncertain it is: the lower muscle is told by it, so that
         # noise is not taken for the minimum; what is summed is the 50 ms themselves, so that a change is not smeared.
-        around, spread = _sums(np.where(self._usable, power, 0.0)), _sums(np.where(self._usable, scatter**2, 0.0))
-        count = np.maximum(_sums(self._usable), 1)
+        around, spread, count = _sums(power * self._usable, scatter * scatter * self._usable, self._usable)
+        count = np.maximum(count, 1)
         around = np.sqrt(np.maximum(around / count, 1e-12))
         spread = np.minimum(0.5 * np.sqrt(spread) / count / around, around) / reference
         around /= reference
@@ -311,11 +311,10 @@ class Cocontraction(Restorable):
         one, other = level[:, a], level[:, b]
         difference = around[:, a] - around[:, b]
         low = np.where(difference < 0, one, other) + _too_low(difference, np.hypot(spread[:, a], spread[:, b]))
-        total = np.where(usable, one + other, 0.0).sum(axis=0)
-        shared = np.where(usable, low, 0.0).sum(axis=0)
-        self._index = np.clip(2.0 * shared / np.maximum(total, 1e-12), 0.0, 1.0)
-        count = usable.sum(axis=0)
-        mean = np.maximum(np.where(usable, one, 0.0).sum(axis=0), np.where(usable, other, 0.0).sum(axis=0))
+        total, shared, *alone = np.add.reduce(np.array([one + other, low, one, other]) * usable, axis=1)
+        self._index = np.minimum(np.maximum(2.0 * shared / np.maximum(total, 1e-12), 0.0), 1.0)
+        count = np.add.reduce(usable, axis=0, dtype=np.int64)
+        mean = np.maximum(*alone)
         codes = np.zeros(len(self._pairs), dtype=np.int64)
         codes[mean < self._settings.active_min * np.maximum(count, 1)] = QUIET
         codes[(self._likeness >= self._settings.copy_r) & (codes == VALID)] = COPIES
@@ -341,11 +340,15 @@ class Cocontraction(Restorable):
         self._told = told
 
 
-def _sums(ticks: npt.NDArray[Any]) -> Floats:
-    """Sums over `_AROUND` successive rows."""
-    total = np.cumsum(np.concatenate([np.zeros((1, ticks.shape[1])), ticks]), axis=0)
-    sums: Floats = total[_AROUND:] - total[:-_AROUND]
-    return sums
+def _sums(*ticks: npt.NDArray[Any]) -> list[Floats]:
+    """Of each, sums over `_AROUND` successive rows; all in one go."""
+    rows, columns = ticks[0].shape
+    total = np.zeros((rows + 1, len(ticks), columns))
+    for place, each in enumerate(ticks):
+        total[1:, place] = each
+    np.add.accumulate(total, axis=0, out=total)
+    sums = total[_AROUND:] - total[:-_AROUND]
+    return [sums[:, place] for place in range(len(ticks))]
 
 
 def _too_low(difference: Floats, scatter: Floats) -> Floats:

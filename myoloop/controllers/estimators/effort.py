@@ -156,15 +156,16 @@ class Effort(Restorable):
             self._own[muscle] = not (len(heard.spasm) and heard.spasm[muscle])
 
     def _learn(self, heard: Heard, own: Floats, expected: bool) -> None:
-        self._power[heard.contraction_began] = 0.0
-        self._hops[heard.contraction_began] = 0
-        self._asked[heard.contraction_began] = False
-        counted = heard.contracting & (heard.level_share >= self._settings.share_min)
-        counted[heard.spasm] = False
-        self._power[counted] += own[counted]
-        self._hops[counted] += 1
-        if expected:
-            self._asked |= heard.contracting & self._effort_muscles
+        if np.count_nonzero(heard.contracting):
+            self._power[heard.contraction_began] = 0.0
+            self._hops[heard.contraction_began] = 0
+            self._asked[heard.contraction_began] = False
+            counted = heard.contracting & (heard.level_share >= self._settings.share_min)
+            counted[heard.spasm] = False
+            self._power[counted] += own[counted]
+            self._hops[counted] += 1
+            if expected:
+                self._asked |= heard.contracting & self._effort_muscles
         if not np.count_nonzero(heard.contraction_ended):
             return
         done = heard.contraction_ended & self._asked & (self._hops >= self._shortest) & ~self._fixed

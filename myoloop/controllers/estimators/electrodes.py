@@ -51,7 +51,7 @@ class ElectrodeWatch(Restorable):
     def hear(self, heard: Heard) -> npt.NDArray[np.intp]:
         """Take in one hop; the muscles that it makes known to be off, or to be heard again."""
         if heard.evoked:
-            self._blind = ~np.logical_or.reduce([frame.good.any(axis=0) for frame in heard.evoked])
+            self._blind = ~np.logical_or.reduce([np.logical_or.reduce(frame.good, axis=0) for frame in heard.evoked])
         low = heard.share_hop < _HEARD_SHARE_MIN
         if not np.count_nonzero(low) and not np.count_nonzero(self._dead):
             return _NOBODY

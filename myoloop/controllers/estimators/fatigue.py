@@ -220,7 +220,8 @@ class ContractionSpectrum(Restorable):
         if np.count_nonzero(began):
             self._begin(began)
         self._since += 1
-        self._length = np.where(heard.contracting & ~heard.spasm, self._length + 1, 0)
+        self._length += 1
+        self._length *= heard.contracting & ~heard.spasm
         self._commit(heard)
         if np.count_nonzero(heard.contraction_ended):
             self._finish(np.flatnonzero(heard.contraction_ended))
@@ -237,7 +238,7 @@ class ContractionSpectrum(Restorable):
     def fields(self, now_ns: int) -> Mapping[str, Sequence[Any]]:
         """``fatigue_emg``, ``frequency_slope_pct_per_min``, ``jasa``; frequencies, time and number of the newest."""
         stale = now_ns - self._last_ns > self._settings.stale_s * 1e9
-        if self._fields is None or not np.array_equal(stale, self._stale):
+        if self._fields is None or np.count_nonzero(stale != self._stale):
             self._forget(np.flatnonzero(stale != self._stale).tolist())
             self._stale = stale
             self._fields = self._tell(stale.tolist())

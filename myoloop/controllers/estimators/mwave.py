@@ -26,6 +26,7 @@ from myoloop.controllers.signals.snapshot import Restorable
 from myoloop.platform.messages import Measure, MWave
 
 Floats = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
 
 #: Width: an average of ten scatters about so much (standard deviation of its logarithm) even where there is no noise.
 WIDTH_SCATTER = 0.01
@@ -152,6 +153,7 @@ class MWaves(Restorable):
         #: Least and largest charge of the pulses of the running average, per channel.
         self._charges: Floats = np.zeros((channels, 2))
         self._courses = [[_Course() for _ in range(muscles)] for _ in range(channels)]
+        self._driven_by: Mask = np.array(self._drives, dtype=np.bool_).reshape(channels, muscles)
         why = "no stimulation channel drives this muscle"
         self._driven = driven = [any(row[muscle] for row in self._drives) for muscle in range(muscles)]
         #: Per muscle: fields of the newest MWave, empty before the first.
@@ -193,8 +195,9 @@ class MWaves(Restorable):
         if changed.size:
             off = self._electrodes.off
             self._break([muscle for muscle in changed.tolist() if off[muscle]], ELECTRODE_OFF)
+        waves: dict[int, tuple[Floats, Mask]] = {}
         for evoked in heard.evoked:
-            self._frame(evoked, heard.spasm, situation)
+            self._frame(evoked, heard.spasm, situation, waves)
 
     def step(self, situation: Situation) -> None:
         """Nothing: M-waves are told from EMG and the current."""
@@ -240,7 +243,8 @@ class MWaves(Restorable):
                 course.why = why
                 self._told[muscle] = [None, None, None, f"not enough evidence: no averages of M-waves since {why}"]
 
-    def _frame(self, evoked: Evoked, spasm: npt.NDArray[np.bool_], situation: Situation) -> None:
+    def _frame(self, evoked: Evoked, spasm: Mask, situation: Situation, waves: dict[int, tuple[Floats, Mask]]) -> None:
+        """Take in a frame; `waves` holds what was made of the frames of this hop, which several channels may share."""
         name = evoked.channel
         if not name and len(self._channels) == 1:
             name = self._channels[0]
@@ -272,19 +276,27 @@ class MWaves(Restorable):
             self._refuse(channel, "not enough evidence: the current changes from pulse to pulse", first=True)
             low = high = charge_uc
         self._charges[channel] = min(low, charge_uc), max(high, charge_uc)
-        wave = on_grid(evoked.frame_uv, evoked.since_ms, self._step_ms, self._rows)
-        window = (evoked.since_ms >= self._settings.begin_ms) & (evoked.since_ms <= self._settings.end_ms)
-        clipped = ~evoked.good[window].all(axis=0)
+        if id(evoked.frame_uv) not in waves:
+            waves[id(evoked.frame_uv)] = self._wave(evoked)
+        wave, clipped = waves[id(evoked.frame_uv)]
         free = ~spasm if len(spasm) else np.ones(wave.shape[1], dtype=np.bool_)
         self._sum[channel] += wave * free
         self._squares[channel] += np.einsum("ij,ij->j", wave[self._begin :], wave[self._begin :]) * free
         self._count[channel] += free
         self._clipped[channel] |= clipped
-        done = (self._count[channel] >= self._settings.pulses) & np.array(self._drives[channel])
-        if done.any():
+        done = (self._count[channel] >= self._settings.pulses) & self._driven_by[channel]
+        if np.count_nonzero(done):
             for muscle in np.flatnonzero(done).tolist():
                 self._average(channel, muscle, evoked.t_ns, float(self._charges[channel].mean()))
             self._begin_average(channel)
+
+    def _wave(self, evoked: Evoked) -> tuple[Floats, Mask]:
+        """A frame on the grid, and whose window has a sample that is not valid."""
+        wave = on_grid(evoked.frame_uv, evoked.since_ms, self._step_ms, self._rows)
+        begin = evoked.since_ms.searchsorted(self._settings.begin_ms)
+        end = evoked.since_ms.searchsorted(self._settings.end_ms, side="right")
+        clipped: Mask = ~np.logical_and.reduce(evoked.good[begin:end], axis=0)
+        return wave, clipped
 
     def _begin_average(self, channel: int) -> None:
         self._sum[channel] = 0.0

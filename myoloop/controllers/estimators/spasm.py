@@ -318,6 +318,8 @@ class AdaptiveBurst(Restorable):
                 # Also while a burst is on: a rest that rose meanwhile would hold it on for ever.
                 quiet = self._gap_known & ~asked & ~self._voluntary & (self._gap_rise < self._gap_margin)
                 self._gaps.learn(level, quiet, self._ticks % (4 * _EVERY) == 0)
+        elif not np.count_nonzero(keep):
+            return active, keep
         margin = self._gap_margin
         share = self._settings.gap_share
         behind = self._gap_known & (self._gap_rise <= share * margin)
@@ -392,9 +394,12 @@ class AdaptiveBurst(Restorable):
         self._recent[ticks % 4] = np.where(known, rise > hop_margin, self._recent[(ticks - 1) % 4])
         raised = rise > settings.raised_sigmas * heard.rest_sigma_hop
         self._raised[ticks % 5] = np.where(known, raised, self._raised[(ticks - 1) % 5])
-        slow = (heard.log_level - heard.rest > margin) & (np.add.reduce(self._raised, axis=0, dtype=np.int64) >= 3)
-        fast = np.add.reduce(self._recent, axis=0, dtype=np.int64) >= 3
-        return margin, slow | fast
+        above = heard.log_level - heard.rest > margin
+        if np.count_nonzero(above):
+            above &= np.add.reduce(self._raised, axis=0, dtype=np.int64) >= 3
+        if np.count_nonzero(self._recent) >= 3:
+            above |= np.add.reduce(self._recent, axis=0, dtype=np.int64) >= 3
+        return margin, above
 
     def _over_effort(self, level: Floats, share: Floats) -> Mask:
         noise = _NOISE_SIGMAS * _LEVEL_SIGMA / np.sqrt(np.maximum(share, 0.1))

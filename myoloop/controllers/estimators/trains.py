@@ -157,7 +157,7 @@ class Trains(Restorable):
 
     def _take(self, rows: Floats, resting: bool) -> None:
         rows = rows[:, self._columns]
-        if not np.isfinite(rows).all():
+        if np.count_nonzero(np.isfinite(rows)) < rows.size:
             rows = rows[np.isfinite(rows).all(axis=1)]
         if not len(rows):
             return

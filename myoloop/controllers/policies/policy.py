@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from myoloop.controllers.choice import Choice, make
 from myoloop.platform.messages import MotionEstimate, MuscleEstimate, Phase, StimReport, Target
@@ -34,8 +34,7 @@ PHASE_STALE_NS = 300_000_000
 HOLE_S = 0.05
 
 
-@dataclass(frozen=True, slots=True)
-class Activity:
+class Activity(NamedTuple):
     """How active a muscle is right now.
 
     Attributes

@@ -13,6 +13,7 @@ to what is known beforehand: least squares over one frame alone would take the E
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -116,7 +117,7 @@ class Template(Restorable):
 
     def align(self, row: float) -> tuple[int, float]:
         """First row of the frame behind a pulse at `row`, and by how much it lies off the template's grid."""
-        whole = int(np.floor(row))
+        whole = math.floor(row)
         off = (row - whole) - self._phase
         if off > 0.5:
             whole, off = whole + 1, off - 1.0

@@ -95,17 +95,19 @@ class HopPower(Restorable):
         self._hops = hops
         self._hop_samples = hop_samples
         # Each hop is written twice, half the ring apart, so that every window is one contiguous piece.
-        self._both: Floats = np.zeros((2 * hops, 2, channels))
-        self._squares: Floats = self._both[:, 0]
-        self._counts: Floats = self._both[:, 1]
+        # Side by side, so that one sum over hops is taken of both.
+        self._both: Floats = np.zeros((2 * hops, 2 * channels))
+        self._squares: Floats = self._both[:, :channels]
+        self._counts: Floats = self._both[:, channels:]
+        self._channels = channels
         self._at = 0
 
     def add(self, squares: Floats | float, counts: Floats | float) -> None:
         """Append a hop: per channel the sum of squares over valid samples, and how many those were."""
         at = self._at = (self._at + 1) % self._hops
-        newest = self._both[at]
-        newest[0], newest[1] = squares, counts
-        self._both[at + self._hops] = newest
+        self._squares[at] = squares
+        self._counts[at] = counts
+        self._both[at + self._hops] = self._both[at]
 
     def void(self, hops: int) -> None:
         """Take back the newest `hops` hops: nothing in them was valid."""
@@ -118,7 +120,7 @@ class HopPower(Restorable):
         """Mean square over the valid samples of the newest `hops` hops, and their share; 0 and 0 where none is."""
         end = self._at + self._hops + 1
         both = self._both[end - 1] if hops == 1 else np.add.reduce(self._both[end - hops : end], axis=0)
-        squares, counts = both
+        squares, counts = both[: self._channels], both[self._channels :]
         return squares / np.maximum(counts, 1.0), counts / (hops * self._hop_samples)
 
     def share(self, hops: int) -> Floats:
