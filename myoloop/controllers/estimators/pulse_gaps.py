@@ -7,6 +7,7 @@ gaps has a rest of its own, learned while nothing is on.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from itertools import pairwise
 from typing import ClassVar
 
@@ -59,7 +60,8 @@ class PulseGaps(Restorable):
         self._rows = round(window_ms * 1e-3 * rate_hz)
         self._late_ns = round(late_ms * 1e6)
         self._rows_min = rows_min
-        self._ages_ns = np.round(np.arange(self._rows - 1, -1, -1) * (1e9 / rate_hz)).astype(np.int64)
+        #: Of the rows of the window, the newest first.
+        self._ages_ns: list[int] = [round(row * 1e9 / rate_hz) for row in range(self._rows)]
         self._times_ns = np.zeros(_PULSES, dtype=np.int64)
         self._count = 0
         self.rest = MedianMemory(memory, muscles, 0.08, 0.35)
@@ -67,6 +69,9 @@ class PulseGaps(Restorable):
     def hear(self, heard: Heard) -> None:
         """Remember the pulses whose answers are complete."""
         for evoked in heard.evoked:
+            if self._count and evoked.t_ns == int(self._times_ns[-1]):
+                # A pulse of several channels at once is one: else half of the intervals were none, and no train steady.
+                continue
             if evoked.t_ns - int(self._times_ns[-1]) > _STALE_NS:
                 self.rest.clear(np.ones(len(self.rest.count), dtype=np.bool_))
             self._times_ns[:-1] = self._times_ns[1:]
@@ -79,17 +84,31 @@ class PulseGaps(Restorable):
 
     def level(self, heard: Heard) -> tuple[Floats, Floats]:
         """ln(RMS / uV) in the gaps of the newest window, and of how many samples; of 0 where those are too few."""
-        rows_ns = heard.t_ns - self._ages_ns
-        pulses = self._pulses(heard.t_ns)
-        before = np.searchsorted(pulses, rows_ns, side="right") - 1
-        since = rows_ns - pulses[np.maximum(before, 0)]
-        late = (since >= self._late_ns) | (before < 0)
-        # The answer to the newest pulse that was heard of is over; whether another came is told by the train's period.
-        good = heard.recent_good[-self._rows :] & late[:, None]
-        used = heard.recent[-self._rows :] * good
-        count = np.add.reduce(good, axis=0, dtype=np.float64)
+        late = self._late(heard.t_ns)
+        used = heard.recent[-self._rows :].compress(late, axis=0)
+        good = heard.recent_good[-self._rows :].compress(late, axis=0)
+        if np.count_nonzero(good) == good.size:
+            count = np.full(good.shape[1], float(len(good)))
+        else:
+            used = used * good
+            count = np.add.reduce(good, axis=0, dtype=np.float64)
         power = np.einsum("ij,ij->j", used, used) / np.maximum(count, 1.0)
-        return 0.5 * np.log(np.maximum(power, _FLOOR_UV2)), np.where(count >= self._rows_min, count, 0.0)
+        count[count < self._rows_min] = 0.0
+        return 0.5 * np.log(np.maximum(power, _FLOOR_UV2)), count
+
+    def _late(self, now_ns: int) -> Mask:
+        """Which rows of the window are late enough behind every pulse.
+
+        The answer to the newest pulse that was heard of is over; whether another came is told by the train's period.
+        """
+        late = np.ones(self._rows, dtype=np.bool_)
+        for time_ns in reversed(self._pulses(now_ns)):
+            age_ns = now_ns - time_ns
+            if age_ns - self._late_ns >= self._ages_ns[-1]:
+                break
+            begin = self._rows - bisect_right(self._ages_ns, age_ns)
+            late[begin : self._rows - bisect_right(self._ages_ns, age_ns - self._late_ns)] = False
+        return late
 
     def learn(self, level: Floats, where: Mask, compute: bool) -> None:
         """Take a level of rest in the gaps; `compute` the median and the spread anew."""
@@ -97,19 +116,19 @@ class PulseGaps(Restorable):
         if compute:
             self.rest.compute()
 
-    def _pulses(self, now_ns: int) -> npt.NDArray[np.int64]:
-        """Known pulses and those that a steady train must have given since."""
-        known = sorted(self._times_ns[_PULSES - self._count :].tolist())
+    def _pulses(self, now_ns: int) -> list[int]:
+        """In order, known pulses and those that a steady train must have given since."""
+        known: list[int] = sorted(self._times_ns[_PULSES - self._count :].tolist())
         newest = known[-1]
         lately = known[-9:]
         intervals = sorted(after - before for before, after in pairwise(lately))
         count = len(intervals)
         if count < 3:
             # Nobody knows yet: nothing behind the newest pulse but its own gap.
-            return np.array([*known, newest + 2 * self._late_ns])
+            return [*known, newest + 2 * self._late_ns]
         period = (intervals[(count - 1) // 2] + intervals[count // 2]) // 2
         steady = max(intervals[-1] - period, period - intervals[0]) <= max(_STEADY * period, 1e6)
         missing = max(0, min(8, (now_ns - newest) // max(period, 1_000_000)))
         if steady:
             known += [newest + period * turn for turn in range(1, missing + 1)]
-        return np.array(known)
+        return known
