@@ -73,6 +73,7 @@ class MuscleGroup:
             for choice in estimators
         ]
         self._nobody = np.zeros(muscles, dtype=np.bool_)
+        self._all_rows: Floats = np.full(muscles, float(setup.hop_samples))
         self._level: list[float | None] = [None] * muscles
         self._short: tuple[list[float], list[bool]] = ([0.0] * muscles, [False] * muscles)
         self._invalid_share = 0.0
@@ -204,8 +205,10 @@ class MuscleGroup:
             lost = min(hop.lost_hops * size, self._recent_samples)
             self._recent.add(np.zeros((lost, len(self._nobody))), np.zeros((lost, len(self._nobody)), dtype=np.bool_))
         good = hop.good
-        used = hop.samples * good
-        self._power.add(np.einsum("ij,ij->j", used, used), np.add.reduce(good, axis=0, dtype=np.float64))
+        used, counts = hop.samples, self._all_rows
+        if np.count_nonzero(good) < good.size:
+            used, counts = used * good, np.add.reduce(good, axis=0, dtype=np.float64)
+        self._power.add(np.einsum("ij,ij->j", used, used), counts)
         self._invalid.add(0.0, hop.invalid)
         self._recent.add(hop.samples, good)
         self.heard_ns = hop.t_ns

@@ -310,7 +310,10 @@ class ContractionSpectrum(Restorable):
 
     def _commit(self, heard: Heard) -> None:
         """Count the segments that are by now known not to have lain at the contraction's end."""
-        ripe = (self._waiting_end >= 0) & (self._waiting_end <= self._hops - self._end_hops)
+        ripe = self._waiting_end >= 0
+        if not np.count_nonzero(ripe):
+            return
+        ripe &= self._waiting_end <= self._hops - self._end_hops
         if not np.count_nonzero(ripe):
             return
         hop_ns = 2 * self._half_ns // self._segment_hops

@@ -303,15 +303,18 @@ class AdaptiveBurst(Restorable):
         if look or np.count_nonzero(doubtful):
             level, count = self._gaps.level(heard)
             rest = self._gaps.rest
-            if not heard.rest_known.all():
+            if np.count_nonzero(heard.rest_known) < len(level):
                 rest.clear(~heard.rest_known)
-            first = rest.count < _GAP_FIRST
-            median = np.where(first, heard.rest, rest.median)
+            fewest = int(np.minimum.reduce(rest.count))
+            median, sigma = rest.median, rest.sigma
+            if fewest < _GAP_FIRST:
+                median = np.where(rest.count < _GAP_FIRST, heard.rest, median)
             self._gap_rise = level - median
             self._gap_known = (count > 0) & heard.rest_known
             # Fewer samples than the usual 50 ms scatter more.
             # A spread of few values is too small as often as not.
-            sigma = np.where(rest.count < _GAP_FIRM, np.maximum(rest.sigma, heard.rest_sigma), rest.sigma)
+            if fewest < _GAP_FIRM:
+                sigma = np.where(rest.count < _GAP_FIRM, np.maximum(sigma, heard.rest_sigma), sigma)
             widen = np.sqrt(np.maximum(1.0, self._short_rows / np.maximum(count, 1.0)))
             self._gap_margin = np.maximum(self._settings.sigmas * sigma * widen, self._log_ratio)
             if look:
@@ -390,10 +393,13 @@ class AdaptiveBurst(Restorable):
         rise = heard.log_level_hop - heard.rest_hop
         known = usable & (heard.share_hop >= 0.5)
         ticks = self._ticks
-        # A hop that cannot be judged counts as the one before it.
-        self._recent[ticks % 4] = np.where(known, rise > hop_margin, self._recent[(ticks - 1) % 4])
-        raised = rise > settings.raised_sigmas * heard.rest_sigma_hop
-        self._raised[ticks % 5] = np.where(known, raised, self._raised[(ticks - 1) % 5])
+        recent, raised = self._recent[ticks % 4], self._raised[ticks % 5]
+        np.greater(rise, hop_margin, out=recent)
+        np.greater(rise, settings.raised_sigmas * heard.rest_sigma_hop, out=raised)
+        if np.count_nonzero(known) < len(known):
+            # A hop that cannot be judged counts as the one before it.
+            recent[~known] = self._recent[(ticks - 1) % 4][~known]
+            raised[~known] = self._raised[(ticks - 1) % 5][~known]
         above = heard.log_level - heard.rest > margin
         if np.count_nonzero(above):
             above &= np.add.reduce(self._raised, axis=0, dtype=np.int64) >= 3

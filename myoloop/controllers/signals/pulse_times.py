@@ -141,7 +141,11 @@ class PulseTimes(Restorable):
 
     def due(self, begin: float, end: float) -> bool:
         """Whether a pulse of a steady train is expected within these rows."""
-        return any((row := clock.next()) is not None and begin <= row <= end for clock in self._clocks.values())
+        for clock in self._clocks.values():
+            row = clock.next()
+            if row is not None and begin <= row <= end:
+                return True
+        return False
 
     def _clock(self, channel: str) -> PulseClock:
         if channel not in self._clocks:

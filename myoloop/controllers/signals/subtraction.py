@@ -108,6 +108,8 @@ class Subtraction(Restorable):
         self._lead = math.ceil(self._before)
         self._level = max(2, round(_LEVEL_S * rate_hz))
         self._frame = self._reach + self._lead + 1
+        #: Rows of a padded frame behind its pulse.
+        self._behind: Floats = np.arange(-MARGIN - self._lead, self._frame + MARGIN - self._lead, dtype=np.float64)[:, None]
         #: Rows before the hop that must stay in hand.
         self.history = self._frame + self._level + 2 * MARGIN + 2
         #: Pulses whose frames are not over: row, channel, current, number, half width of what is known of it (rows),
@@ -416,10 +418,11 @@ class Subtraction(Restorable):
         late = late_rows(lasts, blank)
         # A straight line from the level before to that at the end: what moves slowly is not of the answer.
         usable = good[late]
-        end_level = ((raw[MARGIN:][late] - level) * usable).sum(axis=0) / np.maximum(usable.sum(axis=0), 1)
+        counted = np.maximum(np.add.reduce(usable, axis=0, dtype=np.int64), 1)
+        end_level = np.add.reduce((raw[MARGIN:][late] - level) * usable, axis=0) / counted
         middle = max(1.0, 0.5 * (late.start + late.stop) - self._lead)
-        line = level + end_level * ((np.arange(padded) - (MARGIN + self._lead)) / middle)[:, None]
-        frame = np.where(ok, raw - line, 0.0)
+        line = level + end_level * (self._behind / middle)
+        frame = (raw - line) * ok
         cleaned = None
         if template.count >= _SEEN:
             cleaned = np.zeros((self._frame, self._channels))
