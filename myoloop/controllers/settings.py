@@ -11,7 +11,7 @@ from myoloop.controllers.estimators.baseline import BaselineSettings
 from myoloop.controllers.estimators.estimator import BUILT_IN
 from myoloop.controllers.motion import MotionSettings
 from myoloop.controllers.reflex import ReflexSettings
-from myoloop.controllers.signals.conditioning import ConditioningSettings
+from myoloop.controllers.signals.conditioning_settings import ConditioningSettings
 from myoloop.platform.messages import SampleDescriptor
 
 #: The gate takes no longer lease.

@@ -11,7 +11,8 @@ from myoloop.controllers.estimators.baseline import BaselineSettings
 from myoloop.controllers.estimators.estimator import Heard, Setup, Situation
 from myoloop.controllers.muscles import MuscleGroup
 from myoloop.controllers.parts import Faults
-from myoloop.controllers.signals.conditioning import Conditioner, ConditioningSettings
+from myoloop.controllers.signals.conditioning import Conditioner
+from myoloop.controllers.signals.conditioning_settings import ConditioningSettings
 from myoloop.platform.messages import SampleDescriptor, Samples
 
 HOP_NS = 10_000_000

@@ -13,7 +13,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from myoloop.controllers.signals.template import MARGIN, shift_rows
+from myoloop.controllers.signals.interpolation import MARGIN, shift_rows
 
 Floats = npt.NDArray[np.float64]
 

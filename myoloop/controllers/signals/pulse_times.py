@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from myoloop.controllers.signals.pulse_clock import PulseClock
-from myoloop.controllers.signals.snapshot import Restorable, StateError
+from myoloop.controllers.signals.snapshot import Restorable, Table
 
 Floats = npt.NDArray[np.float64]
 
@@ -33,38 +32,17 @@ class PulseTimes(Restorable):
         Of the EMG, in whose rows all is counted.
     """
 
-    _kept: ClassVar[tuple[str, ...]] = ("_told",)
+    _kept: ClassVar[tuple[str, ...]] = ("_told", "clocks")
 
     def __init__(self, rate_hz: float) -> None:
         self._rate = rate_hz
-        self._clocks: dict[str, PulseClock] = {}
+        self.clocks = Table(lambda: PulseClock(_SHORTEST_S * rate_hz, _LONGEST_S * rate_hz), MOST_CHANNELS)
         #: What the host told of each channel: row of the newest pulse and its current.
         self._told: dict[str, list[float]] = {}
 
-    def state(self) -> dict[str, Any]:
-        """What a restored object needs to go on bit for bit: JSON-ready."""
-        return {**super().state(), "clocks": {name: clock.state() for name, clock in self._clocks.items()}}
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Take over a saved state.
-
-        Raises
-        ------
-        StateError
-            If it is not the state of such an object.
-        """
-        rest = dict(state)
-        clocks = rest.pop("clocks", None)
-        if not isinstance(clocks, Mapping):
-            raise StateError("state of PulseTimes: no clocks")
-        super().restore(rest)
-        self._clocks = {}
-        for name, saved in clocks.items():
-            self._clock(name).restore(saved)
-
     def forget(self) -> None:
         """Rows are lost: where in a train we are is not known any more."""
-        for clock in self._clocks.values():
+        for _, clock in self.clocks:
             clock.forget()
         self._told = {}
 
@@ -77,8 +55,8 @@ class PulseTimes(Restorable):
         """Hear what current a channel gives from now on; without any its train is over."""
         if channel in self._told:
             self._told[channel][1] = current_ma
-        if not current_ma and channel in self._clocks:
-            self._clocks[channel].forget()
+        if not current_ma and channel in self.clocks:
+            self.clocks.of(channel).forget()
 
     def current_ma(self, channel: str) -> float:
         """Of the newest pulse of which the host told; 0 where it told nothing."""
@@ -98,7 +76,7 @@ class PulseTimes(Restorable):
     def train_at(self, row: float) -> str | None:
         """The steady train that a pulse fits best, None where it fits none."""
         best, nearest = None, 0.08
-        for name, clock in self._clocks.items():
+        for name, clock in self.clocks:
             if clock.next() is not None and abs(row - clock.row) < _SILENT_S * self._rate:
                 turns = (row - clock.row) / clock.period
                 if abs(turns - round(turns)) < nearest:
@@ -107,7 +85,7 @@ class PulseTimes(Restorable):
 
     def observe(self, channel: str, row: float, sd: float, doubts: int = 0) -> tuple[float, int] | None:
         """Take in a pulse; where it fell as its train says, and its running number; None where it is not believed."""
-        clock = self._clock(channel)
+        clock = self.clocks.of(channel)
         refined = clock.observe(row, sd, doubts)
         if refined is None:
             return None
@@ -120,7 +98,7 @@ class PulseTimes(Restorable):
         A train of which nobody has told for `news_s` and two periods is over.
         """
         made = []
-        for name, clock in self._clocks.items():
+        for name, clock in self.clocks:
             while (row := clock.next()) is not None and row <= until:
                 if clock.skipped * clock.period > news_s * self._rate + 2.0 * clock.period:
                     clock.seen = 1
@@ -133,7 +111,7 @@ class PulseTimes(Restorable):
         known = False
         for name, (last, _) in self._told.items():
             if row - last < NEWS_S * self._rate * 2:
-                clock = self._clocks.get(name)
+                clock = self.clocks.get(name)
                 if clock is None or clock.next() is None:
                     return False
                 known = True
@@ -141,18 +119,11 @@ class PulseTimes(Restorable):
 
     def due(self, begin: float, end: float) -> bool:
         """Whether a pulse of a steady train is expected within these rows."""
-        for clock in self._clocks.values():
+        for _, clock in self.clocks:
             row = clock.next()
             if row is not None and begin <= row <= end:
                 return True
         return False
-
-    def _clock(self, channel: str) -> PulseClock:
-        if channel not in self._clocks:
-            if len(self._clocks) >= MOST_CHANNELS:
-                channel = ""
-            self._clocks.setdefault(channel, PulseClock(_SHORTEST_S * self._rate, _LONGEST_S * self._rate))
-        return self._clocks[channel]
 
 
 def sharpest(samples: Floats, begin: int, end: int) -> tuple[int, float]:

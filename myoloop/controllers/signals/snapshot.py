@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import base64
 import zlib
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -19,8 +19,7 @@ class Restorable:
     """An object whose state is the attributes that `_kept` names: arrays, plain scalars, lists and other such objects.
 
     Arrays are written as base64 of their compressed bytes, so that NaN and the last bit survive JSON and a controller
-    that has heard nothing yet is small. Arrays keep their shape
-    for life and are restored in place.
+    that has heard nothing yet is small. Arrays keep their shape for life and are restored in place.
     """
 
     _kept: ClassVar[tuple[str, ...]] = ()
@@ -49,6 +48,64 @@ class Restorable:
                 current.restore(state[name])
             else:
                 setattr(self, name, _plain(state[name]))
+
+
+Part = TypeVar("Part", bound=Restorable)
+
+
+class Table(Restorable, Generic[Part]):
+    """Parts by name, made as they are asked for.
+
+    Parameters
+    ----------
+    make
+        Makes a part that has heard nothing yet.
+    most
+        With so many parts all further names share one, that of the empty name.
+    """
+
+    def __init__(self, make: Callable[[], Part], most: int) -> None:
+        self._make, self._most = make, most
+        self._parts: dict[str, Part] = {}
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._parts
+
+    def __iter__(self) -> Iterator[tuple[str, Part]]:
+        return iter(self._parts.items())
+
+    def get(self, name: str) -> Part | None:
+        """The part of this name, None where there is none."""
+        return self._parts.get(name)
+
+    def of(self, name: str) -> Part:
+        """The part of this name, a new one where there is none."""
+        part = self._parts.get(name)
+        if part is None:
+            if len(self._parts) >= self._most:
+                name = ""
+            part = self._parts.get(name)
+            if part is None:
+                part = self._parts[name] = self._make()
+        return part
+
+    def state(self) -> dict[str, Any]:
+        """What restored parts need to go on bit for bit: JSON-ready."""
+        return {name: part.state() for name, part in self._parts.items()}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take over the parts of a saved state, and no others.
+
+        Raises
+        ------
+        StateError
+            If it is not the state of such parts.
+        """
+        if not isinstance(state, Mapping):
+            raise StateError(f"state of {type(self).__name__}: no parts")
+        self._parts = {}
+        for name, saved in state.items():
+            self.of(name).restore(saved)
 
 
 def freeze_array(array: npt.NDArray[Any]) -> dict[str, Any]:

@@ -16,8 +16,9 @@ import numpy.typing as npt
 
 from myoloop.controllers.signals.artifact import ArtifactSettings
 from myoloop.controllers.signals.filters import BlockFilter, highpass
-from myoloop.controllers.signals.snapshot import Restorable, StateError
-from myoloop.controllers.signals.template import MARGIN, Template, late_rows
+from myoloop.controllers.signals.interpolation import MARGIN
+from myoloop.controllers.signals.snapshot import Restorable, Table
+from myoloop.controllers.signals.template import Template, late_rows
 
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -93,7 +94,7 @@ class Subtraction(Restorable):
         Of the EMG.
     """
 
-    _kept: ClassVar[tuple[str, ...]] = ("pulses", "_newest", "frozen", "_watch", "_watching")
+    _kept: ClassVar[tuple[str, ...]] = ("pulses", "_newest", "frozen", "_watch", "_watching", "templates")
 
     def __init__(self, settings: ArtifactSettings, rate_hz: float, channels: int) -> None:
         per_ms = rate_hz * 1e-3
@@ -109,7 +110,9 @@ class Subtraction(Restorable):
         self._level = max(2, round(_LEVEL_S * rate_hz))
         self._frame = self._reach + self._lead + 1
         #: Rows of a padded frame behind its pulse.
-        self._behind: Floats = np.arange(-MARGIN - self._lead, self._frame + MARGIN - self._lead, dtype=np.float64)[:, None]
+        self._behind: Floats = np.arange(-MARGIN - self._lead, self._frame + MARGIN - self._lead, dtype=np.float64)[
+            :, None
+        ]
         #: Rows before the hop that must stay in hand.
         self.history = self._frame + self._level + 2 * MARGIN + 2
         #: Pulses whose frames are not over: row, channel, current, number, half width of what is known of it (rows),
@@ -122,30 +125,13 @@ class Subtraction(Restorable):
         #: What is left is judged free of what moves slowly.
         self._watch = BlockFilter(highpass(rate_hz, _WATCH_HZ), channels)
         self._watching = False
-        self._templates: dict[str, Template] = {}
+        self.templates = Table(self._template, MOST_CHANNELS)
         self._made: dict[float, _Expected] = {}
 
-    def state(self) -> dict[str, Any]:
-        """What a restored object needs to go on bit for bit: JSON-ready."""
-        return {**super().state(), "templates": {name: each.state() for name, each in self._templates.items()}}
-
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Take over a saved state.
-
-        Raises
-        ------
-        StateError
-            If it is not the state of such an object.
-        """
-        rest = dict(state)
-        templates = rest.pop("templates", None)
-        if not isinstance(templates, Mapping):
-            raise StateError("state of Subtraction: no templates")
-        super().restore(rest)
-        self._templates = {}
+        """Take over a saved state."""
+        super().restore(state)
         self._made = {}
-        for name, saved in templates.items():
-            self._template(name).restore(saved)
 
     def add(self, row: float, channel: str, current_ma: float, number: int, width: float, told: bool) -> None:
         """Hear of a pulse; one that comes together with another channel's is one with it."""
@@ -271,18 +257,8 @@ class Subtraction(Restorable):
             end = min(end, self.first_row(self.pulses[number + 1]))
         return end
 
-    def _template(self, channel: str) -> Template:
-        if channel not in self._templates:
-            if len(self._templates) >= MOST_CHANNELS:
-                channel = ""
-            self._templates.setdefault(
-                channel,
-                Template(
-                    self._frame, self._lead, self._channels, self._settings.template_pulses,
-                    self._jitter,
-                ),
-            )  # fmt: skip
-        return self._templates[channel]
+    def _template(self) -> Template:
+        return Template(self._frame, self._lead, self._channels, self._settings.template_pulses, self._jitter)
 
     def _one(
         self, rows: Rows, pulse: list[Any], low: int, high: int, begin: int, n: int, x: Floats, trial: Floats,
@@ -290,7 +266,7 @@ class Subtraction(Restorable):
     ) -> Floats | None:  # fmt: skip
         """Take one pulse out of `x`; the level before it, None where nothing of it is known."""
         row, channel, sd = pulse[0], pulse[1], pulse[4]
-        template = self._template(channel)
+        template = self.templates.of(channel)
         blank_end = math.floor(row + self._after + sd) + 1
         expected = None
         if template.count >= _SEEN and template.align(row)[0] >= rows.first:
@@ -385,7 +361,7 @@ class Subtraction(Restorable):
 
     def _learn(self, rows: Rows, pulse: list[Any], high: int, done: list[Frame]) -> None:
         row, channel, current_ma, number, sd, told = pulse[:6]
-        template = self._template(channel)
+        template = self.templates.of(channel)
         newest = self._newest.get(channel)
         if channel == STRAY or (pulse[6] and not told):
             return

@@ -20,13 +20,12 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from myoloop.controllers.signals.interpolation import MARGIN, lagrange, shift_rows
 from myoloop.controllers.signals.snapshot import Restorable
 
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
-#: Rows on each side of a frame that interpolation needs.
-MARGIN = 3
 GAIN_LOW, GAIN_HIGH = 0.5, 1.5
 #: Neighbouring samples of EMG at 2 kHz say almost the same: so many count as one.
 _ALIKE = 4.0
@@ -187,7 +186,7 @@ class Template(Restorable):
         else:
             np.multiply(self._alternating_used, polarity, out=self._work)
             self._work += self._common_used
-        made: Floats = (_lagrange(-off) @ self._shifts).reshape(self._shape)
+        made: Floats = (lagrange(-off) @ self._shifts).reshape(self._shape)
         return made
 
     def polarity(self, number: int, x: Floats, ok: Mask | None, shown: int) -> Floats | None:
@@ -396,27 +395,6 @@ def late_rows(lasts: int, blank: int) -> slice:
     return slice(max(blank, end - max(4, lasts // 4)), end)
 
 
-def _lagrange(shift: float) -> Floats:
-    """Weights of seven samples around a point `shift` rows further on, |shift| <= 0.5; and minus their slopes (2, 7).
-
-    Looked up in steps of 1/256 of a row: at 300 Hz and 2 kHz that is an error of less than 0.2 %.
-    """
-    made: Floats = _LAGRANGE[round(shift * _STEPS) + _STEPS // 2]
-    return made
-
-
-def _lagrange_table() -> Floats:
-    nodes = np.arange(-MARGIN, MARGIN + 1.0)
-    made = np.empty((_STEPS + 1, 2, len(nodes)))
-    for place in range(_STEPS + 1):
-        shift = place / _STEPS - 0.5
-        for k, node in enumerate(nodes.tolist()):
-            others = np.delete(nodes, k)
-            basis = np.poly(others) / np.prod(node - others)
-            made[place, :, k] = np.polyval(basis, shift), -np.polyval(np.polyder(basis), shift)
-    return made
-
-
 def _smooth(*powers: Floats) -> list[Floats]:
     """Of each the mean over 2 MARGIN + 1 neighbouring rows; the ends stay as they are."""
     made = np.concatenate(powers, axis=1)
@@ -432,19 +410,3 @@ def _beyond_chance(power: Floats, chance: Floats) -> Floats:
     """Share of a mean that is more than its own error (Wiener's weight), by the energy around each row."""
     made: Floats = np.maximum(1.0 - chance / np.maximum(power, 1e-12), 0.0)
     return made
-
-
-def shift_rows(padded: Floats, off: float) -> Floats:
-    """A padded frame moved by `off` rows onto the grid; its outermost rows stay as they are."""
-    if off == 0.0:
-        return padded
-    moved = np.array(padded, order="C")
-    rows, channels = len(moved) - 2 * MARGIN, moved.shape[1]
-    # Row k of `taps` is the frame k rows further on.
-    taps = np.ndarray((2 * MARGIN + 1, rows * channels), moved.dtype, moved, 0, (channels * moved.itemsize, moved.itemsize))
-    moved[MARGIN:-MARGIN] = (_lagrange(off)[0] @ taps).reshape(rows, channels)
-    return moved
-
-
-_STEPS = 256
-_LAGRANGE = _lagrange_table()

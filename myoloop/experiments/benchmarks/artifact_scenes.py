@@ -17,7 +17,8 @@ import numpy.typing as npt
 
 from myoloop.controllers.estimators.estimator import Evoked
 from myoloop.controllers.signals.artifact import ArtifactSettings
-from myoloop.controllers.signals.conditioning import Conditioner, ConditioningSettings
+from myoloop.controllers.signals.conditioning import Conditioner
+from myoloop.controllers.signals.conditioning_settings import ConditioningSettings
 from myoloop.experiments.subjects.distributions import LogNormal, Uniform
 from myoloop.platform.messages import Pulses, SampleDescriptor, Samples
 

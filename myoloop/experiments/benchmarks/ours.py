@@ -29,7 +29,7 @@ from myoloop.controllers.settings import (
     MuscleInput,
     StimOutput,
 )
-from myoloop.controllers.signals.conditioning import ConditioningSettings
+from myoloop.controllers.signals.conditioning_settings import ConditioningSettings
 from myoloop.experiments.benchmarks.lineage import read_lineage
 from myoloop.experiments.benchmarks.parts import CURRENT_MAX_MA, CURRENT_STEP_MA
 from myoloop.experiments.benchmarks.rivals import NotMeasured

@@ -25,7 +25,8 @@ from myoloop.controllers.estimators.trend import theil_sen
 from myoloop.controllers.muscles import MuscleGroup
 from myoloop.controllers.parts import Faults
 from myoloop.controllers.signals.batch import WindowFeatures
-from myoloop.controllers.signals.conditioning import Conditioner, ConditioningSettings
+from myoloop.controllers.signals.conditioning import Conditioner
+from myoloop.controllers.signals.conditioning_settings import ConditioningSettings
 from myoloop.controllers.signals.features import Spectrum
 from myoloop.controllers.signals.filters import bandpass, notch
 from myoloop.experiments.benchmarks import contraction_scenes as scenes

@@ -17,7 +17,8 @@ from myoloop.controllers.estimators.baseline import BaselineSettings
 from myoloop.controllers.estimators.estimator import Setup, Situation
 from myoloop.controllers.muscles import MuscleGroup
 from myoloop.controllers.parts import Faults
-from myoloop.controllers.signals.conditioning import Conditioner, ConditioningSettings
+from myoloop.controllers.signals.conditioning import Conditioner
+from myoloop.controllers.signals.conditioning_settings import ConditioningSettings
 from myoloop.platform.messages import SampleDescriptor, Samples
 
 Array = npt.NDArray[np.float64]

@@ -19,7 +19,8 @@ from myoloop.controllers.estimators.flexion_relaxation import (
 )
 from myoloop.controllers.muscles import MuscleGroup
 from myoloop.controllers.parts import Faults
-from myoloop.controllers.signals.conditioning import Conditioner, ConditioningSettings
+from myoloop.controllers.signals.conditioning import Conditioner
+from myoloop.controllers.signals.conditioning_settings import ConditioningSettings
 from myoloop.platform.messages import Measure, Phase, SampleDescriptor, Samples
 
 NAMES = ("erector_left", "erector_right", "arm")

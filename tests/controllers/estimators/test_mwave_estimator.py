@@ -13,7 +13,8 @@ from myoloop.controllers.estimators.electrodes import ElectrodeWatch
 from myoloop.controllers.estimators.estimator import Evoked, Setup, Situation
 from myoloop.controllers.estimators.fused import FusedFatigue
 from myoloop.controllers.estimators.mwave import MWaves, MWaveSettings, fatigue_of_mwaves
-from myoloop.controllers.signals.conditioning import Conditioner, ConditioningSettings
+from myoloop.controllers.signals.conditioning import Conditioner
+from myoloop.controllers.signals.conditioning_settings import ConditioningSettings
 from myoloop.platform.messages import (
     ChannelSetting,
     Dose,

@@ -14,7 +14,8 @@ from myoloop.controllers.estimators.estimator import ImuInput, Setup, Situation
 from myoloop.controllers.estimators.spasm_kind import SpasmKindSettings
 from myoloop.controllers.muscles import MuscleGroup
 from myoloop.controllers.parts import Faults
-from myoloop.controllers.signals.conditioning import Conditioner, ConditioningSettings
+from myoloop.controllers.signals.conditioning import Conditioner
+from myoloop.controllers.signals.conditioning_settings import ConditioningSettings
 from myoloop.platform.messages import MuscleEstimate, SampleDescriptor, Samples
 from myoloop.platform.plugins import PluginError
 

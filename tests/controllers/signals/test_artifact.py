@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from myoloop.controllers.settings import StimOutput
 from myoloop.controllers.signals.artifact import ArtifactSettings, Bridge, Clipping
-from myoloop.controllers.signals.conditioning import Conditioner, ConditioningSettings, Hop
+from myoloop.controllers.signals.conditioning import Conditioner, Hop
+from myoloop.controllers.signals.conditioning_settings import ConditioningSettings
 from myoloop.platform.messages import Pulses, Samples
 
 TICK_NS = 10_000_000

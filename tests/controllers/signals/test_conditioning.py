@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.signal import sosfilt
 
-from myoloop.controllers.signals.conditioning import Conditioner, ConditioningSettings, Hop
+from myoloop.controllers.signals.conditioning import Conditioner, Hop
+from myoloop.controllers.signals.conditioning_settings import ConditioningSettings
 from myoloop.controllers.signals.filters import BlockFilter, bandpass, notch
 from myoloop.controllers.signals.snapshot import StateError
 from myoloop.platform.messages import SampleDescriptor, Samples

@@ -6,7 +6,8 @@ import json
 
 import numpy as np
 
-from myoloop.controllers.signals.template import MARGIN, Template
+from myoloop.controllers.signals.interpolation import MARGIN
+from myoloop.controllers.signals.template import Template
 
 ROWS = 60
 
