@@ -21,8 +21,9 @@ PERIOD_NS = 30_000_000
 class _Train:
     """One muscle at rest of RMS 4 uV under a 33 Hz train of which each answer leaves 60 uV for 10 ms."""
 
-    def __init__(self, left_uv: float = 60.0) -> None:
+    def __init__(self, left_uv: float = 60.0, channels: tuple[str, ...] = ("ch1",)) -> None:
         self.rng, self.t_ns, self.left_uv = np.random.default_rng(1), 1_000_000_000, left_uv
+        self.channels = channels
         self.recent = 4.0 * self.rng.standard_normal((2020, 1))
         self.gaps = PulseGaps(1, RATE)
 
@@ -38,7 +39,8 @@ class _Train:
             evoked = []
             if self.t_ns % PERIOD_NS == 0:
                 pulse_ns = self.t_ns - PERIOD_NS
-                evoked = [Evoked(pulse_ns, "ch1", np.zeros(1), np.zeros((1, 1)), np.ones((1, 1), dtype=bool))]
+                rows_of = np.zeros(1), np.zeros((1, 1)), np.ones((1, 1), dtype=bool)
+                evoked = [Evoked(pulse_ns, channel, *rows_of) for channel in self.channels]
             heard: Any = SimpleNamespace(
                 t_ns=self.t_ns, evoked=evoked, recent=self.recent, recent_good=np.ones((2020, 1), dtype=bool)
             )
@@ -57,6 +59,12 @@ def test_what_is_left_behind_pulses_is_not_heard_and_what_is_between_them_is() -
 def test_it_does_not_matter_how_much_is_left() -> None:
     quiet, loud = _Train(0.0), _Train(2000.0)
     assert quiet.live(0.5)[0] == loud.live(0.5)[0]
+
+
+def test_channels_that_are_pulsed_at_once_are_one_train() -> None:
+    one, two = _Train(), _Train(channels=("ch1", "ch2"))
+    assert two.live(0.5) == one.live(0.5)
+    assert [two.live(0.01) for _ in range(6)] == [one.live(0.01) for _ in range(6)]
 
 
 def test_a_train_is_over_soon_after_its_last_pulse() -> None:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from myoloop.controllers.signals.snapshot import Restorable, StateError, freeze_array, thaw_array
+from myoloop.controllers.signals.snapshot import Restorable, StateError, Table, freeze_array, thaw_array
 
 
 class _Thing(Restorable):
@@ -61,3 +61,30 @@ def test_what_is_not_its_state_is_refused(change: dict[str, Any], why: str) -> N
     state = {name: value for name, value in state.items() if value is not ...}
     with pytest.raises(StateError, match=why):
         _Thing().restore(state)
+
+
+class _Count(Restorable):
+    _kept: ClassVar[tuple[str, ...]] = ("count",)
+
+    def __init__(self) -> None:
+        self.count = 0
+
+
+def test_a_table_gives_back_its_parts_and_no_others() -> None:
+    table, other = Table(_Count, 8), Table(_Count, 8)
+    table.of("a").count = 3
+    table.of("b")
+    other.of("c")
+    other.restore(json.loads(json.dumps(table.state())))
+    assert [(name, part.count) for name, part in other] == [("a", 3), ("b", 0)]
+    assert "c" not in other
+    assert other.get("c") is None
+    with pytest.raises(StateError, match="no parts"):
+        other.restore(None)  # type: ignore[arg-type]
+
+
+def test_names_beyond_the_most_a_table_holds_share_one_part() -> None:
+    table = Table(_Count, 2)
+    first = table.of("a"), table.of("b")
+    assert table.of("c") is table.of("d") is table.of("")
+    assert (table.of("a"), table.of("b")) == first
