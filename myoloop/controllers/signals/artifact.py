@@ -172,7 +172,7 @@ class Clipping(Restorable):
         """Add to `bad` (n, channels) what is clipped in `samples` and what is not believed behind it."""
         clipped = self._clipped(samples)
         if clipped is None:
-            if int(np.minimum.reduce(self._since)) > self._recovery:
+            if not np.count_nonzero(self._since <= self._recovery):
                 return
             clipped = np.zeros(samples.shape, dtype=np.bool_)
         rows = np.arange(len(samples))[:, None]
