@@ -282,13 +282,15 @@ def _lines(rows: Sequence[dict[str, Any]]) -> str:
 def _rows_of_session(log: Path, number: int) -> list[dict[str, Any]]:
     """Entries of a session, and later ones about an event that was reported in it."""
     names = (number, str(number), f"ses-{number:02d}")
-    found: list[dict[str, Any]] = []
-    events: set[int] = set()
+    found: dict[int, dict[str, Any]] = {}
     for row in read_chained(log):
-        if row.get("session") in names or row.get(EVENT) in events:
-            events.add(row["n"])
-            found.append(row)
-    return found
+        if row.get(EVENT) in found:
+            found[row["n"]] = row
+        elif row.get("session") in names:
+            if EVENT in row:
+                raise UserError(f"{log}, entry {row['n']}: is about entry {row[EVENT]}, which is not of this session")
+            found[row["n"]] = row
+    return list(found.values())
 
 
 def _move_rows(log: Path, target: Path, rows: Sequence[dict[str, Any]], person: str, number: int, actor: Actor) -> None:

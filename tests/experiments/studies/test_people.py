@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from myoloop.experiments.studies.audit import read_audit
 from myoloop.experiments.studies.chained import ChainedLog, read_chained, verify_chained
+from myoloop.experiments.studies.courselog import begun_line, ended_line, plan_line
 from myoloop.experiments.studies.participants import (
     Participant,
     mark_withdrawn,
@@ -20,6 +21,7 @@ from myoloop.experiments.studies.participants import (
     register,
 )
 from myoloop.experiments.studies.people import Actor, move_dose, reassign, withdraw
+from myoloop.experiments.studies.personrecord import read_record
 from myoloop.platform.errors import UserError
 from myoloop.platform.recording.folder import next_session
 from myoloop.stimulators.dose_ledger import Ledger
@@ -136,6 +138,30 @@ def test_a_course_goes_with_its_plan_to_one_who_has_none(study):
     assert [row["kind"] for row in read_chained(log.path)] == ["plan"]
     came = read_chained(study / "sub-P018" / "record" / "course.jsonl")
     assert [(row["kind"], row.get("session")) for row in came] == [("plan", None), ("begun", 2)]
+
+
+def test_an_entry_of_the_session_about_one_of_another_stops_it(study):
+    log = ChainedLog(study / "sub-P017" / "record" / "adverse_events.jsonl")
+    log.append({"kind": "report", "session": 1})
+    log.append({"kind": "follow_up", "session": 2, "event": 1})
+    with pytest.raises(UserError, match="entry 2: is about entry 1, which is not of this session"):
+        reassign(study / "sub-P017" / "ses-02", "P018", BOSS)
+    assert (study / "sub-P017" / "ses-02" / "att-1").exists()
+    assert not (study / "audit.jsonl").exists()
+
+
+def test_both_courses_are_read_again_after_it(study, plan, at):
+    dose = {"on_s": 300.0, "charge_mc": 90.0, "pulses": 9000}
+    for person, sessions in (("P017", (1, 2, 3)), ("P018", (1,))):
+        log = ChainedLog(study / f"sub-{person}" / "record" / "course.jsonl")
+        log.append(plan_line(plan, "ab" * 32, at("2026-11-01T10:00")))
+        for number in sessions:
+            begin = at(f"2026-11-0{number + 1}T10:00")
+            log.append(begun_line(number, 1, begin, **dose))
+            log.append(ended_line(number, 1, begin, "complete", **dose, tolerance_share=0.8))
+    reassign(study / "sub-P017" / "ses-02", "P018", BOSS)
+    assert [each.session for each in read_record(study, "P017").course.booked] == [1, 3]
+    assert [each.session for each in read_record(study, "P018").course.booked] == [1, 2]
 
 
 def test_one_without_any_session_gets_the_first(study):
