@@ -26,6 +26,9 @@ def replay(
     speed: Annotated[
         str, typer.Option(help="max, real, or how many times as fast as it was recorded, such as 4.")
     ] = "max",
+    key: Annotated[
+        str | None, typer.Option(help="The study's key file: the stimulator of a blinded session needs it.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Put a recording through the live code again.
@@ -33,7 +36,7 @@ def replay(
     Example: myoloop replay study/sub-SIM1/ses-01/att-1 --check
     """
     with clear_errors():
-        from myoloop.experiments.objects import BUILDERS, other_controller
+        from myoloop.experiments.objects import builders, other_controller
         from myoloop.experiments.pace import ReplayProgress, paced, parse_speed
         from myoloop.experiments.replay import replay as replay_recording
         from myoloop.experiments.replaying import compare_controllers, say_replay
@@ -41,10 +44,10 @@ def replay(
         factor = parse_speed(speed)
         with ReplayProgress(session, quiet=as_json).shown() as progress:
             if controller is not None:
-                builders = paced({"other": other_controller(controller)}, factor, progress.step)
-                compared = compare_controllers(session, builders["other"])
+                others = paced({"other": other_controller(controller)}, factor, progress.step)
+                compared = compare_controllers(session, others["other"])
             else:
-                replayed = replay_recording(session, paced(BUILDERS, factor, progress.step))
+                replayed = replay_recording(session, paced(builders(key), factor, progress.step))
         if controller is not None:
             say(compared[0], as_json, compared[1])
             raise typer.Exit(GOOD)

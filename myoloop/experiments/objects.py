@@ -17,6 +17,7 @@ from myoloop.experiments.sessions.director import director_from
 from myoloop.experiments.sessions.setup import apply_choice
 from myoloop.platform.errors import UserError
 from myoloop.platform.messages import Start
+from myoloop.platform.sealed import StudyKey, read_key
 from myoloop.platform.steps import Stepped
 from myoloop.platform.yamlfile import FileError, at, load_model, load_yaml
 from myoloop.stimulators.stimulator import Stimulator, StimulatorSettings
@@ -26,8 +27,8 @@ def _controller(start: Start) -> Stepped:
     return Controller(ControllerSettings.from_json(start.settings), json.loads(start.state))
 
 
-def _stimulator(start: Start) -> Stepped:
-    return Stimulator(msgspec.json.decode(start.settings, type=StimulatorSettings))
+def _stimulator(start: Start, key: StudyKey | None = None) -> Stepped:
+    return Stimulator(msgspec.json.decode(start.settings, type=StimulatorSettings), key)
 
 
 def _director(start: Start) -> Stepped:
@@ -35,6 +36,25 @@ def _director(start: Start) -> Stepped:
 
 
 BUILDERS: dict[str, Builder] = {"controller": _controller, "stimulator": _stimulator, "director": _director}
+
+
+def builders(key: Path | str | None = None) -> dict[str, Builder]:
+    """How each object is made again.
+
+    Parameters
+    ----------
+    key
+        The study's key file: without it the stimulator of a blinded session is refused (`SealedError`).
+
+    Raises
+    ------
+    SealedError
+        If the key file cannot be read.
+    """
+    if key is None:
+        return BUILDERS
+    opened = read_key(key)
+    return {**BUILDERS, "stimulator": lambda start: _stimulator(start, opened)}
 
 
 def other_controller(path: Path | str) -> Builder:

@@ -21,10 +21,12 @@ from myoloop.platform.messages import Estimate, Message, Phase, Start, Step, Sti
 from myoloop.platform.recording.reader import Recorded, Recording
 from myoloop.platform.stepping import digest
 from myoloop.platform.steps import Received, StepInput, Stepped
-from myoloop.platform.streams import STREAMS
+from myoloop.platform.streams import STREAMS, stream_of
 
 #: What an object says that must come out again bit for bit.
 CHECKED: tuple[type[Message], ...] = (Estimate, StimRequest, StimReport, Phase, Trial)
+#: What a blinded session has really decided; sealed the same way again where it is decided the same way again.
+SEALED_DECISIONS = "sealed/report"
 #: Who decides in every session; what each of them said must be there to be compared.
 DECIDING = ("controller", "stimulator", "director")
 #: How a session ends whose processes all lived to its end: nothing of it can be missing.
@@ -204,7 +206,8 @@ def _without_start(recording: Recording, starts: list[_Begun], whole: bool) -> l
 
 def _decisions(kind: str) -> list[str]:
     """Topics on which objects of a kind say what is compared."""
-    return [row.name for row in STREAMS if row.message in CHECKED and kind in row.publishers]
+    open_ones = [row.name for row in STREAMS if row.message in CHECKED and kind in row.publishers]
+    return [*open_ones, SEALED_DECISIONS] if kind in stream_of(SEALED_DECISIONS).publishers else open_ones
 
 
 def _build(builders: dict[str, Builder], start: Start) -> Stepped:
@@ -234,7 +237,7 @@ def _replay_object(recording: Recording, begun: _Begun, stepped: Stepped, exact:
         if digest(inputs) != step.digest:
             result.first_difference = f"step {step.number}: an input is not what the object was given"
         for outgoing in stepped.step(StepInput(step.number, step.now_ns, inputs, step.not_alive)):
-            if not isinstance(outgoing.message, CHECKED):
+            if not isinstance(outgoing.message, CHECKED) and outgoing.topic != SEALED_DECISIONS:
                 continue
             expected = next(said.get(outgoing.topic, iter(())), None)
             if expected is None:

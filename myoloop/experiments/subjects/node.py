@@ -31,6 +31,9 @@ class BodySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     heard
         Whether any source hears this body. One that only lends its stimulator tells of its pulses alone: the truth
         about its muscles would be taken for that of the EMG that is heard.
+    tells_truth
+        Whether it tells what it knows of itself. In a blinded session it does not: nearly all of it depends on what
+        was really given.
     force_cell
         Whether there is a force cell on its joint.
     """
@@ -40,6 +43,7 @@ class BodySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     muscles: tuple[MuscleSite, ...]
     source: str
     heard: bool = True
+    tells_truth: bool = True
     emg_rate_hz: float = 2000.0
     imu_rate_hz: float = 100.0
     force_rate_hz: float = 100.0
@@ -65,6 +69,8 @@ def make_body(settings: BodySettings, start_ns: int) -> VirtualBody:
 
 def told(settings: BodySettings, truths: Iterable[Outgoing]) -> list[Outgoing]:
     """The truths that a body may tell."""
+    if not settings.tells_truth:
+        return []
     return [truth for truth in truths if settings.heard or truth.topic == "truth/pulse"]
 
 
