@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal, get_args
 
+from myoloop.experiments.protocols.study import Progression
 from myoloop.experiments.studies.moments import write_moment
 from myoloop.platform.errors import UserError
 
@@ -102,6 +103,26 @@ class Change:
     new: float
     why: str
     seen: int
+
+
+def rule_of(section: Progression) -> ProgressionRule:
+    """Make a rule of one entry of a protocol's section `progression`."""
+    comparison: Comparison = "below" if section.at_least is None else "at_least"
+    value = section.below if section.at_least is None else section.at_least
+    if value is None:
+        raise ProgressionError(f"{section.name}: neither at_least nor below")
+    return ProgressionRule(
+        name=section.name,
+        when=section.when,
+        measure=section.measure,
+        comparison=comparison,
+        value=value,
+        in_a_row=section.in_a_row,
+        path=section.path,
+        by=section.by,
+        least=section.least,
+        most=section.most,
+    )
 
 
 def progress(
@@ -200,7 +221,8 @@ def read_progression(log: Iterable[Mapping[str, Any]]) -> tuple[tuple[Result, ..
                 results.append(Result(int(line["session"]), line["when"], measures, bool(line["flare"])))
             elif line.get("kind") == "flare":
                 results = _with_flare(results, int(line["session"]))
-            elif line.get("kind") == "change":
+            elif line.get("kind") == "change" and "reassigned_from" not in line:
+                # A step that was made from another person's values is not this person's; the result is.
                 texts = (str(line["rule"]), str(line["path"]))
                 old, new = float(line["old"]), float(line["new"])
                 changes.append(Change(int(line["session"]), *texts, old, new, str(line["why"]), len(results)))

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from myoloop.experiments.protocols.study import Progression
 from myoloop.experiments.studies.chained import ChainedLog, read_chained
 from myoloop.experiments.studies.progression import (
     Change,
@@ -23,6 +24,7 @@ from myoloop.experiments.studies.progression import (
     progress,
     read_progression,
     result_line,
+    rule_of,
 )
 
 NOW = datetime(2026, 11, 2, 10, 0, tzinfo=UTC)
@@ -168,6 +170,32 @@ def test_the_record_gives_back_results_changes_and_what_holds_today(tmp_path) ->
     assert read_progression(rows) == (tuple(results), tuple(changes))
     assert personal_values(rows) == {PATH: 0.7}
     assert personal_values([]) == {}
+
+
+def test_a_step_of_a_session_that_was_another_persons_is_not_taken_over(tmp_path) -> None:
+    log = ChainedLog(tmp_path / "progression.jsonl")
+    came = {"reassigned_from": {"person": "P017", "n": 3}}
+    log.append({**result_line(blocks(0.9)[0], NOW), **came})
+    log.append({**change_line(Change(1, "harder", PATH, 0.8, 0.9, "why", 1), NOW), **came})
+    rows = read_chained(log.path)
+    assert personal_values(rows) == {}
+    assert len(read_progression(rows)[0]) == 1
+
+
+@pytest.mark.parametrize("comparison", ["at_least", "below"])
+def test_a_rule_is_what_the_protocol_says(comparison) -> None:
+    section = {
+        "name": "harder",
+        "when": "block_end",
+        "measure": "success_share",
+        comparison: 0.8,
+        "in_a_row": 2,
+        "path": PATH,
+        "by": 0.1,
+        "least": 0.2,
+        "most": 1.0,
+    }
+    assert rule_of(Progression.model_validate(section)) == replace(UP, comparison=comparison)
 
 
 def test_a_flare_told_later_belongs_to_its_session(tmp_path) -> None:
