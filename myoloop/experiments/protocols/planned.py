@@ -267,6 +267,8 @@ class Continuation:
     ----------
     attempt
         Name of the attempt, for the record.
+    checked
+        Checks that it has passed, of those that need a calibration: ``selectivity``.
     new_electrodes
         Whether any electrode has been changed since: then no threshold holds any more.
     """
@@ -274,6 +276,7 @@ class Continuation:
     attempt: str
     used: tuple[UsedTrials, ...] = ()
     found: tuple[FoundThresholds, ...] = ()
+    checked: tuple[str, ...] = ()
     new_electrodes: bool = False
 
     def used_of(self, phase: int) -> dict[int, int]:

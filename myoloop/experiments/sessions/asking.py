@@ -108,20 +108,13 @@ def override(steering: Steering, plan: Plan, place: Place, command: Command, out
     mistakes = check_form(form_id, values, wall_time(plan, place))
     if mistakes:
         return "; ".join(mistakes)
-    before = place.answers.get(form_id)
+    try:
+        screened = _screened(plan, place, {form_id: values})
+    except ValueError as error:
+        return str(error)
+    if place.blocked and all(done.item != item for done in screened.overridden):
+        return next((block.why for block in screened.blocked if block.item == item), f"{item}: not overridden")
     place.answers[form_id] = values
-    if place.blocked:
-        try:
-            still = next((block for block in _screened(plan, place).blocked if block.item == item), None)
-        except ValueError as error:
-            still, why = None, str(error)
-        else:
-            why = still.why if still is not None else ""
-        if why:
-            del place.answers[form_id]
-            if before is not None:
-                place.answers[form_id] = before
-            return why
     _tell(command, form_id, values, out)
     place.blocked = {}
     return ""
@@ -168,7 +161,7 @@ def wall_time(plan: Plan, place: Place) -> datetime | None:
     return begun + timedelta(microseconds=(place.now_ns - (place.begin_ns or 0)) // 1000)
 
 
-def _screened(plan: Plan, place: Place) -> Screened:
+def _screened(plan: Plan, place: Place, more: Mapping[str, Mapping[str, Any]] | None = None) -> Screened:
     now = wall_time(plan, place)
     if now is None:
         raise NotScreenable(f"the session's wall time: found {plan.screening.wall!r}, a time with its zone is needed")
@@ -180,7 +173,7 @@ def _screened(plan: Plan, place: Place) -> Screened:
         raise NotScreenable(f"the person's history: {error}") from None
     screening = plan.screening
     return evaluate(
-        place.answers,
+        {**place.answers, **(more or {})},
         history,
         planned_sites(plan, place),
         now,

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from myoloop.experiments.protocols.plan import ChecksPlan, Plan
 from myoloop.experiments.screening.forms import check_form
-from myoloop.experiments.sessions import asking, expiry, listening
+from myoloop.experiments.sessions import asking, expiry, listening, trialblock
 from myoloop.experiments.sessions.outbox import Outbox
 from myoloop.experiments.sessions.place import Checking, Place
 from myoloop.experiments.sessions.steering import Steering
@@ -159,6 +159,14 @@ def _impedance(place: Place, most_ohm: float) -> Finding:
 
 
 def _selectivity(plan: Plan, place: Place) -> Finding:
+    go_on = plan.go_on
+    if go_on is not None and not place.evoked_uv and not place.anew:
+        # No calibration was needed in this attempt.
+        later = range(place.index + 1, len(plan.phases))
+        if all(plan.phases[n].block is None or trialblock.used_up(plan, n) for n in later):
+            return "", {"found": "no trial is left that needs it"}
+        if "selectivity" in go_on.checked:
+            return "", {"found": f"passed in {go_on.attempt}"}
     wrong: list[str] = []
     values: dict[str, float | str | bool | None] = {}
     channels = [limits.channel for limits in plan.envelope.channels if limits.channel not in place.dropped]

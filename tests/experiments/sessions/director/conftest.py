@@ -5,12 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
 
+import msgspec
 import pytest
 
-from myoloop.experiments.protocols.plan import make_plan
+from myoloop.experiments.protocols.plan import PlaceOnBody, ScreeningPlan, make_plan
 from myoloop.experiments.protocols.rigsummary import InputChannel, OutputChannel, RigSummary
 from myoloop.experiments.protocols.schema import load_protocol
+from myoloop.experiments.screening.clear import clear_answers, clear_history
 from myoloop.experiments.sessions.director import Director, DirectorSettings
 from myoloop.experiments.sessions.operator import ScriptedOperator
 from myoloop.platform.messages import (
@@ -22,6 +26,7 @@ from myoloop.platform.messages import (
     Event,
     Measure,
     MuscleEstimate,
+    MWave,
     Phase,
     StimReport,
     Trial,
@@ -31,6 +36,8 @@ from myoloop.stimulators.driver import Capabilities
 
 TICK_NS = 10_000_000
 SESSION = "sub-T/ses-01/att-1"
+DATA = Path(__file__).parents[3] / "data"
+WALL = datetime(2026, 11, 21, 9, 30, tzinfo=UTC)
 DEVICE = Capabilities(
     outputs=4,
     current_max_ma=100.0,
@@ -56,9 +63,17 @@ def rig_for(protocol, rig_class="SIM", *, device=DEVICE, rate_hz=2000.0):
     return RigSummary("bench-1", rig_class, tuple(inputs), tuple(outputs), device)
 
 
-def plan_of(name="demo", rig_class="SIM"):
+def plan_of(name="demo", rig_class="SIM", *, session=SESSION, **planning):
     protocol = load_protocol(name)
-    return make_plan(protocol, rig_for(protocol, rig_class), SESSION, "T")
+    return make_plan(protocol, rig_for(protocol, rig_class), session, "T", **planning)
+
+
+def visit_plan(**planning):
+    """The plan of a whole visit, with a history in which nothing has ever happened."""
+    places = {"ext": PlaceOnBody("arm"), "flex": PlaceOnBody("arm")}
+    history = msgspec.to_builtins(clear_history("SIM", WALL))
+    given = {"screening": ScreeningPlan(wall=WALL.isoformat(), history=history, places=places)}
+    return plan_of(DATA / "visit.yaml", **{**given, **planning})
 
 
 @dataclass
@@ -165,6 +180,38 @@ class Person:
         return Estimate(step=step, t_ns=now_ns, muscles=(muscle,), trigger=trigger)
 
 
+@dataclass
+class VisitPerson(Person):
+    """Two muscles; each channel's own answers most, and both are quiet at rest."""
+
+    noise_uv: dict = field(default_factory=lambda: {"ext": 4.0, "flex": 5.0})
+    pull_uv: float = 300.0
+    swapped: bool = False
+
+    def estimate(self, phase: Phase | None, step: int, now_ns: int) -> Estimate:
+        muscles = []
+        on = phase is not None and phase.kind == "calibration" and phase.trial_state == "hold"
+        target = phase.targets[0] if on and phase.targets[0].current_ma > 0 else None
+        for name in ("ext", "flex"):
+            own = target is not None and (target.channel == name) is not self.swapped
+            wave = None
+            if target is not None:
+                wave = MWave(
+                    t_ns=now_ns, pulses=8, channel=target.channel, peak_to_peak_uv=900.0 if own else 200.0,
+                    rectified_area_uv_ms=1.0, first_phase_uv_ms=1.0, second_phase_uv_ms=1.0, duration_ms=5.0,
+                    latency_ms=3.0,
+                )  # fmt: skip
+            pulling = phase is not None and phase.kind == "mvc" and phase.trial_state == "await_effort"
+            level_uv = self.pull_uv if pulling and name == "ext" else self.noise_uv.get(name)
+            known = Measure(value=0.0, valid=True, reason="")
+            muscle = MuscleEstimate(
+                muscle=name, level_uv=level_uv, fatigue=Measure(), spasm=known, effort=Measure(), response=Measure(),
+                mwave=wave,
+            )  # fmt: skip
+            muscles.append(muscle)
+        return Estimate(step=step, t_ns=now_ns, muscles=tuple(muscles))
+
+
 class World:
     """Director, gate, person and operator under one clock."""
 
@@ -268,6 +315,31 @@ class World:
             self.tick()
         return self.phase
 
+    def fill(self, form=None, **changed):
+        """Fill in the form that is asked for first, without any finding but what is changed; the answer."""
+        form = form or self.phase.forms[0]
+        values = {**clear_answers(form, "SIM", WALL), **changed}
+        return self.tell("form", form=form, values=values)
+
+    def fill_all(self, **changed):
+        """Fill in every form that is asked for; changes are by form."""
+        while self.phase.state == "waiting" and self.phase.waiting_for == "form":
+            form = self.phase.forms[0]
+            answer = self.fill(**changed.get(form.replace(".", "_"), {}))
+            assert answer.ok, answer.reason
+
+    def visit_to(self, reached, **changed):
+        """Go on, filling in every form, until the phase satisfies `reached`."""
+        while True:
+            self.until(lambda phase: reached(phase) or phase.waiting_for == "form" or phase.state == "ended")
+            if reached(self.phase) or self.phase.state == "ended":
+                return self.phase
+            self.fill_all(**changed)
+
+    def events_of(self, kind):
+        """Events of a kind, in order."""
+        return [event for event in self.events if event.kind == kind]
+
     def to_end(self, within_s=400.0):
         return self.until(lambda phase: phase.state == "ended", within_s=within_s)
 
@@ -300,3 +372,31 @@ def make_demo_plan():
 def make_rig_summary():
     """Builds a rig that serves a protocol; arguments as of `rig_for`."""
     return rig_for
+
+
+@pytest.fixture
+def make_visit():
+    """Builds a world for a whole visit: `planning` goes into its plan, the rest into the world."""
+
+    def make(*, person=None, planning=None, plan=None, **world):
+        return World(plan or visit_plan(**(planning or {})), person=person or VisitPerson(), **world)
+
+    return make
+
+
+@pytest.fixture
+def make_visit_person():
+    """Builds the person of a visit; arguments as of `VisitPerson`."""
+    return VisitPerson
+
+
+@pytest.fixture
+def make_visit_plan():
+    """Builds the plan of a visit; arguments as of `make_plan`."""
+    return visit_plan
+
+
+@pytest.fixture
+def data():
+    """The tests' own protocols."""
+    return DATA
