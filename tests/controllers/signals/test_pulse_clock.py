@@ -23,8 +23,9 @@ def test_a_trigger_seen_to_a_row_is_known_to_a_fraction_of_it(period: float, pha
     clock = _clock()
     true = 100.0 + phase + period * np.arange(80) + np.random.default_rng(seed).normal(0, 0.1, 80)
     off = [clock.observe(float(np.ceil(row)) - 0.5, 0.29) - row for row in true.tolist()]
-    seen = np.ceil(true) - 0.5 - true
-    assert np.std(off[30:]) < max(0.3, 0.9 * np.std(seen[30:]))
+    # A period of nearly whole rows is seen in the same part of its row for long: that much nobody can tell.
+    whole = abs(period - round(period)) < 0.05
+    assert np.std(off[30:]) < (0.45 if whole else 0.25)
     assert clock.period == pytest.approx(period, abs=0.06)
     assert clock.next() == pytest.approx(true[-1] + period, abs=0.8)
 
