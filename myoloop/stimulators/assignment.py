@@ -94,7 +94,7 @@ class Blinding:
         self._person = (subject, dose_session)
         self.key: StudyKey = read_key(allocated.key)
         #: Closes what is really given, for the dose ledger.
-        self.dose = SealedDose(self.key, subject, dose_session)
+        self.dose = SealedDose(self.key)
 
     def assign(self, ledger: Path) -> str:
         """Find the arm, and what earlier attempts have really given; the closed assignment.

@@ -152,16 +152,16 @@ def open_assignment(key: StudyKey, session: str, closed: str) -> Assignment:
 class SealedDose:
     """What a session has really given, as a line of the person's dose ledger holds it.
 
+    Bound to the time of the line and not to the person: a session that is reassigned takes its lines with it.
+
     Parameters
     ----------
     key
         The study's.
-    subject, session
-        As the line names them.
     """
 
-    def __init__(self, key: StudyKey, subject: str, session: str) -> None:
-        self._box = SessionBox(key, f"dose of {subject} in {session}")
+    def __init__(self, key: StudyKey) -> None:
+        self._box = SessionBox(key, "dose ledger")
 
     def close(self, wall_ns: int, dose: gate.DoseTotals) -> str:
         """Close the totals that were reached at a wall time."""
@@ -174,7 +174,7 @@ class SealedDose:
         Raises
         ------
         SealedError
-            If they are not of this person, session, time and key.
+            If they are not of this time and key.
         """
         try:
             plain = self._box.open("dose", wall_ns, base64.b64decode(closed, validate=True))

@@ -225,7 +225,7 @@ def test_the_dose_ledger_says_in_the_open_what_an_active_arm_would_have_had(veru
             assert one[name] == other[name] > 0
     real = {}
     for study in (verum, sham):
-        box = SealedDose(sealed.read_key(study.key), "P001", "ses-01")
+        box = SealedDose(sealed.read_key(study.key))
         real[study.arm] = read_real(study.ledger, "P001", "ses-01", box)
     assert real[VERUM].charge_mc == booked(verum)[-1]["charge_mc"]
     assert real[SHAM].charge_mc < 0.7 * real[VERUM].charge_mc
