@@ -8,20 +8,19 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import heapq
 import json
 import os
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from myoloop.experiments.studies.audit import AUDIT_FILE, RECORD_FOLDER, audit_of, record_act, utc
-from myoloop.experiments.studies.chained import CHAIN_KEYS, ChainedLog, read_chained
+from myoloop.experiments.studies.chained import read_chained
 from myoloop.experiments.studies.exclusive import LOCK_FILE, exclusively
+from myoloop.experiments.studies.moving import move_dose, move_rows, rows_of_session
 from myoloop.experiments.studies.participants import (
     PARTICIPANTS_FILE,
     check_person,
@@ -38,8 +37,6 @@ from myoloop.stimulators.dose_ledger import LEDGER_FILE, Ledger, is_held
 #: Left where a reassigned session stood, so that its number is not given out again.
 MOVED_FILE = "reassigned.json"
 PROOFS = "withdrawn"
-#: Keys of entries of a record: which earlier entry one is about, and what kind it is if it is a course's plan.
-EVENT, PLAN = "event", "plan"
 _SESSION = re.compile(r"ses-([0-9]{2,4})")
 #: Larger files are not searched for a pseudonym.
 _SEARCHED_BYTES = 16 << 20
@@ -128,20 +125,21 @@ def reassign(session: Path | str, to: str, actor: Actor, *, dry_run: bool = Fals
                 # As a session would hold it: none of them begins before all is done.
                 held.enter_context(contextlib.closing(_Held(path, name)))
         texts = [path.read_text("utf-8") if path.exists() else "" for path in ledgers]
-        new_number = _free_number(study, to, texts[1])
+        what = f"sub-{person}/{old.name}"
+        new_number = _begun_before(study, what, to) or _free_number(study, to, texts[1])
         new = study / f"sub-{to}" / f"ses-{new_number:02d}"
         kept, joined, lines = move_dose(texts[0], texts[1], to, old.name, new.name)
-        rows = {path: _rows_of_session(path, number) for path in sorted(old.parent.glob(f"{RECORD_FOLDER}/*.jsonl"))}
+        rows = {path: rows_of_session(path, number) for path in sorted(old.parent.glob(f"{RECORD_FOLDER}/*.jsonl"))}
         attempts = sorted(old.glob("att-*"))
         done = Reassigned(old, new, len(attempts), lines, sum(map(len, rows.values())))
         if dry_run:
             return done
-        what = f"sub-{person}/{old.name}"
         change = ({"person": person, "session": number}, {"person": to, "session": new_number})
         for log in (audit_of(study), *map(audit_of, attempts)):
             record_act(log, actor.wall, actor.who, actor.role, "reassign", what, *change, actor.why)
+        note = {"wall_utc": utc(actor.wall), "who": actor.who, "why": actor.why}
         for path, found in rows.items():
-            _move_rows(path, new.parent / RECORD_FOLDER / path.name, found, person, new_number, actor)
+            move_rows(path, new.parent / RECORD_FOLDER / path.name, found, person, new_number, note)
         # What was given counts for the right person before it no longer counts for the other.
         if lines:
             replace_file(ledgers[1], joined.encode())
@@ -153,33 +151,6 @@ def reassign(session: Path | str, to: str, actor: Actor, *, dry_run: bool = Fals
         for folder in (old.parent, new.parent):
             sync_folder(folder)
     return done
-
-
-def move_dose(source: str, target: str, to: str, old: str, new: str) -> tuple[str, str, int]:
-    """Move a session's lines from one person's dose ledger into another's; pure.
-
-    Lines stay in the order of their time, because of a ledger none counts as older than one that stands above it.
-
-    Parameters
-    ----------
-    source, target
-        Both ledgers' text, which read as ledgers.
-    to
-        Whose the lines become.
-    old, new
-        The session's name in either.
-
-    Returns
-    -------
-    tuple
-        Both texts, and how many lines were moved.
-    """
-    rows = [json.loads(line) for line in source.splitlines()]
-    moved = [{**row, "subject": to, "session": new} for row in rows if row["session"] == old]
-    kept = [row for row in rows if row["session"] != old]
-    there = [json.loads(line) for line in target.splitlines()]
-    joined = [row for _, row in heapq.merge(_timed(there), _timed(moved), key=lambda pair: pair[0])]
-    return _lines(kept), _lines(joined), len(moved)
 
 
 def withdraw(study: Path | str, person: str, actor: Actor, *, dry_run: bool = False) -> Withdrawn:
@@ -261,67 +232,20 @@ def _free_number(study: Path, person: str, ledger: str) -> int:
     return number
 
 
+def _begun_before(study: Path, what: str, to: str) -> int | None:
+    """The number that the session was to get when the same was begun and cut short."""
+    for row in reversed(read_chained(study / AUDIT_FILE)):
+        if (row.get("act"), row.get("what")) == ("reassign", what) and row["new"]["person"] == to:
+            number = int(row["new"]["session"])
+            return None if (study / f"sub-{to}" / f"ses-{number:02d}").exists() else number
+    return None
+
+
 def _not_running(folder: Path) -> None:
     if is_held(folder / LEDGER_FILE):
         raise UserError(f"{folder}: a session of this person is running; end it first")
     for recording in folder.glob(f"ses-*/att-*/{SESSION_FILE}"):
         refuse_if_written(recording)
-
-
-def _timed(rows: Sequence[dict[str, Any]]) -> Iterator[tuple[float, dict[str, Any]]]:
-    newest = 0.0
-    for row in rows:
-        newest = max(newest, row["wall_ns"])
-        yield newest, row
-
-
-def _lines(rows: Sequence[dict[str, Any]]) -> str:
-    return "".join(json.dumps(row, sort_keys=True, allow_nan=False) + "\n" for row in rows)
-
-
-def _rows_of_session(log: Path, number: int) -> list[dict[str, Any]]:
-    """Entries of a session, and later ones about an event that was reported in it."""
-    names = (number, str(number), f"ses-{number:02d}")
-    found: dict[int, dict[str, Any]] = {}
-    for row in read_chained(log):
-        if row.get(EVENT) in found:
-            found[row["n"]] = row
-        elif row.get("session") in names:
-            if EVENT in row:
-                raise UserError(f"{log}, entry {row['n']}: is about entry {row[EVENT]}, which is not of this session")
-            found[row["n"]] = row
-    return list(found.values())
-
-
-def _move_rows(log: Path, target: Path, rows: Sequence[dict[str, Any]], person: str, number: int, actor: Actor) -> None:
-    """Write entries into the right person's record, then say in the other's that they do not count."""
-    if not rows:
-        return
-    there = ChainedLog(target)
-    plans = [row for row in read_chained(log) if row.get("kind") == PLAN]
-    if plans and not target.exists():
-        # What was prescribed: a course begins with it.
-        there.append(_entry_of(plans[-1]))
-    numbers: dict[int, int] = {}
-    for row in rows:
-        entry = _entry_of(row)
-        if "session" in row:
-            entry["session"] = _renumbered(row["session"], number)
-        if EVENT in row:
-            entry[EVENT] = numbers[row[EVENT]]
-        origin = {"person": person, "n": row["n"], "sha256": row["sha256"]}
-        numbers[row["n"]] = int(there.append({**entry, "reassigned_from": origin})["n"])
-    ChainedLog(log).void(list(numbers), {"wall_utc": utc(actor.wall), "who": actor.who, "why": actor.why})
-
-
-def _entry_of(row: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in row.items() if key not in CHAIN_KEYS}
-
-
-def _renumbered(session: Any, number: int) -> Any:
-    if not isinstance(session, str):
-        return number
-    return f"ses-{number:02d}" if session.startswith("ses-") else str(number)
 
 
 def _belonging(study: Path, person: str) -> list[Path]:

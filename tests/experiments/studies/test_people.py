@@ -10,9 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from myoloop.experiments.studies import people
 from myoloop.experiments.studies.audit import read_audit
 from myoloop.experiments.studies.chained import ChainedLog, read_chained, verify_chained
 from myoloop.experiments.studies.courselog import begun_line, ended_line, plan_line
+from myoloop.experiments.studies.moving import move_dose
 from myoloop.experiments.studies.participants import (
     Participant,
     mark_withdrawn,
@@ -20,7 +22,7 @@ from myoloop.experiments.studies.participants import (
     refuse_withdrawn,
     register,
 )
-from myoloop.experiments.studies.people import Actor, move_dose, reassign, withdraw
+from myoloop.experiments.studies.people import Actor, reassign, withdraw
 from myoloop.experiments.studies.personrecord import read_record
 from myoloop.platform.errors import UserError
 from myoloop.platform.recording.folder import next_session
@@ -168,6 +170,49 @@ def test_one_without_any_session_gets_the_first(study):
     done = reassign(study / "sub-P017" / "ses-02" / "att-1", "P019", BOSS)
     assert done.new == study / "sub-P019" / "ses-01"
     assert given_to(study, "P019").course_charge_mc == 4.0
+
+
+class Cut(Exception):
+    pass
+
+
+def cut_short(monkeypatch, after):
+    """Let every write of a reassignment be the last but for so many."""
+    left = [after]
+
+    def counted(write):
+        def limited(*args, **more):
+            if left[0] == 0:
+                raise Cut
+            left[0] -= 1
+            return write(*args, **more)
+
+        return limited
+
+    monkeypatch.setattr(people, "replace_file", counted(people.replace_file))
+    monkeypatch.setattr(ChainedLog, "_append", counted(ChainedLog._append))
+    monkeypatch.setattr(people.Path, "rename", counted(people.Path.rename))
+
+
+@pytest.mark.parametrize("after", range(9))
+def test_wherever_it_is_cut_short_it_is_gone_on_with_and_nothing_is_lost_or_doubled(study, monkeypatch, after):
+    log = ChainedLog(study / "sub-P017" / "record" / "adverse_events.jsonl")
+    log.append({"kind": "report", "session": 2})
+    log.append({"kind": "resolution", "event": 1})
+    with monkeypatch.context() as patch:
+        cut_short(patch, after)
+        with pytest.raises(Cut):
+            reassign(study / "sub-P017" / "ses-02", "P018", BOSS)
+    assert given_to(study, "P018").course_charge_mc + given_to(study, "P017").course_charge_mc >= 29.0
+    reassign(study / "sub-P017" / "ses-02", "P018", BOSS)
+    assert (study / "sub-P018" / "ses-02" / "att-1" / "session.mcap").read_bytes() == b"P017 2"
+    assert given_to(study, "P017").course_charge_mc == 9.0
+    assert given_to(study, "P018").course_charge_mc == 20.0
+    came = read_chained(study / "sub-P018" / "record" / "adverse_events.jsonl")
+    assert [(row["kind"], row.get("event")) for row in came] == [("report", None), ("resolution", 1)]
+    assert read_chained(log.path) == []
+    assert len(read_chained(study / "sub-P018" / "record" / "skin.jsonl")) == 1
+    assert read_audit(study).problems == []
 
 
 def test_a_dry_run_changes_nothing(study):
