@@ -18,6 +18,10 @@ from myoloop.platform.recording.folder import find_recording, replace_file
 from myoloop.platform.recording.layout import RecordingError
 from myoloop.platform.recording.verify import Verification, verify
 
+BLINDED = (
+    "Blinded: current, pulses and dose are nominal, as an active arm would have had them; what was given is sealed. "
+    "Figures of raw EMG tell the arm."
+)
 REPORT_FOLDER, REPORT_FILE = "report", "report.html"
 #: Stamped on every section, figure and printed page.
 SIMULATED, UNKNOWN = "SIMULATED", "SIMULATED OR NOT: UNKNOWN"
@@ -104,10 +108,11 @@ def stamp_of(session: Session, *, in_full: bool = False) -> str:
 
 
 def _said(session: Session) -> str:
-    """What was simulated, in a sentence."""
+    """What was simulated, and whether what is shown is what was given, in a sentence each."""
+    simulated = EVERYTHING if session.simulated else ""
     if session.origins is not None:
-        return session.origins.in_words()
-    return EVERYTHING if session.simulated else ""
+        simulated = session.origins.in_words()
+    return " ".join(filter(None, (simulated, BLINDED if session.metadata.get("blinded") == "true" else "")))
 
 
 def render(session: Session, verification: Verification, figures: list[Drawn]) -> str:
