@@ -5,6 +5,9 @@ A page's ```console blocks are run in order, in a folder of the page's own, for 
 ``<!-- exits: 2 -->`` before its block says. A block after ``<!-- not-run: reason -->`` is left out, and listed with
 the reason, so that leaving out is seen. Small commands on files (mkdir, cp, head, echo), which a page may need between
 ours, are run too; other ``$`` lines (make, git, pip) are listed as not run.
+
+A ```yaml block after ``<!-- file: mine.yaml -->`` is added to the end of that file in the page's folder, so that a page
+can tell a file piece by piece, and the commands after it read what the reader reads.
 """
 
 from __future__ import annotations
@@ -25,7 +28,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 RUN = frozenset({"myoloop", "mkdir", "cp", "head", "echo"})
 _FENCE = re.compile(r"^(?P<indent> *)(?P<ticks>`{3,})(?P<language>[\w{}:-]*).*$")
-_MARK = re.compile(r"^\s*<!--\s*(?P<key>not-run|exits):\s*(?P<value>.+?)\s*-->\s*$")
+_MARK = re.compile(r"^\s*<!--\s*(?P<key>not-run|exits|file):\s*(?P<value>.+?)\s*-->\s*$")
+_FILE = re.compile(r"^\w[\w.-]*$")
 
 
 @dataclass(frozen=True)
@@ -39,17 +43,27 @@ class Command:
     not_run: str = ""
 
 
+@dataclass(frozen=True)
+class Piece:
+    """A piece of a file as a page shows it."""
+
+    page: Path
+    line: int
+    file: str
+    text: str
+
+
 class BadPage(ValueError):
     """A page whose blocks or marks cannot be read."""
 
 
-def commands_of(page: Path) -> Iterator[Command]:
-    """Find the commands of a page, in order.
+def steps_of(page: Path) -> Iterator[Command | Piece]:
+    """Find the commands and pieces of files of a page, in order.
 
     Raises
     ------
     BadPage
-        If a mark stands before anything but a console block, or a block or a continued line does not end.
+        If a mark stands before anything but the block it is for, or a block or a continued line does not end.
     """
     lines = page.read_text(encoding="utf-8").splitlines()
     marks: dict[str, str] = {}
@@ -61,6 +75,8 @@ def commands_of(page: Path) -> Iterator[Command]:
         if mark := _MARK.match(line):
             if mark["key"] == "exits" and not mark["value"].isdigit():
                 raise BadPage(f"{page}:{number}: exits: {mark['value']!r} is not an exit code")
+            if mark["key"] == "file" and not _FILE.match(mark["value"]):
+                raise BadPage(f"{page}:{number}: file: {mark['value']!r} is not the name of a file")
             marks[mark["key"]] = mark["value"]
         elif fence:
             first = number
@@ -68,16 +84,24 @@ def commands_of(page: Path) -> Iterator[Command]:
                 number += 1
             if number == len(lines):
                 raise BadPage(f"{page}:{first}: a block that does not end")
-            if fence["language"] == "console":
-                yield from _of_block(page, first, lines[first:number], marks)
+            block = lines[first:number]
+            if fence["language"] == "console" and "file" not in marks:
+                yield from _of_block(page, first, block, marks)
+            elif fence["language"] == "yaml" and marks.keys() == {"file"}:
+                yield Piece(page, first, marks["file"], "".join(f"{line}\n" for line in block))
             elif marks:
-                raise BadPage(f"{page}:{first}: a mark before a block that is not console")
+                raise BadPage(f"{page}:{first}: {', '.join(marks)}: a mark that is not for a block of this kind")
             marks = {}
             number += 1
         elif line.strip() and marks:
-            raise BadPage(f"{page}:{number}: a mark that no console block follows")
+            raise BadPage(f"{page}:{number}: a mark that no block follows")
     if marks:
-        raise BadPage(f"{page}:{len(lines)}: a mark that no console block follows")
+        raise BadPage(f"{page}:{len(lines)}: a mark that no block follows")
+
+
+def commands_of(page: Path) -> Iterator[Command]:
+    """Find the commands of a page, in order; raises as `steps_of` does."""
+    return (step for step in steps_of(page) if isinstance(step, Command))
 
 
 def _of_block(page: Path, first: int, block: list[str], marks: dict[str, str]) -> Iterator[Command]:
@@ -105,7 +129,11 @@ def run_page(page: Path, timeout_s: float) -> tuple[int, int, int]:
     environment["PATH"] = os.pathsep.join((str(Path(sys.executable).parent), environment.get("PATH", "")))
     with tempfile.TemporaryDirectory(prefix="page-") as folder:
         shutil.copytree(ROOT / "examples", Path(folder) / "examples")
-        for command in commands_of(page):
+        for command in steps_of(page):
+            if isinstance(command, Piece):
+                with (Path(folder) / command.file).open("a", encoding="utf-8") as file:
+                    file.write(command.text)
+                continue
             where = f"{page.name}:{command.line}"
             if command.not_run:
                 left_out += 1

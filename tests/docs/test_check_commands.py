@@ -124,3 +124,28 @@ def test_a_missing_page_fails_the_check(check: ModuleType, tmp_path: Path) -> No
 def test_the_examples_are_there_as_in_a_clone(check: ModuleType, page: Path) -> None:
     page.write_text("```console\n$ cp examples/playback/rig.yaml mine.yaml\n```\n")
     assert check.main([str(page)]) == 0
+
+
+@pytest.mark.usefixtures("stand_in")
+def test_a_file_is_told_piece_by_piece_and_read_by_the_commands_after_it(check: ModuleType, page: Path) -> None:
+    page.write_text(
+        "<!-- file: a.yaml -->\n```yaml\none: 1\n```\n"
+        "```console\n$ myoloop 0 && cat a.yaml > first\n```\n"
+        "<!-- file: a.yaml -->\n\n```yaml\ntwo:\n  - 2\n```\n"
+        '```console\n$ myoloop 0 && test "$(cat first)" = "one: 1" && grep -c . a.yaml | grep 3\n```\n'
+    )
+    assert check.main([str(page)]) == 0
+
+
+@pytest.mark.parametrize("name", ["../a.yaml", "/etc/a", "a/b.yaml", ".hidden", "a b"])
+def test_a_piece_goes_into_no_other_folder(check: ModuleType, page: Path, name: str) -> None:
+    page.write_text(f"<!-- file: {name} -->\n```yaml\none: 1\n```\n")
+    with pytest.raises(check.BadPage, match="is not the name of a file"):
+        list(check.steps_of(page))
+
+
+@pytest.mark.parametrize("block", ["```yaml\none: 1\n```\n", "```python\none\n```\n"])
+def test_a_mark_of_a_command_is_none_of_a_piece(check: ModuleType, page: Path, block: str) -> None:
+    page.write_text(f"<!-- exits: 2 -->\n{block}")
+    with pytest.raises(check.BadPage, match="not for a block of this kind"):
+        list(check.steps_of(page))
