@@ -14,7 +14,17 @@ from typing import Any
 import msgspec
 
 from myoloop.experiments.protocols.plan import Plan, personal_envelope
-from myoloop.experiments.sessions import asking, calibration, checks, expiry, listening, maximal, trialblock, watch
+from myoloop.experiments.sessions import (
+    asking,
+    calibration,
+    checks,
+    expiry,
+    guarding,
+    listening,
+    maximal,
+    trialblock,
+    watch,
+)
 from myoloop.experiments.sessions.outbox import Outbox
 from myoloop.experiments.sessions.place import Gate, Place, moved
 from myoloop.experiments.sessions.requests import answer_to
@@ -26,10 +36,6 @@ from myoloop.platform.steps import Outgoing, Received, StepInput
 
 #: How often the phase is told when nothing changes.
 TELL_EVERY_NS = 100_000_000
-#: States of the gate in which it is armed.
-LIVE = frozenset({"CALIBRATING", "ARMED", "STIMULATING"})
-#: How long the stimulator's reports may lag behind an arming.
-ARMING_GRACE_NS = 300_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,7 +313,9 @@ class Director:
             if ready and place.gate.t_ns > place.set_ns:
                 self._confirmed(out)
         elif place.stage == "phase":
-            if not expiry.interrupts(self, self._plan, place, out) and not self._unattended(out):
+            if not expiry.interrupts(self, self._plan, place, out) and not guarding.paused(
+                self, self._plan, place, out
+            ):
                 self._play(out)
         elif place.stage == "pausing":
             if place.block is not None:
@@ -315,7 +323,7 @@ class Director:
             # What follows (a new envelope, another channel) needs current to have ramped to zero.
             if place.disarmed_ns is not None and place.gate.t_ns > place.disarmed_ns and not place.gate.flowing:
                 self._paused(out)
-        if self._disarmed():
+        if guarding.disarmed(place):
             out.event("paused", why=f"the stimulator is {place.gate.state}, not armed any more")
             self.rest_paused(out)
 
@@ -336,17 +344,6 @@ class Director:
         else:
             # A block under way got its envelope anew; it goes on with its next trial.
             self.turn("phase")
-
-    def _unattended(self, out: Outbox) -> bool:
-        """Whether nobody attends to current that may flow; then the stimulator ramps down and the session pauses."""
-        place = self._place
-        why = watch.inattention(self._plan.stop, place.attended_ns, place.now_ns) if place.arm_id else ""
-        if not why:
-            return False
-        out.event("paused", why=why)
-        self.pause_stimulator("paused", why, out)
-        trialblock.ramp_down(place)
-        return True
 
     def _play(self, out: Outbox) -> None:
         place = self._place
@@ -375,12 +372,6 @@ class Director:
                 why = f"no answer to {kind} within {self._settings.answer_timeout_s:g} s"
                 return Ending("fault", f"{self._settings.stimulator}: {why}")
         return None
-
-    def _disarmed(self) -> bool:
-        """Whether somebody else (the operator at the stimulator, say) has paused it."""
-        place = self._place
-        armed = bool(place.arm_id) and place.stage == "phase"
-        return armed and place.gate.state not in LIVE and place.gate.t_ns - place.armed_ns > ARMING_GRACE_NS
 
     def _tell(self, out: Outbox) -> None:
         place = self._place
