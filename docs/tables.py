@@ -13,6 +13,10 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from myoloop.experiments.outcomes.registry import OUTCOMES
+from myoloop.experiments.protocols.plan import length_s
+from myoloop.experiments.protocols.schema import Outcome, Protocol, load_protocol, presets
+from myoloop.experiments.protocols.words import duration_text
 from myoloop.experiments.screening.forms import FORMS
 from myoloop.experiments.screening.gate import ONCE_A_SESSION, PER_SITE
 from myoloop.experiments.screening.item import Item
@@ -94,6 +98,31 @@ def makers() -> str:
         for rule in makers_rules()
     )
     return _table(("device", "region or zone", "why", "source"), rows)
+
+
+def protocols() -> str:
+    """Every protocol that ships."""
+    head = ("protocol", "title", "evidence", "primary outcome", "a session takes", "rigs")
+    return _table(head, (_protocol(load_protocol(name)) for name in presets()))
+
+
+def _protocol(protocol: Protocol) -> tuple[str, ...]:
+    header = protocol.protocol
+    least, most = map(duration_text, length_s(protocol))
+    return (
+        f"`{header.id}`",
+        header.title,
+        header.evidence.grade,
+        _outcome(protocol.outcomes.primary),
+        least if least == most else f"{least} to {most}",
+        ", ".join(header.rigs),
+    )
+
+
+def _outcome(outcome: Outcome) -> str:
+    if outcome.measure is None:
+        return f"{outcome.entered}, entered by the {outcome.by}"
+    return f"{OUTCOMES[outcome.measure].text} (`{outcome.measure}`)"
 
 
 #: What an item keeps closed, in words.
@@ -191,6 +220,7 @@ TABLES: dict[str, tuple[str, Callable[[], str]]] = {
     "streams": ("architecture.md", streams),
     "transitions": ("architecture.md", transitions),
     "ceilings": ("safety.md", ceilings),
+    "protocols": ("protocols.md", protocols),
     "sites": ("sites.md", sites),
     "sites-makers": ("sites.md", makers),
     "screening": ("screening.md", screening),

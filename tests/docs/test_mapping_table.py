@@ -15,7 +15,7 @@ from myoloop.acquisition.mapping import ChannelMap, Mapping
     ("model", "heading"), [(Mapping, "| key | says |"), (ChannelMap, "| key of a channel | says |")]
 )
 def test_the_table_is_the_formats(root: Path, model: type[BaseModel], heading: str) -> None:
-    page = (root / "docs" / "protocol_and_rig.md").read_text(encoding="utf-8")
+    page = (root / "docs" / "rig.md").read_text(encoding="utf-8")
     assert page.count(heading) == 1
     rows = page.split(heading)[1].split("\n\n")[0].splitlines()[2:]
     named = {key for row in rows for key in re.findall(r"`(\w+)`", row.split("|")[1])}

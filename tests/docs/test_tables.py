@@ -8,6 +8,7 @@ from types import ModuleType
 
 import pytest
 
+from myoloop.experiments.protocols.schema import presets
 from myoloop.experiments.screening.forms import FORMS
 from myoloop.experiments.screening.items import ITEMS
 from myoloop.platform.streams import STREAMS
@@ -26,7 +27,9 @@ def tables() -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize("name", ["streams", "transitions", "ceilings", "sites", "sites-makers", "screening", "forms"])
+@pytest.mark.parametrize(
+    "name", ["streams", "transitions", "ceilings", "protocols", "sites", "sites-makers", "screening", "forms"]
+)
 def test_the_page_holds_the_table_of_the_code(tables: ModuleType, name: str) -> None:
     page, make = tables.TABLES[name]
     text = (DOCS / page).read_text(encoding="utf-8")
@@ -44,6 +47,12 @@ def test_every_stream_has_one_row(tables: ModuleType) -> None:
 
 def test_every_transition_has_one_row(tables: ModuleType) -> None:
     assert len(tables.transitions().splitlines()) == len(TRANSITIONS) + 2
+
+
+def test_every_protocol_that_ships_has_one_row(tables: ModuleType) -> None:
+    rows = tables.protocols().splitlines()[2:]
+    assert [row.split("`")[1] for row in rows] == list(presets())
+    assert "| `crps_tens` | CRPS, conventional TENS proximal to the painful zone | low | pain score after" in rows[2]
 
 
 def test_every_screening_item_has_one_row_with_who_may_override(tables: ModuleType) -> None:

@@ -139,4 +139,8 @@ def _rule(rule: StopRule) -> str:
         return f"after {rule.spasms.count} spasms within {duration_text(rule.spasms.within_s)}"
     if rule.session_max_s is not None:
         return f"after {duration_text(rule.session_max_s)}"
+    if rule.attention_s is not None:
+        return f"pauses when the operator has given no sign of attention for {duration_text(rule.attention_s)}"
+    if rule.cap_hits is not None:
+        return f"after {rule.cap_hits} trials in a row in which the gate allowed less than was asked"
     return f"after {rule.timeouts} efforts in a row that did not come"

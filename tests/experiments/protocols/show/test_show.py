@@ -32,6 +32,25 @@ def test_intensity_is_said_as_what_it_refers_to():
     assert "at 1.5 x sensory threshold" in describe(load_protocol("lbp_spasm_relief"))
 
 
+@pytest.mark.parametrize(
+    ("rule", "words"),
+    [
+        ("pain_rise: 2", "when the pain score is 2 above the person's own first"),
+        ("pain_ceiling: 8", "when the pain score is 8"),
+        ("spasms: {count: 3, within: 60 s}", "after 3 spasms within 1 min"),
+        ("session_max: 20 min", "after 20 min"),
+        ("timeouts: 4", "after 4 efforts in a row that did not come"),
+        ("attention: 90 s", "pauses when the operator has given no sign of attention for 1 min 30 s"),
+        ("cap_hits: 3", "after 3 trials in a row in which the gate allowed less than was asked"),
+    ],
+)
+def test_every_rule_of_stopping_is_said(tmp_path, rule, words):
+    path = tmp_path / "p.yaml"
+    text = presets()["demo"].read_text(encoding="utf-8")
+    path.write_text(text.replace("stop_rules:\n", f"stop_rules:\n  - {rule}\n", 1), encoding="utf-8")
+    assert f"  {words}\n" in describe(load_protocol(path))
+
+
 def test_data_is_json_with_units_in_its_keys():
     data = json.loads(json.dumps(as_data(load_protocol("demo")), allow_nan=False))
     assert data["stimulation"]["ext"] == {"site": "ext", "phase_us": 250.0, "rate_hz": 35.0}
