@@ -223,7 +223,7 @@ def test_an_adverse_event_is_whole() -> None:
         ({"resolved": "yes", "resolved_on": "2026-11-22"}, "not in the future"),
         ({"resolved_on": "2026-11-21"}, "allowed only where resolved is yes"),
         ({"related": "maybe"}, "related: found 'maybe'"),
-        ({"photo": "/home/x.jpg"}, "photo: found"),
+        ({"photo": "../x.jpg"}, "photo: found"),
     ],
 )
 def test_an_adverse_event_that_contradicts_itself_is_refused(changed: dict[str, Any], says: str) -> None:
