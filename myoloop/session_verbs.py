@@ -33,6 +33,9 @@ Speed = Annotated[str, typer.Option(help="real (separate processes) or max (lock
 ScriptFile = Annotated[
     str | None, typer.Option("--script", help="YAML file with every act and fault; SIM and BENCH rigs only.")
 ]
+KeyFile = Annotated[
+    str | None, typer.Option("--key", help="The study's key file, where arms come from its sealed list.")
+]
 
 
 @verb()
@@ -67,6 +70,7 @@ def run(
     ] = None,
     out: Out = Path("study"),
     script: ScriptFile = None,
+    key: KeyFile = None,
     fault: Annotated[
         list[str] | None, typer.Option(help="On purpose: kill:NODE@20s, freeze:NODE@20s or stop@20s; repeatable.")
     ] = None,
@@ -88,7 +92,15 @@ def run(
         acts = load_script(script) if script is not None else None
         _play(
             lambda: prepare(
-                protocol, subject=subject, rig=rig, study=out, seed=seed, session=session, script=acts, speed=speed
+                protocol,
+                subject=subject,
+                rig=rig,
+                study=out,
+                seed=seed,
+                session=session,
+                script=acts,
+                speed=speed,
+                key=key,
             ),
             speed,
             planned,
@@ -115,6 +127,7 @@ def resume(
     rig: Annotated[str | None, typer.Option(help="Rig file; else the one that was kept.")] = None,
     speed: Speed = "real",
     script: ScriptFile = None,
+    key: KeyFile = None,
     as_json: Json = False,
 ) -> None:
     """What to do with a session that was cut off: close it, or go on with what is left.
@@ -144,7 +157,7 @@ def resume(
         _play(
             lambda: go_on_with(
                 session, who=who, why=why, new_electrodes=new_electrodes, subject=subject, rig=rig, script=acts,
-                speed=speed,
+                speed=speed, key=key,
             ),
             speed,
             [],

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from myoloop.stimulators import blinded, gate
 from myoloop.stimulators.blinded import Blind, Pair
 from myoloop.stimulators.gate import DeviceEvidence, Evidence, VitalSign
+from myoloop.stimulators.gate.states import Latch
 from myoloop.stimulators.sham import Treatment
 
 MS, S = 1_000_000, 1_000_000_000
@@ -219,3 +220,21 @@ def test_a_session_begun_again_goes_on_with_what_was_really_given() -> None:
     world.blind = replace(world.blind, nominal=replace(PLACE, prior=had))
     world.step()
     assert (world.pair.nominal.dose.charge_mc, world.pair.true.dose.charge_mc) == (40.0, 0.0)
+
+
+def test_a_latch_of_the_gate_that_is_obeyed_is_shown() -> None:
+    """Nothing that is known leads there; should anything ever, nobody is told that all is well."""
+    world = World(ZERO).armed()
+    latched = replace(world.pair.true, name="FAULT", latch=Latch("device: gone", world.now_ns))
+    world.pair = replace(world.pair, true=latched)
+    said = world.step({"left": 10.0})
+    assert (world.pair.nominal.name, said.nominal.allowed, said.true.allowed) == ("STOPPED", (), ())
+    assert world.pair.nominal.latch.cause == "stop: device: gone"
+
+
+def test_what_the_gate_that_is_obeyed_refuses_is_refused() -> None:
+    world = World(ZERO).armed()
+    assert world.step(act=("pause", {})).nominal.replies[0].ok
+    world.pair = replace(world.pair, true=replace(world.pair.true, name="CONNECTED"))
+    (reply,) = world.step(act=("arm", NORMAL)).nominal.replies
+    assert (reply.ok, reply.reason) == (False, "arming is from READY at zero current, this is CONNECTED")

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from myoloop.experiments.protocols.schema import Protocol
+from myoloop.experiments.studies.allocation import entry_of
 from myoloop.platform.errors import UserError
+from myoloop.platform.sealed import LIST_FILE
 from myoloop.stimulators.assignment import Allocated
 from myoloop.stimulators.sham import Treatment
 
@@ -38,6 +40,26 @@ def allocated(protocol: Protocol, sealed_list: Path | str, entry: int, key: Path
     return Allocated(
         Path(sealed_list).resolve(), entry, Path(key).resolve(), protocol.allocation.list_sha256, treatments
     )
+
+
+def allocated_in(study: Path, protocol: Protocol, person: str, key: Path | str | None) -> Allocated | None:
+    """Where the arm of a person of a study is to be found; None for a session that is not blinded.
+
+    Raises
+    ------
+    BlindingError
+        If the study has a sealed list and no key is named, or a key is named and nobody has an arm.
+    AllocationError
+        If the person has no entry, or the list is not whole.
+    """
+    sealed_list = study / LIST_FILE
+    if key is None:
+        if protocol.allocation is not None and sealed_list.exists():
+            raise BlindingError(f"{sealed_list}: gives {person} an arm; name the study's key: --key FILE")
+        return None
+    if protocol.allocation is None:
+        raise BlindingError(f"--key: protocol {protocol.protocol.id} has no section allocation, nobody has an arm")
+    return allocated(protocol, sealed_list, entry_of(study, person).number, key)
 
 
 def check_blinded(protocol: Protocol, rig_class: str, found: Allocated | None) -> None:

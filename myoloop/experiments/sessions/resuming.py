@@ -74,6 +74,7 @@ def go_on_with(
     rig: str | None = None,
     script: Script | None = None,
     speed: str = "real",
+    key: Path | str | None = None,
 ) -> SessionSetup:
     """A new attempt at a session that did not come to its end, with the trials that never began.
 
@@ -107,6 +108,7 @@ def go_on_with(
         script=script,
         speed=speed,
         go_on=went,
+        key=key,
     )
     if setup.subject != place.subject:
         raise ContinueError(f"--subject: found {setup.subject}, the session is of {place.subject}")

@@ -16,6 +16,7 @@ from myoloop.experiments.protocols.lint import errors, lint
 from myoloop.experiments.protocols.planned import Continuation
 from myoloop.experiments.protocols.schema import Protocol, load_protocol
 from myoloop.experiments.sessions.acting import check_script, operator_of
+from myoloop.experiments.sessions.blinding import allocated_in
 from myoloop.experiments.sessions.continuing import cut_attempt
 from myoloop.experiments.sessions.faults import Fault
 from myoloop.experiments.sessions.keyboard import Keyboard
@@ -81,6 +82,7 @@ def prepare(
     script: Script | None = None,
     speed: str = "max",
     go_on: Continuation | None = None,
+    key: Path | str | None = None,
 ) -> SessionSetup:
     """Read everything, check it against one another, and make the attempt's folder.
 
@@ -100,6 +102,9 @@ def prepare(
         ``real`` or ``max``: what a script may break depends on it.
     go_on
         What earlier attempts at this session have used up; None begins it from its beginning.
+    key
+        The study's key file, where the protocol has arms that come from its sealed list. Only the stimulator's node
+        reads it.
 
     Raises
     ------
@@ -125,6 +130,7 @@ def prepare(
             f"{cut}: was cut off and is neither closed nor continued; "
             f"first: myoloop resume {cut.parent} --close or --continue, with --why"
         )
+    found = allocated_in(Path(study), chosen, name, key)
     number = next_session(study, name) if session is None else session
     folder = create_attempt(study, name, number)
     with no_attempt_if_refused(folder):
@@ -137,6 +143,7 @@ def prepare(
             parameters=parameters,
             seed=seed,
             known=known,
+            allocated=found,
             go_on=go_on,
         )
         kept = {

@@ -26,7 +26,7 @@ BOXED = re.compile(rb'"(box|sealed)": "[^"]*"')
 VERUM, SHAM = "quokkaverum", "numbatscheinarm"
 ENTRIES = {VERUM: 1, SHAM: 2}
 TEXT = """
-protocol: {id: blind, version: 1.0.0, schema: 1, title: Two trains, rigs: [SIM, HUMAN], evidence: {grade: none}}
+protocol: {id: blind, version: 1.0.0, schema: 1, title: Two trains, rigs: [SIM], evidence: {grade: none}}
 devices:
   emg: {min_rate: 1000 Hz, channels: [ext]}
   stim: {class: mA, min_step: 1 mA}
@@ -38,9 +38,9 @@ stimulation:
 thresholds: {motor: 12 mA, tolerance: 20 mA}
 phases:
   - rest: {name: begin, duration: 0.3 s}
-  - block: {name: train, trials: 2, machine: cyclic, ramp_up: 0.3 s, hold: 1.5 s, ramp_down: 0.2 s, rest: 2.3 s,
+  - block: {name: train, trials: 2, machine: cyclic, ramp_up: 0.3 s, hold: 1.5 s, ramp_down: 0.2 s, rest: 4.2 s,
             intensity: {ref: motor, x: 1.0}}
-controller: {policy: open_loop}
+controller: {policy: open_loop, reflex: {spasm: {enabled: false}}}
 stop_rules: [{session_max: 1 min}]
 outcomes: {primary: trials_done}
 arms:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import replace
+from types import SimpleNamespace
 
 import msgspec
 import pytest
@@ -14,8 +15,13 @@ from myoloop.experiments.replay import replay as replay_recording
 from myoloop.experiments.reports.session import BLINDED, write_report
 from myoloop.experiments.sessions.blinding import BlindingError, check_blinded
 from myoloop.experiments.sessions.lockstep import Lockstep
+from myoloop.experiments.sessions.run import prepare
+from myoloop.experiments.studies.allocation import take
+from myoloop.experiments.unsealed import NotBlinded, given, pulses_given
 from myoloop.platform import sealed
+from myoloop.platform.errors import UserError
 from myoloop.platform.messages import Pulses, Sealed, Start, StimReport
+from myoloop.platform.recording.folder import create_attempt
 from myoloop.platform.recording.reader import Recording
 from myoloop.platform.recording.verify import verify
 from myoloop.platform.sealed import SealedError
@@ -210,3 +216,60 @@ def test_a_report_says_that_its_numbers_are_nominal_in_every_arm(verum, sham, tm
         assert BLINDED in page
         assert SHAM not in page
         assert VERUM not in page
+
+
+class TestRun:
+    """``myoloop run`` finds the entry of a person in the study, and asks for the key."""
+
+    @pytest.fixture
+    def study(self, plan) -> SimpleNamespace:
+        setup, place = plan(SHAM)
+        study = place / "other"
+        list_ = study / sealed.LIST_FILE
+        study.mkdir()
+        list_.write_bytes((place / "study" / sealed.LIST_FILE).read_bytes())
+        return SimpleNamespace(path=study, protocol=str(setup.protocol.path), key=place / "keys" / "study.key")
+
+    def prepared(self, study, **more):
+        return prepare(study.protocol, subject="P002", rig=None, study=study.path, seed=1, **more)
+
+    def test_a_person_with_an_entry_is_blinded(self, study):
+        taken = take(study.path, "P002", "")
+        setup = self.prepared(study, key=study.key)
+        assert (setup.allocated.entry, setup.allocated.key) == (taken.number, study.key)
+
+    def test_a_person_without_an_entry_is_refused(self, study):
+        with pytest.raises(UserError, match="P002"):
+            self.prepared(study, key=study.key)
+
+    def test_without_the_key_nobody_of_such_a_study_is_treated(self, study):
+        take(study.path, "P002", "")
+        with pytest.raises(BlindingError, match="name the study's key: --key FILE"):
+            self.prepared(study)
+        assert not list(study.path.glob("sub-*/ses-*"))
+
+    def test_a_study_without_a_list_plays_on_the_virtual_subject_in_the_open(self, study, tmp_path):
+        study.path = tmp_path
+        assert self.prepared(study).allocated is None
+
+
+def test_who_holds_the_key_reads_what_was_given(sham, verum):
+    told = list(given(sham.folder, sham.key))
+    assert [each.report.step for each in told] == [report.step for report in sham.said("report")]
+    assert [each.t_ns for each in told] == [report.t_ns for report in sham.said("report")]
+    totals = sham.lockstep._stimulator.gate_state.dose
+    assert told[-1].report.dose == (totals.charge_mc, totals.on_s, totals.pulses)
+    assert abs(sum(len(each.t_ns) for each in pulses_given(sham.folder, sham.key)) - totals.pulses) <= 4
+    with pytest.raises(SealedError, match="does not open"):
+        next(given(sham.folder, verum.key))
+
+
+def test_of_a_session_that_is_not_blinded_nothing_is_sealed(sham, tmp_path):
+    setup = sham.setup
+    folder = create_attempt(tmp_path, "P001", 1)
+    open_setup = replace(setup, allocated=None, folder=folder, ledger=tmp_path / "dose.jsonl")
+    lockstep = Lockstep(open_setup)
+    lockstep.tick(0)
+    lockstep.close()
+    with pytest.raises(NotBlinded, match="nothing of it is sealed"):
+        next(given(folder, sham.key))
