@@ -75,6 +75,18 @@ def test_inclination_and_joint_angle_of_a_segment_that_turns_about_its_joint(seg
     assert upright.inclination_rad.value == pytest.approx(2.6, abs=0.03)
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_a_swing_of_90_degrees_is_told_within_2(kit: SimpleNamespace, seed: int) -> None:
+    segment = Segment(kit.imu, seed=seed)
+    segment.move(3.0, baseline=True)
+    for _ in range(3):
+        up = segment.move(2.0, np.pi / 2).angle_rad
+        down = segment.move(2.0, 0.0).angle_rad
+        assert up.valid
+        assert down.valid
+        assert np.degrees(up.value - down.value) == pytest.approx(90.0, abs=2.0)
+
+
 def test_the_angle_counts_from_the_posture_at_rest_and_a_twitch_in_the_rest_does_not_move_it(segment: Segment) -> None:
     assert segment.move(1.5, 0.3).angle_rad.reason == "no posture at rest has been seen yet"
     segment.move(2.0, baseline=True)

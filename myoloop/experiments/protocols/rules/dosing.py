@@ -190,6 +190,33 @@ def ramps_and_intensity(protocol: Protocol) -> Iterator[Finding]:
             yield (*keys, "intensity", "x"), text, "error"
 
 
+def tens_moves_nothing(protocol: Protocol) -> Iterator[Finding]:
+    """TENS at a tetanic rate is felt and contracts nothing: its intensity is of the sensory threshold.
+
+    Single twitches, at lower rates, are what the motor threshold is for in this class; contractions are `nmes`.
+    """
+    if protocol.envelope.waveform_class != "tens":
+        return
+    for index, item in enumerate(protocol.phases):
+        block = item.block
+        if block is None:
+            continue
+        own_hz = max(_rates(protocol, block), default=0.0)
+        keys: KeyPath = ("phases", index, "block")
+        asked = [((*keys, "intensity"), block.intensity, own_hz)] if len(block.conditions) == 0 else []
+        for name, condition in block.conditions.items():
+            place: KeyPath = (*keys, "conditions", name, "intensity")
+            where = place if condition.intensity is not None else (*keys, "intensity")
+            asked.append((where, condition.intensity or block.intensity, condition.rate_hz or own_hz))
+        for where, wanted, rate_hz in asked:
+            if rate_hz > TETANIC_ABOVE_HZ and wanted.ref in ("motor", "tolerance"):
+                text = (
+                    f"found the {wanted.ref} threshold at {rate_hz:g} Hz, which is a contraction: allowed for tens "
+                    f"above {TETANIC_ABOVE_HZ:g} Hz is ref: sensory"
+                )
+                yield (*where, "ref"), text, "error"
+
+
 def calibration_within_class(protocol: Protocol) -> Iterator[Finding]:
     """Steps of a calibration are acts far enough apart, and end where the class does."""
     limits = protocol.envelope
@@ -245,6 +272,7 @@ RULES = (
     charge_and_rms_leave_the_current,
     trains_within_duty,
     ramps_and_intensity,
+    tens_moves_nothing,
     calibration_within_class,
     class_fits_device,
 )
