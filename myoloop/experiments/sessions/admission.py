@@ -1,0 +1,134 @@
+"""Whether a person may have a session now, and what of their record it must know.
+
+Everything is decided before an attempt's folder is made; what refuses says all its reasons at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from myoloop.experiments.protocols.evidence import safety_parameters
+from myoloop.experiments.protocols.personal import SessionCaps
+from myoloop.experiments.protocols.schema import Protocol
+from myoloop.experiments.studies import course, progression
+from myoloop.experiments.studies.chained import read_chained
+from myoloop.experiments.studies.courselog import PersonCourse, plan_of, read_course
+from myoloop.experiments.studies.courseplan import CoursePlan, sessions
+from myoloop.experiments.studies.participants import refuse_withdrawn
+from myoloop.experiments.studies.personrecord import record_path
+from myoloop.experiments.studies.signatures import sha256_of, signed
+from myoloop.experiments.studies.studyfile import StudyFile, load_study
+from myoloop.platform.errors import UserError
+
+
+class RefusedError(UserError, ValueError):
+    """The person may not have this session now; one reason a line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """What a session goes by.
+
+    Attributes
+    ----------
+    personal
+        Values that the person's progression has moved, by their path in the protocol.
+    caps
+        Of a smaller session; None for a whole one.
+    held
+        In how many sessions the person has been stimulated so far, as far as the course knows.
+    new_plan
+        Of the course, to be written at the person's first session; None where it stands already, or there is none.
+    counted
+        Whether this session is part of a course.
+    """
+
+    personal: dict[str, float]
+    caps: SessionCaps | None
+    held: int
+    new_plan: CoursePlan | None
+    counted: bool
+
+
+def admit(
+    study: Path, person: str, protocol: Protocol, rig_class: str, now: datetime, session: int | None = None
+) -> Admission:
+    """Read the person's record, and refuse a session that may not be.
+
+    Parameters
+    ----------
+    now
+        Wall time, with its zone.
+    session
+        Number of the session that is tried again; None for the next new one.
+
+    Raises
+    ------
+    RefusedError
+        With every reason.
+    UserError
+        If a record is damaged or cannot be understood.
+    """
+    refuse_withdrawn(study, person)
+    known = load_study(study)
+    known_course = read_course(read_chained(record_path(study, person, "course")))
+    refusals = [*_signature(study, protocol, rig_class), *_course(protocol, known, known_course, now, session)]
+    if refusals:
+        raise RefusedError("\n".join(refusals))
+    caps, personal = _smaller(study, person, protocol, known, known_course, session)
+    plan = plan_of(protocol.course, known.zone, known.override_roles) if protocol.course is not None else None
+    return Admission(
+        personal=personal,
+        caps=caps,
+        held=len(sessions(known_course.booked)) if known_course is not None else 0,
+        new_plan=plan if known_course is None else None,
+        counted=protocol.course is not None,
+    )
+
+
+def _signature(study: Path, protocol: Protocol, rig_class: str) -> Iterator[str]:
+    """A person is stimulated by a protocol that a clinician has signed, value by value."""
+    if rig_class != "HUMAN":
+        return
+    parameters = [(each.path, each.written, each.grade) for each in safety_parameters(protocol)]
+    for problem in signed(study, sha256_of(Path(protocol.path)), parameters):
+        yield f"not signed: {problem}"
+
+
+def _course(
+    protocol: Protocol, known: StudyFile, so_far: PersonCourse | None, now: datetime, session: int | None
+) -> Iterator[str]:
+    if protocol.course is None or so_far is None:
+        return
+    found = course.may_begin(
+        so_far.plan, so_far.booked, now, session=session, overrides=so_far.overrides, closed_at=so_far.closed_at
+    )
+    for refusal in found:
+        later = f"; allowed from {refusal.allowed_from:%Y-%m-%d %H:%M}" if refusal.allowed_from is not None else ""
+        lifted = f"; {' or '.join(refusal.override_roles)} may lift it" if refusal.override_roles else ""
+        yield f"{refusal.rule}: {refusal.why}{later}{lifted}"
+
+
+def _smaller(
+    study: Path, person: str, protocol: Protocol, known: StudyFile, so_far: PersonCourse | None, session: int | None
+) -> tuple[SessionCaps | None, dict[str, float]]:
+    """The first session's caps and a flare's halving; and the values that hold for this person today."""
+    log = read_chained(record_path(study, person, "progression"))
+    results, _ = progression.read_progression(log)
+    rules = {rule.path for rule in protocol.progression}
+    personal = {path: value for path, value in progression.personal_values(log).items() if path in rules}
+    if protocol.course is None:
+        return None, personal
+    plan = so_far.plan if so_far is not None else plan_of(protocol.course, known.zone, known.override_roles)
+    booked = so_far.booked if so_far is not None else ()
+    first = course.session_caps(plan, booked, session)
+    held = sessions(booked)
+    number = session if session is not None else (held[-1].number + 1 if held else 1)
+    after_flare = 1.0
+    if protocol.flare is not None:
+        after_flare = progression.flare_share(protocol.flare.next_share, results, number)
+    caps = SessionCaps(first.current_share, first.on_time_share * after_flare)
+    return (None if caps == SessionCaps() else caps), personal
