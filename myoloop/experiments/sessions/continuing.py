@@ -16,7 +16,7 @@ from myoloop.experiments.sessions.thresholds import Thresholds
 from myoloop.experiments.studies.audit import AUDIT_FILE, record_act
 from myoloop.experiments.studies.chained import ChainedLog, check_chained
 from myoloop.platform.errors import UserError
-from myoloop.platform.messages import Phase, Trial
+from myoloop.platform.messages import Event, Phase, Trial
 from myoloop.platform.recording.layout import SESSION_FILE, RecordingError
 from myoloop.platform.recording.reader import Recording
 from myoloop.platform.recording.recover import recover
@@ -54,6 +54,7 @@ class _Read:
     used: dict[tuple[int, int], int] = field(default_factory=dict)
     spans_s: dict[int, float] = field(default_factory=dict)
     found: dict[tuple[int, str], tuple[Thresholds, int]] = field(default_factory=dict)
+    checked: set[str] = field(default_factory=set)
 
 
 def attempts_of(session: Path) -> list[Path]:
@@ -133,6 +134,7 @@ def continuation(session: Path, now: datetime, *, new_electrodes: bool = False) 
     """
     used: dict[tuple[int, int], int] = {}
     spans_s: dict[int, float] = {}
+    checked: set[str] = set()
     found: dict[tuple[int, str], FoundThresholds] = {}
     last = ""
     for attempt in attempts_of(session):
@@ -147,6 +149,7 @@ def continuation(session: Path, now: datetime, *, new_electrodes: bool = False) 
             raise ContinueError(f"{attempt}: nobody knows what it has given: {error}") from None
         for place, trials in read.used.items():
             used[place] = max(trials, used.get(place, 0))
+        checked |= set() if new_electrodes else read.checked
         for phase, span_s in read.spans_s.items():
             spans_s[phase] = spans_s.get(phase, 0.0) + span_s
         began_ns, first_ns = int(recording.metadata.get("wall_start_ns", 0)), recording.first_ns or 0
@@ -161,7 +164,8 @@ def continuation(session: Path, now: datetime, *, new_electrodes: bool = False) 
     rows = tuple(
         UsedTrials(phase, repeat, trials, spans_s.get(phase, 0.0)) for (phase, repeat), trials in sorted(used.items())
     )
-    return Continuation(last, rows, tuple(found[key] for key in sorted(found)), new_electrodes)
+    thresholds = tuple(found[key] for key in sorted(found))
+    return Continuation(last, rows, thresholds, checked=tuple(sorted(checked)), new_electrodes=new_electrodes)
 
 
 def record_continued(attempt: Path, *, who: str, role: str, why: str, wall: datetime, after: str) -> None:
@@ -179,7 +183,7 @@ def _read(recording: Recording) -> _Read:
     """Trials that began, how long each block has run, thresholds that were found."""
     read = _Read()
     index, since_ns = -1, 0
-    for each in recording.messages({"phase", "trial"}):
+    for each in recording.messages({"phase", "trial", "event"}):
         message = each.received.message
         if isinstance(message, Phase):
             if message.index != index:
@@ -189,6 +193,8 @@ def _read(recording: Recording) -> _Read:
                 read.used[place] = max(message.trial, read.used.get(place, 0))
                 since_ns = since_ns or message.t_ns
                 read.spans_s[index] = (message.t_ns - since_ns) * 1e-9
+        elif isinstance(message, Event) and message.kind == "check" and message.values.get("ok"):
+            read.checked.add(str(message.values.get("check")))
         elif isinstance(message, Trial) and message.kind == "threshold" and index >= 0:
             read.found[index, str(message.values.get("channel"))] = (_thresholds(message.values), message.t_ns)
         elif isinstance(message, Trial) and message.kind == "block":

@@ -15,13 +15,15 @@ from pathlib import Path
 from myoloop.experiments.protocols.lint import errors, lint
 from myoloop.experiments.protocols.planned import Continuation
 from myoloop.experiments.protocols.schema import Protocol, load_protocol
-from myoloop.experiments.sessions.acting import check_script, operator_of
+from myoloop.experiments.sessions.acting import begin_of, check_script, operator_of
 from myoloop.experiments.sessions.blinding import allocated_in
 from myoloop.experiments.sessions.continuing import cut_attempt
 from myoloop.experiments.sessions.faults import Fault
 from myoloop.experiments.sessions.keyboard import Keyboard
 from myoloop.experiments.sessions.live import LiveSession, Seen
 from myoloop.experiments.sessions.lockstep import Lockstep
+from myoloop.experiments.sessions.records_after import leave_records
+from myoloop.experiments.sessions.records_before import screening_before
 from myoloop.experiments.sessions.script import Script
 from myoloop.experiments.sessions.setup import (
     SessionSetup,
@@ -145,6 +147,9 @@ def prepare(
             known=known,
             allocated=found,
             go_on=go_on,
+            screening=screening_before(
+                chosen, ledger.parent, number - 1, wired.rig.rig_class, begin_of(script), script
+            ),
         )
         kept = {
             "protocol.yaml": Path(chosen.path).read_bytes(),
@@ -258,6 +263,10 @@ def _ended(setup: SessionSetup, outcome: str, reason: str, duration_s: float) ->
         compact(setup.folder)
     except RecordingError as error:
         reason = reason or f"not compacted: {error}"
+    try:
+        leave_records(setup.folder)
+    except (RecordingError, OSError) as error:
+        reason = reason or f"records not left: {error}"
     return SessionEnd(setup.folder, outcome, reason, duration_s)
 
 

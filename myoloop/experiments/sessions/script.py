@@ -66,7 +66,11 @@ FOR_GOOD = frozenset({"time_jump", "clock_gap", "spasm_provoked", "disk_full", "
 
 def _whole(value: Any) -> Any:
     """``do: stop`` is ``do: {stop: ""}``."""
-    return {value: ""} if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    if value not in Doing.model_fields:
+        raise ValueError(f"allowed is {', '.join(Doing.model_fields)}")
+    return {value: ""}
 
 
 def _day(text: str) -> str:
