@@ -66,7 +66,8 @@ class VoluntaryEffort:
 
     In a block's trial the effort begins a reaction time after the screen asks for it (``await_effort``; where a
     protocol has no such state, the first state after the cue; now and then the cue itself), and ends a reaction time
-    after the screen says rest, or after anything that is not a running block.
+    after the screen says rest, or after anything that is not a running block. Where a maximal contraction is asked for
+    it is as strong as the will.
     """
 
     def __init__(self, parameters: EffortParameters, rng: np.random.Generator) -> None:
@@ -97,12 +98,17 @@ class VoluntaryEffort:
 
     def see(self, phase: Phase, now_ns: int) -> None:
         """Read the screen."""
-        asked = phase.kind == "block" and phase.machine not in ("cyclic", "continuous")
+        maximal = phase.kind == "mvc"
+        asked = maximal or (phase.kind == "block" and phase.machine not in ("cyclic", "continuous"))
         in_trial = phase.state == "running" and asked and phase.trial > 0
         trial = (phase.session, phase.index, phase.block, phase.trial)
         if in_trial and trial != self._trial:
             self._trial = trial
             self._expect()
+            if maximal:
+                # Announced, watched and cheered on: nobody forgets it, and it is as strong as the will is.
+                self._early = self._over = False
+                self._level = 0.5 + 0.5 * self.compliance
         working = phase.trial_state in _WORKING or (phase.trial_state == "cue" and self._early)
         if in_trial and working:
             if not self._asked and not self._over:

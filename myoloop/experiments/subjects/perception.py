@@ -184,20 +184,30 @@ def _near(beginning_uc: float, now_uc: float) -> float:
 
 
 class Perception:
-    """Answers ``felt`` once each per channel in every calibration, a reaction time after the first pulse above."""
+    """Answers ``felt`` once each per channel in every ascent, a reaction time after the first pulse above."""
 
     def __init__(self, rng: np.random.Generator) -> None:
         self._rng = rng
         self._calibration: tuple[str, int] | None = None
+        self._ascent = (0, 0)
+        self._anew = False
         self._said: set[tuple[str, str]] = set()
         self._answers: list[Event] = []
 
     def see(self, phase: Phase) -> None:
-        """Learn whether a calibration is on; a new one is answered anew."""
+        """Learn whether a calibration is on; each ascent is answered anew, also one that begins again at the bottom."""
         calibration = (phase.session, phase.index) if phase.kind == "calibration" else None
         if calibration is not None and calibration != self._calibration:
             self._said.clear()
+            self._ascent, self._anew = (phase.block, phase.trial), False
         self._calibration = calibration
+        repeat, step = self._ascent
+        self._anew = self._anew or phase.block != repeat or (phase.trial == 0 and step > 0)
+        self._ascent = (phase.block, phase.trial)
+        # The end of the burst that was enough is still felt, and is nothing new.
+        if self._anew and phase.trial_state == "hold":
+            self._said.clear()
+            self._anew = False
         if phase.state == "ended":
             self._calibration = None
 

@@ -117,3 +117,11 @@ def test_an_effort_wanders_as_much_as_the_person_does():
     assert spread(0.0) == pytest.approx(0.0, abs=1e-3)
     assert spread(0.05) < spread(0.15)
     assert 0.02 < spread(0.05) < 0.06
+
+
+def test_a_maximal_contraction_is_as_strong_as_the_will_and_never_forgotten():
+    shown = [(3, screen("cue", kind="mvc")), (4, screen("await_effort", kind="mvc")), (5, screen("rest", kind="mvc"))]
+    levels = live(shown, effort_missed=1.0, effort_early=1.0)
+    assert levels[:300].max() == 0.0
+    assert levels[450:690].mean() == pytest.approx(1.0, rel=0.12)
+    assert levels[-100:].max() == 0.0

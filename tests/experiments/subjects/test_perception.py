@@ -66,3 +66,21 @@ def test_a_new_calibration_is_answered_anew(person):
     assert feel(person, [1.5]) == []
     person.see(Phase(t_ns=0, session="s", state="waiting", index=3, kind="calibration"))
     assert len(feel(person, [1.5])) == 1
+
+
+@pytest.mark.parametrize("again", [{"block": 2}, {"block": 1}])
+def test_an_ascent_that_begins_again_is_answered_again_from_its_first_step_on(person, again):
+    def screen(trial, trial_state, block=1):
+        return Phase(
+            t_ns=0, session="s", state="running", index=1, kind="calibration", block=block, trial=trial,
+            trial_state=trial_state,
+        )  # fmt: skip
+
+    person.see(screen(1, "hold"))
+    assert feel(person, [1.5]) == [("sensory", 6.0)]
+    person.see(screen(5, "hold"))
+    # The burst dies away after the last answer; what is felt then is nothing new.
+    person.see(screen(0, "rest", **again))
+    assert feel(person, [1.5]) == []
+    person.see(screen(1, "hold", **again))
+    assert feel(person, [1.5]) == [("sensory", 6.0)]
