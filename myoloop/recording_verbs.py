@@ -1,4 +1,4 @@
-"""The verbs about recordings: replay, verify, recover, info, export, report."""
+"""The verbs about recordings: replay, verify, recover, info, export, report, outcomes."""
 
 from __future__ import annotations
 
@@ -152,3 +152,38 @@ def report(
 
         path = make_report(kind).write(session, out)
         say({"report": str(path)}, as_json, str(path))
+
+
+@verb()
+def outcomes(
+    session: Annotated[
+        str | None, typer.Argument(help="A session file, or the attempt's folder; without it, all known outcomes.")
+    ] = None,
+    diary: Annotated[
+        Path | None, typer.Option(help="The person's diary; by default record/diary.jsonl in their folder.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """The outcomes that a session's protocol names, computed from its recording; without a session, all that there are.
+
+    Example: myoloop outcomes study/sub-SIM1/ses-01/att-1
+    """
+    with clear_errors():
+        from myoloop.experiments.outcomes.words import known_data, say_known, say_outcomes
+
+        if session is None:
+            if diary is not None:
+                raise typer.BadParameter("is of one session; name it", param_hint="--diary")
+            say(known_data(), as_json, say_known())
+            return
+        if diary is not None and not diary.is_file():
+            raise typer.BadParameter(f"found {str(diary)!r}, there is no such file", param_hint="--diary")
+        from myoloop.experiments.analysis.session import load
+        from myoloop.experiments.outcomes.attempt import measure
+
+        recorded = load(session)
+        found = measure(recorded, diary)
+        data = {"session": str(recorded.path.parent), **found.as_data(), "diary_problem": found.diary_problem}
+        problem = f"\n{found.diary_problem}" if found.diary_problem else ""
+        say(data, as_json, say_outcomes(data) + problem)
+        raise typer.Exit(CHECK_FAILED if found.missing or found.diary_problem else GOOD)

@@ -174,6 +174,7 @@ def _check_speed(speed: str) -> None:
 def _play(
     prepared: Callable[[], SessionSetup], speed: str, faults: list[Fault], script: Script | None, as_json: bool
 ) -> None:
+    from myoloop.experiments.outcomes.words import say_outcomes
     from myoloop.experiments.sessions.conclude import conclude
     from myoloop.experiments.sessions.keyboard import Keyboard
     from myoloop.experiments.sessions.run import run_live, run_lockstep
@@ -189,5 +190,8 @@ def _play(
             end = run_live(setup, view.turn, faults, script, keyboard if view.keys else None)
     result = conclude(end)
     reported = result["report"] or f"none, {result['not_reported']}"
-    say(result, as_json, f"{end.outcome}{f': {end.reason}' if end.reason else ''}\nreport: {reported}")
+    text = f"{end.outcome}{f': {end.reason}' if end.reason else ''}\nreport: {reported}"
+    if result["report"]:
+        text += f"\n{say_outcomes(result)}"
+    say(result, as_json, text)
     raise typer.Exit(end.exit_code)

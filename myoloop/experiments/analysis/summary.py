@@ -8,6 +8,7 @@ from typing import Any
 from myoloop.experiments.analysis import bursts
 from myoloop.experiments.analysis.latency import percentiles
 from myoloop.experiments.analysis.session import Session
+from myoloop.experiments.outcomes.attempt import Measured, measure
 from myoloop.platform.messages import Trial
 
 
@@ -19,8 +20,13 @@ def spasm_score(session: Session) -> bursts.SpasmScore | None:
     return bursts.score(session.truth.spasms, found, session.end_s)
 
 
-def summarise(session: Session) -> dict[str, Any]:
+def summarise(session: Session, measured: Measured | None = None) -> dict[str, Any]:
     """Sum up a session; JSON-ready.
+
+    Parameters
+    ----------
+    measured
+        Its outcomes, where they have been computed already.
 
     Returns
     -------
@@ -35,7 +41,11 @@ def summarise(session: Session) -> dict[str, Any]:
         ``reason``, ``complete``, ``simulated`` (whether any part was), ``origins`` (of ``emg``, ``stimulation`` and
         ``body``; None where the record does not say), ``duration_s``, ``trials``, ``trials_done`` (those with current
         whose end nothing brought forward), ``latency_ms`` (by leg: ``n``, ``p50_ms``, ``p99_ms``, ``p999_ms``,
-        ``worst_ms``), ``cycle_ms`` (the same by node), ``subject``, ``session_id``.
+        ``worst_ms``), ``cycle_ms`` (the same by node), ``subject``, ``session_id``; ``outcomes``: those that the
+        protocol names and the platform computes, primary first (``part``, ``outcome``, ``text``, ``unit``, ``value`` or
+        None, ``n``, ``parts`` by muscle or channel, ``why`` there is none); ``outcomes_are``: what they are effects in,
+        where that is no person; ``outcomes_missing``: why there are none at all; ``outcomes_entered``: what somebody
+        enters elsewhere.
     """
     found = spasm_score(session)
     muscle = session.stimulated_muscle
@@ -43,6 +53,7 @@ def summarise(session: Session) -> dict[str, Any]:
     true_fatigue = session.truth.fatigue.get(muscle) if muscle is not None else None
     in_blocks = [trial for trial in session.trials if trial.kind == "block"]
     estimated = track.fatigue.last_valid if track is not None else None
+    measured = measure(session) if measured is None else measured
     return {
         "session_id": session.session_id,
         "subject": session.subject,
@@ -72,6 +83,7 @@ def summarise(session: Session) -> dict[str, Any]:
         "trials_done": sum(_done(trial) for trial in in_blocks),
         "latency_ms": {leg: percentiles(values) for leg, values in session.latencies_ms.items()},
         "cycle_ms": {node: percentiles(beat.cycle_ms) for node, beat in session.beats.items()},
+        **measured.as_data(),
     }
 
 

@@ -17,6 +17,7 @@ _ACTS = {
 #: Ends of names that say a unit.
 _UNITS = {
     "ma": "mA", "ua": "µA", "us": "µs", "ms": "ms", "s": "s", "hz": "Hz", "uv": "µV", "uc": "µC", "mc": "mC",
+    "ohm": "Ω", "rad": "rad",
 }  # fmt: skip
 
 

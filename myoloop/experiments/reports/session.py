@@ -11,7 +11,8 @@ import myoloop
 from myoloop.experiments.analysis.session import Session, load
 from myoloop.experiments.analysis.summary import spasm_score, summarise
 from myoloop.experiments.origins import EVERYTHING
-from myoloop.experiments.reports import tables
+from myoloop.experiments.reports import calibration, conduct, doses, evidence, outcomes, screening, tables
+from myoloop.experiments.reports.beside import Beside, read_beside
 from myoloop.experiments.reports.drawing import Drawn
 from myoloop.experiments.sessions.trials import write_trials_csv
 from myoloop.platform.recording.folder import find_recording, replace_file
@@ -80,7 +81,7 @@ class SessionReport:
             page.parent.mkdir(parents=True, exist_ok=True)
             verification = verify(session.path)
             figures = draw_all(session, stamp_of(session, in_full=True))
-            replace_file(page, render(session, verification, figures).encode())
+            replace_file(page, render(session, verification, figures, read_beside(session)).encode())
             replace_file(page.parent / "trials.csv", _trials_csv(session))
             if self.settings.figure_files:
                 _write_figures(page.parent / "figures", figures)
@@ -112,10 +113,15 @@ def _said(session: Session) -> str:
     simulated = EVERYTHING if session.simulated else ""
     if session.origins is not None:
         simulated = session.origins.in_words()
-    return " ".join(filter(None, (simulated, BLINDED if session.metadata.get("blinded") == "true" else "")))
+    return " ".join(filter(None, (simulated, BLINDED if is_blinded(session) else "")))
 
 
-def render(session: Session, verification: Verification, figures: list[Drawn]) -> str:
+def is_blinded(session: Session) -> bool:
+    """Whether what is shown of the stimulation is what an active arm would have had."""
+    return session.metadata.get("blinded") == "true"
+
+
+def render(session: Session, verification: Verification, figures: list[Drawn], beside: Beside) -> str:
     """The page."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
@@ -124,7 +130,8 @@ def render(session: Session, verification: Verification, figures: list[Drawn]) -
     environment = Environment(
         loader=FileSystemLoader(here), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    summary = summarise(session)
+    summary = summarise(session, beside.measured)
+    protocol = beside.measured.protocol
     score = spasm_score(session)
     drawn = {
         each.name: {"title": each.title, "caption": each.caption, "svg": Markup(each.inline)}  # noqa: S704 - our own
@@ -134,13 +141,39 @@ def render(session: Session, verification: Verification, figures: list[Drawn]) -
         css=Markup((here / "session.css").read_text(encoding="utf-8")),  # noqa: S704 - our own
         stamp=stamp_of(session),
         said=_said(session),
+        blinded=BLINDED if is_blinded(session) else "",
         header=_header(session),
         outcome=session.outcome or "incomplete",
         reason=session.reason,
         tiles=_tiles(session, summary),
         figures=drawn,
+        outcomes_heading=outcomes.heading(beside.measured),
+        outcomes=outcomes.table(beside.measured),
+        outcomes_missing=beside.measured.missing,
+        stops=conduct.stops(session),
+        adverse=conduct.adverse(session, beside),
+        deviations=conduct.deviations(session, beside),
+        confounders=conduct.confounders(session, beside),
+        not_believed=beside.problems,
+        screening=[
+            ("Verdict of screening", screening.verdicts(session)),
+            ("Forms", screening.forms(session)),
+            ("Skin", screening.skin(session)),
+            ("Electrodes", screening.electrodes(session, protocol)),
+            ("Checks", screening.checks(session)),
+        ],
+        calibration=[
+            calibration.thresholds(session),
+            calibration.personal_envelope(session),
+            calibration.maximal(session),
+        ],
+        planned=doses.planned(session),
+        course=doses.course(session, beside),
+        evidence=evidence.facts(protocol) if protocol is not None else [],
+        evidence_statement=evidence.STATEMENT,
+        parameters=evidence.parameters(protocol) if protocol is not None else None,
+        sources=evidence.sources(protocol) if protocol is not None else None,
         trials=tables.trials(session),
-        thresholds=tables.thresholds(session),
         dose=tables.dose(session),
         gate=tables.gate(session),
         latches=tables.latches(session),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,8 +19,8 @@ from myoloop.platform.messages import Trial
 
 #: Longer tables go on in their CSV.
 MOST_ROWS = 200
-#: The person's answers while thresholds are sought: the table of thresholds has what came of them.
-_ROUTINE = frozenset({"felt"})
+#: What other tables have: what came of the person's answers while thresholds were sought, and forms.
+_ROUTINE = {"felt": "answers of the person in calibration", "form": "forms"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +46,14 @@ def trials(session: Session) -> Table | None:
     for each, (begin_s, _, end_s) in rows[:MOST_ROWS]:
         values = each.values
         effort_ms = values.get("effort_after_ms")
+        effort_s = effort_ms / 1e3 if isinstance(effort_ms, int | float) else None
         row = [str(each.block), str(each.trial), each.outcome, f"{begin_s:.1f}"]
-        row += [_number(effort_ms / 1e3 if isinstance(effort_ms, int | float) else None, 2), f"{end_s - begin_s:.1f}"]
-        row.append(_number(values.get("charge_mc"), 2))
+        row += [number_words(effort_s, 2), f"{end_s - begin_s:.1f}"]
+        row.append(number_words(values.get("charge_mc"), 2))
         for channel in channels:
             peak, target = values.get(f"peak_ma_{channel}"), values.get(f"target_ma_{channel}")
-            row.append(f"{_number(peak, 1)} of {_number(target, 1)}")
-        row += [_number(values.get(f"fatigue_{muscle}"), 2) for muscle in muscles]
+            row.append(f"{number_words(peak, 1)} of {number_words(target, 1)}")
+        row += [number_words(values.get(f"fatigue_{muscle}"), 2) for muscle in muscles]
         cells.append(tuple(row))
     left = len(rows) - len(cells)
     caption = (
@@ -63,22 +65,6 @@ def trials(session: Session) -> Table | None:
     if left > 0:
         caption += f" {left} more rows stand in trials.csv."
     return Table(tuple(columns), tuple(cells), caption)
-
-
-def thresholds(session: Session) -> Table | None:
-    """One row per channel whose thresholds were looked for."""
-    rows = [each for each in session.trials if each.kind == "threshold"]
-    if not rows:
-        return None
-    columns = (
-        "channel", "sensory (mA)", "motor (mA)", "tolerance (mA)", "highest given (mA)", "phase (µs)", "outcome",
-    )  # fmt: skip
-    cells = []
-    for each in rows:
-        values = each.values
-        found = [_number(values.get(f"{name}_ma"), 1) for name in ("sensory", "motor", "tolerance", "highest")]
-        cells.append((str(values.get("channel")), *found, _number(values.get("phase_us"), 0), each.outcome))
-    return Table(columns, tuple(cells), f"n = {len(rows)}, one row per channel; rising steps until the person said so.")
 
 
 def dose(session: Session) -> Table | None:
@@ -121,6 +107,8 @@ def dose(session: Session) -> Table | None:
         "predicted": "pulses as a device that times itself predicts them",
         "sent": "pulses as they were sent",
     }[session.delivered_basis]
+    if session.metadata.get("blinded") == "true":
+        basis = "pulses as an active arm would have had them, in every arm; what was given is sealed"
     caption = (
         f"By {basis}. Charge: one phase of each biphasic pulse, summed. On-time: first to last pulse of each train. "
         f"The gate's account is its own reckoning from what it allowed over time; its limits stand "
@@ -161,7 +149,7 @@ def spasms(session: Session, score: SpasmScore | None) -> Table | None:
         (
             muscle, str(each.matched + each.missed), str(each.matched + each.false), str(each.matched),
             str(each.missed), str(each.false), f"{each.f1:.2f}",
-            _number(each.latency_s * 1e3 if each.latency_s is not None else None, 0),
+            number_words(each.latency_s * 1e3 if each.latency_s is not None else None, 0),
         )
         for muscle, each in score.by_muscle.items()
     )  # fmt: skip
@@ -217,9 +205,9 @@ def events(session: Session) -> Table | None:
         for first, last, times in folded[:MOST_ROWS]
     )  # fmt: skip
     left = len(folded) - len(rows)
-    quiet = len(session.events) - len(told)
-    caption = f"n = {len(told)} events"
-    caption += f", without {quiet} answers of the person in calibration." if quiet else "."
+    quiet = Counter(each.kind for each in session.events if each.kind in _ROUTINE)
+    beside = " and ".join(f"{quiet[kind]} {_ROUTINE[kind]}" for kind in sorted(quiet))
+    caption = f"n = {len(told)} events" + (f", without {beside}." if beside else ".")
     caption += f" {left} more rows are in the record." if left else ""
     return Table(("time (s)", "what", "who", "why", "with"), rows, caption)
 
@@ -263,7 +251,7 @@ def _timed(session: Session) -> Sequence[tuple[Trial, tuple[float, float | None,
 
 def _quantiles(what: str, values_ms: Floats) -> tuple[str, ...]:
     told = percentiles(np.asarray(values_ms))
-    return (what, str(told["n"]), *(_number(told[name], 2) for name in ("p50_ms", "p99_ms", "worst_ms")))
+    return (what, str(told["n"]), *(number_words(told[name], 2) for name in ("p50_ms", "p99_ms", "worst_ms")))
 
 
 def _limit(envelope: Any, name: str, unit: str) -> str:
@@ -271,5 +259,6 @@ def _limit(envelope: Any, name: str, unit: str) -> str:
     return f" (at most {value:g} {unit})" if isinstance(value, int | float) else ""
 
 
-def _number(value: object, digits: int) -> str:
+def number_words(value: object, digits: int) -> str:
+    """A number; a dash where there is none."""
     return f"{value:.{digits}f}" if isinstance(value, int | float) else "–"
