@@ -13,6 +13,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from ruamel.yaml import YAML
+
 from myoloop.experiments.outcomes.registry import OUTCOMES
 from myoloop.experiments.protocols.plan import length_s
 from myoloop.experiments.protocols.schema import Outcome, Protocol, load_protocol, presets
@@ -33,6 +35,8 @@ from myoloop.stimulators.gate.states import TRANSITIONS
 DOCS = Path(__file__).resolve().parent
 #: What `make figures` wrote: the findings of each suite, and a figure for each part.
 MEASURED = DOCS / "measured"
+#: What is promised by others, and where it stands here.
+COVERAGE = DOCS / "coverage.yaml"
 
 
 def streams() -> str:
@@ -182,6 +186,49 @@ def forms() -> str:
     return _table(("form", "what it is", "the gate needs it", "questions"), rows)
 
 
+#: What an entry of the list is called on the page: a treatment is proven by no test, what myoloop does for it is.
+_STATES = {"proven": "tested", "not yet": "not yet", "out of scope": "out of scope"}
+
+
+def coverage_rows() -> list[dict[str, Any]]:
+    """The list of what is promised."""
+    rows: list[dict[str, Any]] = YAML(typ="safe").load(COVERAGE)
+    return rows
+
+
+def coverage_counts() -> str:
+    """How many of the list are tested."""
+    rows = []
+    for name, some in (("the fifty", _covered(False)), ("what else screening asks", _covered(True))):
+        rows.append((name, *(str(sum(row["status"] == state for row in some)) for state in _STATES)))
+    return _table(("", *_STATES.values()), rows)
+
+
+def coverage(extra: bool) -> Callable[[], str]:
+    """The list, each entry with where it is and which tests prove it."""
+
+    def entries() -> str:
+        return "\n".join(line for row in _covered(extra) for line in _entry(row))
+
+    return entries
+
+
+def _covered(extra: bool) -> list[dict[str, Any]]:
+    return [row for row in coverage_rows() if isinstance(row["row"], str) == extra]
+
+
+def _entry(row: dict[str, Any]) -> Iterable[str]:
+    yield f"- **{row['row']}** “{row['claim']}”: **{_STATES[row['status']]}**"
+    yield f"  - where: {row['feature']}"
+    if row.get("items"):
+        yield f"  - items of screening: {', '.join(f'`{item}`' for item in row['items'])}"
+    yield from (f"  - test: `{test}`" for test in row.get("tests", ()))
+    if row.get("not_yet"):
+        yield f"  - not yet: {row['not_yet']}"
+    if row.get("note"):
+        yield f"  - {row['note']}"
+
+
 def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     columns = tuple(head)
     lines = [columns, ("---",) * len(columns), *(tuple(row) for row in rows)]
@@ -225,6 +272,9 @@ TABLES: dict[str, tuple[str, Callable[[], str]]] = {
     "sites-makers": ("sites.md", makers),
     "screening": ("screening.md", screening),
     "forms": ("screening.md", forms),
+    "coverage-counts": ("coverage.md", coverage_counts),
+    "coverage": ("coverage.md", coverage(extra=False)),
+    "coverage-screening": ("coverage.md", coverage(extra=True)),
     "measured-subject": ("virtual_subject.md", measured("subject", "subject")),
     "measured-artifact": ("estimators/artifact.md", measured("estimators", "artifact")),
     "measured-fatigue": ("estimators/fatigue_voluntary.md", measured("estimators", "fatigue")),

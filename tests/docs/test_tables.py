@@ -28,7 +28,20 @@ def tables() -> ModuleType:
 
 
 @pytest.mark.parametrize(
-    "name", ["streams", "transitions", "ceilings", "protocols", "sites", "sites-makers", "screening", "forms"]
+    "name",
+    [
+        "streams",
+        "transitions",
+        "ceilings",
+        "protocols",
+        "sites",
+        "sites-makers",
+        "screening",
+        "forms",
+        "coverage-counts",
+        "coverage",
+        "coverage-screening",
+    ],
 )
 def test_the_page_holds_the_table_of_the_code(tables: ModuleType, name: str) -> None:
     page, make = tables.TABLES[name]

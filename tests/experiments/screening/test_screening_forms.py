@@ -199,6 +199,15 @@ def test_several_can_be_keyed_in_by_number_or_word() -> None:
         words.typed("99")
 
 
+def test_words_for_what_is_felt_are_kept_with_their_current() -> None:
+    felt = {"words": ["tingling", "pulsing"], "current_ma": 6.5, "channel": "ext"}
+    assert check_form("sensation_words", felt) == []
+    for key in felt:
+        (problem,) = check_form("sensation_words", {name: value for name, value in felt.items() if name != key})
+        assert problem.startswith(f"sensation_words: {key}: not answered")
+    assert check_form("sensation_words", {**felt, "words": ["nothing", "burning"]}) != []
+
+
 def test_a_conditional_question_is_asked_on_its_condition_alone() -> None:
     values = clear_answers("medication", "SIM", NOW)
     assert "change" not in values
