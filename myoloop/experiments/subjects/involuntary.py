@@ -176,6 +176,7 @@ class SpasmGenerator:
         stretch_rad_s: float | Sequence[float] = 0.0,
         step_ma: float = 0.0,
         fatigue: float | Sequence[float] = 0.0,
+        calm: float = 1.0,
     ) -> tuple[Spasm | None, Spasm | None]:
         """Go on; give back the spasm that began and the one that ended in this span.
 
@@ -189,6 +190,8 @@ class SpasmGenerator:
             By how much the largest stimulation current rose within the span; 0 where it did not.
         fatigue
             Of all muscles or of each, 0 to 1.
+        calm
+            Factor on the rate: what a planted effect leaves of it.
         """
         self._seen = () if self.now is None else (self.now,)
         ended = None
@@ -209,7 +212,7 @@ class SpasmGenerator:
             return self.now, ended
         if t_from_ns < self._quiet_until_ns or self._p.spasm_rate_per_min <= 0.0:
             return None, ended
-        hazards_per_ns = self._hazards(in_effort, stretch_rad_s, fatigue)
+        hazards_per_ns = [calm * hazard for hazard in self._hazards(in_effort, stretch_rad_s, fatigue)]
         hazard_per_ns = sum(hazards_per_ns)
         if chance >= -math.expm1(-hazard_per_ns * span_ns):
             return None, ended

@@ -17,8 +17,9 @@ from myoloop.experiments.subjects.perception import Thresholds
 
 #: Share of the population whose pain does not respond to treatment.
 NON_RESPONDERS = 0.4
+#: Without stimulation relief is lost again with this time constant.
+RELIEF_LOST_S = 3600.0
 _STEP_NS = 1_000_000_000
-_RELIEF_LOST_S = 3600.0
 _FLARE_SPREAD = 0.3
 _WORST = 10.0
 
@@ -143,5 +144,5 @@ class Pain:
             goal = p.pain_relief * p.pain_responds
             self._relief += (goal - self._relief) * (1.0 - math.exp(-1.0 / p.pain_relief_s))
         else:
-            self._relief *= math.exp(-1.0 / _RELIEF_LOST_S)
+            self._relief *= math.exp(-1.0 / RELIEF_LOST_S)
         self._felt, self._excess = False, 0.0

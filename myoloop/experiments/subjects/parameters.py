@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from myoloop.experiments.subjects.answers import AnswerParameters
 from myoloop.experiments.subjects.distributions import parameter
 from myoloop.experiments.subjects.effort import EffortParameters
 from myoloop.experiments.subjects.electrodes import ElectrodeParameters
@@ -19,6 +20,7 @@ from myoloop.experiments.subjects.limb import LimbParameters
 from myoloop.experiments.subjects.muscle import MuscleParameters
 from myoloop.experiments.subjects.pain import PainParameters
 from myoloop.experiments.subjects.perception import PerceptionParameters
+from myoloop.experiments.subjects.planted import PlantedParameters
 from myoloop.experiments.subjects.tremor import TremorParameters
 
 
@@ -34,6 +36,8 @@ class SubjectParameters(
     EffortParameters,
     PerceptionParameters,
     PainParameters,
+    PlantedParameters,
+    AnswerParameters,
 ):
     """One virtual person: the parameters of every model, each described where its model is.
 

@@ -11,11 +11,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from myoloop.experiments.subjects.answers import BodyState, Feelings, answers
 from myoloop.experiments.subjects.effort import VoluntaryEffort
 from myoloop.experiments.subjects.involuntary import SpasmGenerator
 from myoloop.experiments.subjects.limb import Limb, State
@@ -23,6 +24,7 @@ from myoloop.experiments.subjects.muscle import Muscles, Recruited, equivalent_c
 from myoloop.experiments.subjects.pain import Pain
 from myoloop.experiments.subjects.parameters import SubjectParameters
 from myoloop.experiments.subjects.perception import Perception, ThresholdDrift
+from myoloop.experiments.subjects.planted import Planted
 from myoloop.experiments.subjects.spasms import Spasm
 from myoloop.experiments.subjects.tremor import Tremor
 from myoloop.platform.messages import Phase
@@ -66,10 +68,10 @@ class Randomness:
     """
 
     def __init__(self, seed: int) -> None:
-        seeds = np.random.SeedSequence((0x6D796F6C, seed)).spawn(11)
+        seeds = np.random.SeedSequence((0x6D796F6C, seed)).spawn(12)
         made = [np.random.Generator(np.random.PCG64(one)) for one in seeds]
         self.muscles, self.noise, self.spasms, self.effort, self.perception, self.imu = made[:6]
-        self.cell, self.drift, self.pain, self.electrodes, self.tremor = made[6:]
+        self.cell, self.drift, self.pain, self.electrodes, self.tremor, self.answers = made[6:]
 
 
 class Arrived(NamedTuple):
@@ -151,6 +153,9 @@ class Person:
         self.perception = Perception(random.perception)
         self.drift = ThresholdDrift(self.muscles, random.drift)
         self.pain = Pain(parameters, random.pain, start_ns)
+        self.planted = Planted(parameters, responds=parameters.pain_responds > 0.0, start_ns=start_ns)
+        self.feelings = Feelings()
+        self._says = random.answers
         self.limb = Limb(parameters)
         self.outputs = {output: (number, name) for number, site in enumerate(sites) for output, name in site.outputs}
         self._signs = [site.joint_sign for site in sites]
@@ -186,6 +191,7 @@ class Person:
         arrived = [one for pulse in pulses if (one := self._arrives(pulse, fibres, first)) is not None]
         self.drift.step(span_s)
         self.pain.step(t_to_ns)
+        self.planted.step(t_to_ns)
         lengthening = -self.limb.velocity_rad_s
         began, ended = self.spasms.step(
             t_from_ns,
@@ -194,6 +200,7 @@ class Person:
             stretch_rad_s=[sign * lengthening for sign in self._signs],
             step_ma=self._stepped_ma(pulses),
             fatigue=fatigue,
+            calm=self.planted.spasms,
         )
         before, self._willed = self._willed, self.effort.step(t_to_ns, span_s, max(fatigue))
         self.tremor.step(steps)
@@ -204,7 +211,7 @@ class Person:
         drive = self._effort_shares * willed
         voluntary = drive[:, -1].copy()
         # Drives onto one pool of motor neurons add, until all of it is recruited.
-        drive += self.parameters.resting_tone
+        drive += self.parameters.resting_tone * self.planted.tone
         involuntary = self.spasms.activation(t_from_ns, steps)
         if involuntary is not None:
             drive += involuntary
@@ -218,6 +225,29 @@ class Person:
         net_n: list[float] = (forces_n @ self._joint_signs).tolist()
         return self.limb.advance(net_n, None if shaking_n_m is None else shaking_n_m.tolist())
 
+    def answer(self, form_id: str, t_ns: int, fatigue: float = 0.0) -> dict[str, Any] | None:
+        """What the person answers to a form at `t_ns`, not before the last step; None where it is not theirs.
+
+        Parameters
+        ----------
+        form_id
+            One of :data:`myoloop.experiments.subjects.answers.OWN`.
+        fatigue
+            Of the most tired muscle.
+        """
+        felt, channel, current_ma = self.feelings.lately(t_ns)
+        state = BodyState(
+            pain_said=self.pain.score(t_ns),
+            pain=self.pain.exact,
+            pain_before=self.parameters.pain_baseline,
+            felt=felt,
+            channel=channel,
+            current_ma=current_ma,
+            fatigue=fatigue,
+            soreness=self.planted.soreness(0.0),
+        )
+        return answers(form_id, state, self.parameters, self._says)
+
     def _arrives(self, pulse: Pulse, fibres: Muscles, first: int) -> Arrived | None:
         site = self.outputs.get(pulse.output)
         if site is None or pulse.current_ma <= 0:
@@ -230,6 +260,8 @@ class Person:
         self.perception.feel(pulse.t_ns, channel, pulse.current_ma, charge_uc, thresholds)
         self.drift.feel(number, charge_uc)
         self.pain.feel(charge_uc, thresholds)
+        self.planted.feel(number, pulse.t_ns, charge_uc, share, thresholds)
+        self.feelings.feel(pulse.t_ns, channel, pulse.current_ma, thresholds.felt(charge_uc))
         return Arrived(pulse, number, share)
 
     def _stepped_ma(self, pulses: Sequence[Pulse]) -> float:

@@ -1,8 +1,8 @@
 """The truth, for everything that an estimator estimates: what the virtual subject knows of itself.
 
 Ten times a second ``fatigue``, ``velocity``, ``force``, ``joint`` and ``effort``; once a second what moves slowly:
-``evoked``, ``mwave``, ``contact``, ``pain``, ``threshold``, and where there is one ``tremor``; ``spasm`` and ``pulse``
-when they happen. Values of a muscle are under its name, or ``<name>.<what>`` where there are several.
+``evoked``, ``mwave``, ``contact``, ``pain``, ``threshold``, and where there are any ``tremor`` and ``planted`` effects;
+``spasm`` and ``pulse`` when they happen. Values of a muscle are under its name, or ``<name>.<what>`` where there are several.
 """
 
 from __future__ import annotations
@@ -105,6 +105,8 @@ class Truths:
             told["mwave"] = self._mwave()
         if person.parameters.tremor_depth > 0.0 or person.parameters.tremor_torque_n_m > 0.0:
             told["tremor"] = person.tremor.truth()
+        if person.parameters.is_planted:
+            told["planted"] = person.planted.truth()
         return told
 
     def _mwave(self) -> dict[str, Value]:
