@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from myoloop.experiments.protocols.planned import Continuation, FoundThresholds, UsedTrials
+from myoloop.experiments.sessions.records_after import leave_records
 from myoloop.experiments.sessions.thresholds import Thresholds
 from myoloop.experiments.studies.audit import AUDIT_FILE, record_act
 from myoloop.experiments.studies.chained import ChainedLog, check_chained
@@ -110,6 +111,8 @@ def close(attempt: Path, *, who: str, role: str, why: str, wall: datetime, act: 
     except RecordingError as error:
         # Cut before it said which session it is: there is nothing to keep, and this is what says so.
         lost = str(error)
+    else:
+        leave_records(attempt)
     new = "interrupted" if not lost else f"interrupted, {lost}"
     record_act(
         ChainedLog(attempt / AUDIT_FILE), wall, who, role, act, "/".join(attempt.parts[-3:]), "cut off", new, why
@@ -164,8 +167,8 @@ def continuation(session: Path, now: datetime, *, new_electrodes: bool = False) 
     rows = tuple(
         UsedTrials(phase, repeat, trials, spans_s.get(phase, 0.0)) for (phase, repeat), trials in sorted(used.items())
     )
-    thresholds = tuple(found[key] for key in sorted(found))
-    return Continuation(last, rows, thresholds, checked=tuple(sorted(checked)), new_electrodes=new_electrodes)
+    all_found = tuple(found[key] for key in sorted(found))
+    return Continuation(last, rows, all_found, checked=tuple(sorted(checked)), new_electrodes=new_electrodes)
 
 
 def record_continued(attempt: Path, *, who: str, role: str, why: str, wall: datetime, after: str) -> None:

@@ -7,11 +7,13 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import msgspec
 
 from myoloop.experiments.sessions.faults import Fault, Struck, check_faults, strike
+from myoloop.experiments.sessions.records_after import audit_live
 from myoloop.experiments.sessions.scripted_acts import Break, Deed, Press
 from myoloop.experiments.sessions.setup import (
     SessionSetup,
@@ -261,6 +263,7 @@ class LiveSession:
             else:
                 for command in self._operator.step(phase, self.seen.report, supervisor.clock.now_ns()):
                     supervisor.operator.ask(command)
+                    self._audit(command)
                 pressed = self._do_deeds()
                 if pressed is not None:
                     supervisor.stop(pressed.who, pressed.why)
@@ -286,6 +289,13 @@ class LiveSession:
                 self.supervisor.stop("fault", "stopped on purpose")
             else:
                 strike(fault, self.supervisor.pids())
+
+    def _audit(self, command: Command) -> None:
+        try:
+            audit_live(self.setup.folder, command, datetime.now(UTC))
+        except OSError as error:
+            # The act itself is in the recording; a session is not ended for its second copy.
+            self._log("audit", f"not written: {error}")
 
     def _do_deeds(self) -> Press | None:
         """What has come due in the script besides commands: faults strike processes; a stop is for the caller."""

@@ -15,7 +15,7 @@ from typing import Any
 
 from myoloop.experiments.studies.adverse import AdverseError, report_line
 from myoloop.experiments.studies.audit import AUDIT_FILE, RECORD_FOLDER, record_act
-from myoloop.experiments.studies.chained import ChainedLog
+from myoloop.experiments.studies.chained import ChainedLog, check_chained
 from myoloop.platform.messages import Answer, Command, Event, Stop
 from myoloop.platform.recording.folder import place_of, replace_file
 from myoloop.platform.recording.reader import Recording
@@ -29,6 +29,8 @@ _ADVERSE = "adverse_event"
 _PART_OF_A_NAME = re.compile(r"[^a-z0-9_.-]")
 #: What nodes say to one another is no act of a person.
 _PEOPLE = frozenset({"operator", "clinician"})
+#: No session goes far without one of these.
+_OF_A_SESSION = frozenset({"confirm", "form", "arm", "stop", "end"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +136,21 @@ def keep_on_record(folder: Path, recording: Recording) -> None:
         ChainedLog(record / FORMS_LOG).append({**row, "session": place.session, "attempt": place.attempt})
 
 
+def audit_live(folder: Path, command: Command, wall: datetime) -> None:
+    """Append one act while the session runs, as it is asked for."""
+    arguments = {name: value for name, value in command.arguments.items() if name != "values"}
+    what = str(arguments.get("form") or arguments.get("channel") or arguments.get("item") or command.target)
+    who = command.who or "operator"
+    log = ChainedLog(folder / AUDIT_FILE)
+    record_act(log, wall, who, "operator", command.kind, what, None, arguments or None, command.why)
+
+
+def audited(folder: Path) -> bool:
+    """Whether acts of the session itself are in its audit already."""
+    log = folder / AUDIT_FILE
+    return log.is_file() and any(row.get("act") in _OF_A_SESSION for row in check_chained(log).entries)
+
+
 def leave_records(folder: Path) -> None:
     """Everything that a session which has ended leaves beside its recording.
 
@@ -144,7 +161,8 @@ def leave_records(folder: Path) -> None:
     """
     recording = Recording.open(folder)
     write_forms(folder, recording)
-    write_audit(folder, recording)
+    if not audited(folder):
+        write_audit(folder, recording)
     keep_on_record(folder, recording)
 
 

@@ -99,7 +99,7 @@ def test_closing_says_who_and_why_and_the_next_session_begins(study, protocol):
     recording = Recording.open(session / "att-1")
     assert "A: power cut" in recording.reason
     assert verify(session / "att-1").status == "good"
-    (row,) = read_chained(session / "att-1" / "audit.jsonl")
+    row = read_chained(session / "att-1" / "audit.jsonl")[-1]
     assert (row["who"], row["why"], row["new"]) == ("A", "power cut", "interrupted")
     assert prepare(str(protocol), subject="SIM1", rig=None, study=study, seed=1).folder.parent.name == "ses-02"
     with pytest.raises(ContinueError, match="nothing of it was cut off"):
