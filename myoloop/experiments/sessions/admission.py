@@ -16,7 +16,7 @@ from myoloop.experiments.protocols.schema import Protocol
 from myoloop.experiments.studies import course, progression
 from myoloop.experiments.studies.chained import read_chained
 from myoloop.experiments.studies.courselog import PersonCourse, plan_of, read_course
-from myoloop.experiments.studies.courseplan import CoursePlan, sessions
+from myoloop.experiments.studies.courseplan import sessions
 from myoloop.experiments.studies.participants import refuse_withdrawn
 from myoloop.experiments.studies.personrecord import record_path
 from myoloop.experiments.studies.signatures import sha256_of, signed
@@ -40,8 +40,6 @@ class Admission:
         Of a smaller session; None for a whole one.
     held
         In how many sessions the person has been stimulated so far, as far as the course knows.
-    new_plan
-        Of the course, to be written at the person's first session; None where it stands already, or there is none.
     counted
         Whether this session is part of a course.
     """
@@ -49,7 +47,6 @@ class Admission:
     personal: dict[str, float]
     caps: SessionCaps | None
     held: int
-    new_plan: CoursePlan | None
     counted: bool
 
 
@@ -79,12 +76,10 @@ def admit(
     if refusals:
         raise RefusedError("\n".join(refusals))
     caps, personal = _smaller(study, person, protocol, known, known_course, session)
-    plan = plan_of(protocol.course, known.zone, known.override_roles) if protocol.course is not None else None
     return Admission(
         personal=personal,
         caps=caps,
         held=len(sessions(known_course.booked)) if known_course is not None else 0,
-        new_plan=plan if known_course is None else None,
         counted=protocol.course is not None,
     )
 

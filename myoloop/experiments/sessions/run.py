@@ -16,7 +16,9 @@ from myoloop.experiments.protocols.lint import errors, lint
 from myoloop.experiments.protocols.planned import Continuation
 from myoloop.experiments.protocols.schema import Protocol, load_protocol
 from myoloop.experiments.sessions.acting import begin_of, check_script, operator_of
+from myoloop.experiments.sessions.admission import admit
 from myoloop.experiments.sessions.blinding import allocated_in
+from myoloop.experiments.sessions.booking import book
 from myoloop.experiments.sessions.continuing import cut_attempt
 from myoloop.experiments.sessions.faults import Fault
 from myoloop.experiments.sessions.keyboard import Keyboard
@@ -39,6 +41,7 @@ from myoloop.experiments.subjects.parameters import SubjectParameters
 from myoloop.experiments.subjects.population import draw
 from myoloop.experiments.subjects.presets import PRESETS
 from myoloop.experiments.subjects.subject_file import load_subject
+from myoloop.platform.errors import UserError
 from myoloop.platform.messages import Phase
 from myoloop.platform.recording.compact import compact
 from myoloop.platform.recording.folder import create_attempt, keep_copy, next_session, no_attempt_if_refused
@@ -132,6 +135,8 @@ def prepare(
             f"{cut}: was cut off and is neither closed nor continued; "
             f"first: myoloop resume {cut.parent} --close or --continue, with --why"
         )
+    wall = begin_of(script)
+    admitted = admit(Path(study), name, chosen, wired.rig.rig_class, wall, session)
     found = allocated_in(Path(study), chosen, name, key)
     number = next_session(study, name) if session is None else session
     folder = create_attempt(study, name, number)
@@ -147,9 +152,9 @@ def prepare(
             known=known,
             allocated=found,
             go_on=go_on,
-            screening=screening_before(
-                chosen, ledger.parent, number - 1, wired.rig.rig_class, begin_of(script), script
-            ),
+            screening=screening_before(chosen, ledger.parent, number - 1, wired.rig.rig_class, wall, script),
+            personal=admitted.personal,
+            caps=admitted.caps,
         )
         kept = {
             "protocol.yaml": Path(chosen.path).read_bytes(),
@@ -265,7 +270,8 @@ def _ended(setup: SessionSetup, outcome: str, reason: str, duration_s: float) ->
         reason = reason or f"not compacted: {error}"
     try:
         leave_records(setup.folder)
-    except (RecordingError, OSError) as error:
+        book(setup.folder, outcome)
+    except (UserError, OSError) as error:
         reason = reason or f"records not left: {error}"
     return SessionEnd(setup.folder, outcome, reason, duration_s)
 

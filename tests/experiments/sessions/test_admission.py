@@ -31,20 +31,18 @@ def booked(study: Path, session: int, begin: datetime, outcome: str = "complete"
         append_record(study, "P1", "course", ended_line(session, attempt, end, outcome, **DOSE, tolerance_share=0.5))
 
 
-def test_the_first_session_is_smaller_and_brings_its_plan(tmp_path: Path) -> None:
+def test_the_first_session_is_smaller(tmp_path: Path) -> None:
     found = admit(tmp_path, "P1", PROTOCOL, "SIM", NOW)
     assert found.caps is not None
     assert (found.caps.current_share, found.caps.on_share) == (0.8, 0.6)
-    assert found.new_plan is not None
     assert found.counted
     assert found.held == 0
 
 
-def test_after_a_whole_session_the_next_is_whole_and_the_plan_stands(tmp_path: Path) -> None:
+def test_after_a_whole_session_the_next_is_whole(tmp_path: Path) -> None:
     booked(tmp_path, 1, NOW - timedelta(days=2))
     found = admit(tmp_path, "P1", PROTOCOL, "SIM", NOW)
     assert found.caps is None
-    assert found.new_plan is None
     assert found.held == 1
 
 
@@ -69,7 +67,7 @@ def test_an_attempt_that_has_no_end_keeps_the_next_session_from_beginning_but_no
 
 def test_a_protocol_without_a_course_counts_nothing(tmp_path: Path) -> None:
     found = admit(tmp_path, "P1", load_protocol("demo"), "SIM", NOW)
-    assert (found.caps, found.new_plan, found.counted) == (None, None, False)
+    assert (found.caps, found.counted) == (None, False)
 
 
 def test_a_person_is_stimulated_by_what_a_clinician_has_signed_only(tmp_path: Path) -> None:
@@ -101,11 +99,7 @@ def test_after_a_flare_the_next_session_lasts_half_as_long(tmp_path: Path) -> No
     assert (caps.current_share, caps.on_share) == (1.0, 0.5)
 
 
-def test_the_studys_own_file_names_zone_and_roles_and_mistakes_in_it_are_told(tmp_path: Path) -> None:
-    (tmp_path / "study.yaml").write_text("zone: Europe/Berlin\noverride_roles: [principal investigator]\n")
-    plan = admit(tmp_path, "P1", PROTOCOL, "SIM", NOW).new_plan
-    assert plan is not None
-    assert str(plan.zone) == "Europe/Berlin"
+def test_a_mistake_in_the_studys_own_file_is_told(tmp_path: Path) -> None:
     (tmp_path / "study.yaml").write_text("zone: Middle/Earth\n")
     with pytest.raises(ValueError, match=r"study.yaml:1: zone: found 'Middle/Earth'"):
         admit(tmp_path, "P1", PROTOCOL, "SIM", NOW)
