@@ -1,0 +1,88 @@
+"""A short course, session by session, on the days that its scripts say: what is booked, what moves, what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from myoloop.experiments.sessions.admission import RefusedError
+from myoloop.experiments.sessions.run import prepare, run_lockstep
+from myoloop.experiments.sessions.script import load_script
+from myoloop.experiments.studies.chained import read_chained, verify_chained
+from myoloop.experiments.studies.personrecord import record_path
+
+TEXT = """
+protocol: {id: course, version: 1.0.0, schema: 1, title: A short course, rigs: [SIM], evidence: {grade: none}}
+devices:
+  emg: {min_rate: 1000 Hz, channels: [ext]}
+  stim: {class: mA, min_step: 1 mA}
+sites:
+  ext: {muscle: wrist extensors, side: left, pad: 5x5 cm, emg: agonist}
+envelope: {waveform_class: nmes, current_max: 20 mA, step: 2 mA, slew: 20 mA/s, total_on: 20 s}
+stimulation:
+  ext: {site: ext, phase: 250 us, rate: 35 Hz}
+thresholds: {motor: 10 mA, tolerance: 20 mA}
+phases:
+  - rest: {name: begin, duration: 0.3 s}
+  - block: {name: train, trials: 2, machine: cyclic, ramp_up: 0.2 s, hold: 0.3 s, ramp_down: 0.1 s, rest: 1.3 s,
+            intensity: {ref: motor, x: 1.0}}
+controller: {policy: open_loop}
+stop_rules: [{session_max: 1 min}]
+outcomes: {primary: trials_done}
+course: {sessions_per_week: 3, weeks: 2, max_sessions: 3, min_gap: 20 h,
+         first_session: {current_share: 80 %, on_share: 60 %}}
+progression:
+  - {name: more, measure: trials_done, at_least: 2, path: "phases[1].block.trials", by: 1, least: 1, most: 3}
+"""
+
+
+@pytest.fixture
+def play(tmp_path: Path):
+    protocol = tmp_path / "course.yaml"
+    protocol.write_text(TEXT)
+    study = tmp_path / "study"
+
+    def session(moment: str):
+        path = tmp_path / "script.yaml"
+        path.write_text(f"date: {moment}\n")
+        script = load_script(str(path))
+        setup = prepare(str(protocol), subject="SIM:able_bodied", rig=None, study=study, seed=1, script=script)
+        return setup, run_lockstep(setup, script=script)
+
+    session.study = study
+    return session
+
+
+def test_a_course_is_booked_grows_and_ends(play) -> None:
+    first, ended = play("2026-11-02T09:00")
+    assert ended.outcome == "complete", ended.reason
+    assert first.plan.envelope.channels[0].current_max_ma == 16.0
+    assert first.plan.envelope.session_on_s_max == pytest.approx(12.0)
+
+    with pytest.raises(RefusedError, match=r"gap: .*allowed from 2026-11-03 05:00"):
+        play("2026-11-02T18:00")
+
+    second, ended = play("2026-11-03T09:00")
+    assert ended.outcome == "complete", ended.reason
+    assert second.plan.envelope.channels[0].current_max_ma == 20.0
+    # Two trials done in the first session: one more in the second, as the rule says.
+    assert second.plan.phases[1].block.trials == 3
+    third, ended = play("2026-11-05T09:00")
+    assert ended.outcome == "complete", ended.reason
+    assert third.plan.phases[1].block.trials == 3
+
+    with pytest.raises(RefusedError, match=r"course: "):
+        play("2026-11-07T09:00")
+
+    course = read_chained(record_path(play.study, "SIM1", "course"))
+    assert [line["kind"] for line in course] == ["plan", *["begun", "ended"] * 3]
+    ends = [line for line in course if line["kind"] == "ended"]
+    begins = [line for line in course if line["kind"] == "begun"]
+    assert [line["outcome"] for line in ends] == ["complete"] * 3
+    for begun, end in zip(begins, ends, strict=True):
+        assert begun["wall_utc"] < end["wall_utc"]
+        assert 0 < end["delivered"]["charge_mc"] <= begun["planned"]["charge_mc"] * 1.01
+        assert end["delivered"]["pulses"] <= begun["planned"]["pulses"]
+    for name in ("course", "progression"):
+        assert verify_chained(record_path(play.study, "SIM1", name)) == []
