@@ -159,8 +159,9 @@ def cocontraction(view: View) -> Value:
 
 
 def mvc_emg(view: View) -> Value:
-    """Largest plateau."""
-    told = [number(trial, "level_uv") for trial in view.trials("mvc") if trial.outcome == "done"]
+    """Largest plateau, of whole contractions."""
+    told = [number(trial, "peak_uv") for trial in view.trials("mvc") if trial.outcome == "done"]
+    told = [value for value in told if np.isfinite(value)]
     return Value(max(told), len(told)) if told else Value(None, why="no maximal contraction was made")
 
 

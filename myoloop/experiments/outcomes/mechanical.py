@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from myoloop.experiments.analysis.tracks import Interval, SampleTrack
-from myoloop.experiments.outcomes.view import Floats, Value, View, number, within
+from myoloop.experiments.outcomes.view import Floats, Value, View, within
+from myoloop.experiments.sessions.maximal import PLATEAU_S
 
 #: A range is taken between these, so that one sample makes none.
 _RANGE_PERCENT = (2.5, 97.5)
@@ -77,10 +78,31 @@ def torque_time_integral(view: View) -> Value:
 
 
 def mvc_force(view: View) -> Value:
-    """Largest plateau."""
-    told = [number(trial, "force_n") for trial in view.trials("mvc") if trial.outcome == "done"]
-    told = [value for value in told if np.isfinite(value)]
+    """Largest plateau of whole contractions, above the force before each."""
+    force = _force(view)
+    if force is None:
+        return Value(None, why=_NO_FORCE)
+    t_s, newton = force
+    whole = {trial.trial for trial in view.trials("mvc") if trial.outcome == "done"}
+    told = []
+    for span in view.session.trial_spans:
+        if span.kind != "mvc" or span.state != "await_effort" or span.trial not in whole:
+            continue
+        pull = within(t_s, Interval(span.begin_s, span.end_s))
+        before = within(t_s, Interval(span.begin_s - PLATEAU_S, span.begin_s))
+        plateau = _plateau(t_s[pull], newton[pull])
+        if plateau is not None and before.any():
+            told.append(plateau - float(np.median(newton[before])))
     return Value(max(told), len(told)) if told else Value(None, why="no maximal contraction with force was made")
+
+
+def _plateau(t_s: Floats, values: Floats) -> float | None:
+    """Largest mean over `PLATEAU_S`; None where there is not that much."""
+    if len(t_s) < 2 or (t_s[-1] - t_s[0]) < 0.9 * PLATEAU_S:
+        return None
+    samples = max(1, min(len(values), round(PLATEAU_S / float(np.median(np.diff(t_s))))))
+    sums = np.concatenate(([0.0], np.cumsum(values)))
+    return float(np.max(sums[samples:] - sums[:-samples]) / samples)
 
 
 def _force(view: View) -> tuple[Floats, Floats] | None:

@@ -160,11 +160,25 @@ def test_the_range_of_own_movement_is_taken_before_the_train() -> None:
 
 def test_a_contraction_is_the_strongest_that_was_made() -> None:
     rows = (
-        trial(1, "done", "mvc", level_uv=300.0, force_n=100.0), trial(2, "done", "mvc", level_uv=350.0, force_n=120.0),
-        trial(3, "paused", "mvc", level_uv=900.0, force_n=900.0),
+        trial(1, "done", "mvc", peak_uv=300.0), trial(2, "done", "mvc", peak_uv=350.0),
+        trial(3, "paused", "mvc", peak_uv=900.0), trial(4, "done", "mvc", peak_uv=None),
     )  # fmt: skip
     assert value_of("mvc_emg", trials=rows) == 350.0
-    assert value_of("mvc_force", trials=rows) == 120.0
+
+
+def test_force_of_a_contraction_is_its_plateau_above_what_was_before() -> None:
+    pulls = ((1, 10.0, 100.0, "done"), (2, 30.0, 120.0, "done"), (3, 50.0, 900.0, "paused"))
+    force = np.full(T_S.shape, 5.0)
+    for _, begin_s, newton, _ in pulls:
+        force[(begin_s + 1.0 <= T_S) & (begin_s + 4.0 > T_S)] = 5.0 + newton
+    # A peak shorter than a plateau is none.
+    force[np.searchsorted(T_S, 12.0)] = 200.0
+    found = value_of(
+        "mvc_force", samples={"force/cell": sampled(("N",), force)},
+        trials=tuple(trial(number, outcome, "mvc") for number, _, _, outcome in pulls),
+        trial_spans=tuple(TrialSpan("await_effort", "mvc", 0, n, begin_s, begin_s + 5.0) for n, begin_s, _, _ in pulls),
+    )  # fmt: skip
+    assert found == pytest.approx(120.0)
 
 
 def sampled(units: tuple[str, ...], values: np.ndarray) -> SimpleNamespace:
