@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,6 +16,8 @@ from myoloop.experiments.sessions.setup import SessionSetup, SetupError
 from myoloop.platform.rig import Rig
 from myoloop.platform.yamlfile import FileError
 
+#: What the virtual person answers to a form; None where it is not theirs.
+AskPerson = Callable[[str], Mapping[str, Any] | None]
 #: Who a person at the keys is, on the record.
 AT_THE_KEYS = "operator"
 #: Of which material or event, where a form is asked without saying so.
@@ -28,13 +30,17 @@ def begin_of(script: Script | None) -> datetime:
     return told or datetime.now(UTC)
 
 
-def scripted_operator(setup: SessionSetup, script: Script | None = None) -> ScriptedOperator:
+def scripted_operator(
+    setup: SessionSetup, script: Script | None = None, person: AskPerson | None = None
+) -> ScriptedOperator:
     """Who acts on a rig where nobody can be hurt.
 
     Parameters
     ----------
     script
         What is done besides serving what the session waits for; without one no form is answered.
+    person
+        Whom to ask what the script leaves to the virtual person; None where nobody can be asked.
 
     Raises
     ------
@@ -52,7 +58,7 @@ def scripted_operator(setup: SessionSetup, script: Script | None = None) -> Scri
                 name=who.name,
             ),
             acts=script.acts if script is not None else (),
-            answers=script_answers(script, setup.rig.rig.rig_class, begin_of(script)),
+            answers=script_answers(script, setup.rig.rig.rig_class, begin_of(script), person),
         )
     except ValueError as error:
         raise SetupError(str(error)) from None
@@ -100,6 +106,7 @@ def check_script(script: Script, protocol: Protocol, rig: Rig, speed: str = "max
     problems = []
     if rig.rig.rig_class not in SCRIPTED_RIGS:
         problems.append(f"script: the rig {rig.rig.id} is {rig.rig.rig_class}, allowed: {', '.join(SCRIPTED_RIGS)}")
+    problems += _wrongly_asked(script, rig, speed)
     for number, act in enumerate(script.acts):
         where = f"script: acts[{number}]"
         if act.when is not None and act.when.phase is not None and act.when.phase not in phases:
@@ -122,8 +129,22 @@ def check_script(script: Script, protocol: Protocol, rig: Rig, speed: str = "max
         raise FileError(problems)
 
 
-def script_answers(script: Script | None, rig_class: str, now: datetime) -> Answers:
-    """Answers by form: the script's own, else those of a person with nothing to find, where it says so."""
+def _wrongly_asked(script: Script, rig: Rig, speed: str) -> list[str]:
+    asked = [name for name, values in script.forms.items() if values == "person"]
+    if not asked:
+        return []
+    from myoloop.experiments.subjects.answers import OWN
+
+    problems = [
+        f"script: forms.{name}: found person, allowed for {', '.join(sorted(OWN))}" for name in asked if name not in OWN
+    ]
+    if speed == "real" or rig.node_of("subject") is None:
+        problems.append(f"script: forms.{asked[0]}: a virtual person is asked with --speed max and a SIM rig only")
+    return problems
+
+
+def script_answers(script: Script | None, rig_class: str, now: datetime, person: AskPerson | None = None) -> Answers:
+    """Answers by form: the script's own or the virtual person's, else of somebody with nothing to find, as it says."""
 
     def answers(form: str) -> tuple[str, Mapping[str, Any]] | None:
         if script is None:
@@ -131,7 +152,8 @@ def script_answers(script: Script | None, rig_class: str, now: datetime) -> Answ
         for name, values in script.forms.items():
             # A form of a material or an event may be asked without saying of which.
             if form in (name, name.partition(".")[0]) or name == form.partition(".")[0]:
-                return (name if name.partition(".")[0] == form else form), values
+                told = values if not isinstance(values, str) else None if person is None else person(form)
+                return None if told is None else (name if name.partition(".")[0] == form else form, told)
         return _clear(form, rig_class, now) if script.others == "clear" else None
 
     return answers

@@ -13,6 +13,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 
@@ -141,7 +142,7 @@ class Lockstep:
         )
         self.bus = LockstepBus(setup.session, self.clock, self.writer)
         self._make_objects(descriptors)
-        self._operator = scripted_operator(setup, script)
+        self._operator = scripted_operator(setup, script, self._ask_person)
         self._phase: Phase | None = None
         self._report: StimReport | None = None
         self._acts = 0
@@ -340,6 +341,10 @@ class Lockstep:
                 self.bus.publish(self._names["subject"], Outgoing("event", felt(deed.what, now_ns)))
             elif isinstance(deed, Break):
                 self._injected.strike(deed.fault, now_ns)
+
+    def _ask_person(self, form: str) -> dict[str, Any] | None:
+        subject = self.body.subject
+        return subject.person.answer(form, self.clock.now_ns(), max(subject.fatigue.values()))
 
     def _ask(self, sender: str, role: str, command: Command) -> None:
         """Carry a command to its target, as the target's node would record it."""

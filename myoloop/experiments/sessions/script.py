@@ -6,7 +6,8 @@
     operator: {name: A. Smith, role: operator, reaction: 0.2 s}
     others: clear
     forms:
-      nrs: {pain: 3}
+      nrs: {current: 3, average_24h: 3, worst_24h: 5}
+      nrs_now: person
     acts:
       - {at: 12 s, do: {score: 5}}
       - {when: {phase: train, trial: 2, state: hold, after: 2 s}, do: {fault: {kind: emg_lead_off, channel: ext}}}
@@ -233,7 +234,7 @@ class Script(Strict):
     date
         The day it plays, as 24-hour rules and courses count it; noon UTC where no time is told. Today if not told.
     forms
-        Answers, by form and field.
+        Answers, by form and field; ``person``: the virtual person answers it, with ``--speed max``.
     others
         ``clear``: screening forms that are not here are answered as by a person with nothing to find. Without it a
         form that is asked for and not here ends the session.
@@ -241,7 +242,7 @@ class Script(Strict):
 
     date: Annotated[str, Field(strict=True), AfterValidator(_day)] | None = None
     operator: ScriptOperator = ScriptOperator()
-    forms: dict[FormName, dict[str, Any]] = Field(default_factory=dict)
+    forms: dict[FormName, dict[str, Any] | Literal["person"]] = Field(default_factory=dict)
     others: Literal["clear"] | None = None
     acts: tuple[ScriptedAct, ...] = ()
 

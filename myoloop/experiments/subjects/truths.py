@@ -2,7 +2,8 @@
 
 Ten times a second ``fatigue``, ``velocity``, ``force``, ``joint`` and ``effort``; once a second what moves slowly:
 ``evoked``, ``mwave``, ``contact``, ``pain``, ``threshold``, and where there are any ``tremor`` and ``planted`` effects;
-``spasm`` and ``pulse`` when they happen. Values of a muscle are under its name, or ``<name>.<what>`` where there are several.
+``spasm`` and ``pulse`` when they happen. Values of a muscle are under its name, or ``<name>.<what>`` where there are
+several.
 """
 
 from __future__ import annotations

@@ -7,9 +7,11 @@ from datetime import UTC, datetime
 import pytest
 from pydantic import ValidationError
 
-from myoloop.experiments.sessions.acting import script_answers
+from myoloop.experiments.protocols.schema import load_protocol
+from myoloop.experiments.sessions.acting import check_script, script_answers
 from myoloop.experiments.sessions.script import Script, load_script
 from myoloop.experiments.sessions.scripted_acts import Ask, Break, Heed, Press, Say, ScriptedActs
+from myoloop.experiments.sessions.simulated_rig import simulated_rig
 from myoloop.platform.messages import Phase
 from myoloop.platform.yamlfile import FileError, explain, parse_yaml
 
@@ -108,3 +110,22 @@ class TestAnswers:
         assert script_answers(read("acts: []"), "SIM", self.NOW)("contraindications") is None
         assert script_answers(None, "SIM", self.NOW)("contraindications") is None
         assert script_answers(read("others: clear"), "HUMAN", self.NOW)("contraindications") is None
+
+    def test_a_form_is_the_virtual_persons_to_answer_where_it_says_so(self):
+        asked = script_answers(read("forms: {nrs_now: person}"), "SIM", self.NOW, lambda form: {"asked": form})
+        assert asked("nrs_now") == ("nrs_now", {"asked": "nrs_now"})
+        assert asked("nrs") is None
+        assert script_answers(read("others: clear\nforms: {nrs_now: person}"), "SIM", self.NOW)("nrs_now") is None
+
+    @pytest.mark.parametrize(
+        ("forms", "speed", "line"),
+        [
+            ("{skin: person}", "max", "script: forms.skin: found person, allowed for blinding_guess, doms"),
+            ("{nrs: person}", "real", "script: forms.nrs: a virtual person is asked with --speed max"),
+        ],
+    )
+    def test_nobody_is_asked_what_is_not_theirs_or_where_nobody_is(self, forms, speed, line):
+        protocol = load_protocol("demo")
+        with pytest.raises(FileError) as caught:
+            check_script(read(f"forms: {forms}"), protocol, simulated_rig(protocol), speed)
+        assert line in str(caught.value)
