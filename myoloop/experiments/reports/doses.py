@@ -110,6 +110,9 @@ def _known(value: float) -> str:
 
 
 def _dose(dose: Dose, unit: str) -> str:
+    if dose.share is None:
+        # Of charge: what is planned follows from thresholds that nobody had when the session was booked.
+        return f"{dose.delivered:.1f} {unit}, how much was planned is not known"
     return f"{dose.delivered:.1f} of {dose.planned:.1f} {unit} ({_share(dose.share)})"
 
 

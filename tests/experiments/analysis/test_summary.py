@@ -86,3 +86,9 @@ def test_a_train_that_carried_no_current_is_not_done(known_attempt):
     trial = msgspec.structs.replace(session.trials[0], outcome="assisted", values={"charge_mc": 0.0})
     told = summarise(dataclasses.replace(session, trials=(trial,)))
     assert (told["trials"], told["trials_done"]) == (1, 0)
+
+
+def test_a_record_that_names_no_protocol_has_no_outcomes_and_says_so(summary):
+    assert summary["outcomes"] == summary["outcomes_entered"] == []
+    assert summary["outcomes_are"] == "effects planted in the virtual subject"
+    assert "does not say which protocol was played" in summary["outcomes_missing"]
