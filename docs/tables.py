@@ -15,7 +15,9 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from myoloop.experiments.outcomes.compute import COMPUTED
 from myoloop.experiments.outcomes.registry import OUTCOMES
+from myoloop.experiments.outcomes.words import need_words
 from myoloop.experiments.protocols.plan import length_s
 from myoloop.experiments.protocols.schema import Outcome, Protocol, load_protocol, presets
 from myoloop.experiments.protocols.words import duration_text
@@ -186,6 +188,22 @@ def forms() -> str:
     return _table(("form", "what it is", "the gate needs it", "questions"), rows)
 
 
+def outcomes() -> str:
+    """Every outcome that a protocol may name."""
+    rows = (
+        (f"`{name}`", kind.text, kind.unit, ", ".join(map(need_words, kind.needs)), _computed(name))
+        for name, kind in OUTCOMES.items()
+    )
+    return _table(("outcome", "what it is", "unit", "needs", "computed as"), rows)
+
+
+def _computed(name: str) -> str:
+    """What the function that computes it says of it."""
+    said = " ".join((COMPUTED[name].__doc__ or "").split())
+    # A word of capitals, such as RMS, stays one.
+    return (said if said[:2].isupper() else said[:1].lower() + said[1:]).rstrip(".")
+
+
 #: What an entry of the list is called on the page: a treatment is proven by no test, what myoloop does for it is.
 _STATES = {"proven": "tested", "not yet": "not yet", "out of scope": "out of scope"}
 
@@ -272,6 +290,7 @@ TABLES: dict[str, tuple[str, Callable[[], str]]] = {
     "sites-makers": ("sites.md", makers),
     "screening": ("screening.md", screening),
     "forms": ("screening.md", forms),
+    "outcomes": ("outcomes.md", outcomes),
     "coverage-counts": ("coverage.md", coverage_counts),
     "coverage": ("coverage.md", coverage(extra=False)),
     "coverage-screening": ("coverage.md", coverage(extra=True)),

@@ -8,6 +8,7 @@ from types import ModuleType
 
 import pytest
 
+from myoloop.experiments.outcomes.registry import OUTCOMES
 from myoloop.experiments.protocols.schema import presets
 from myoloop.experiments.screening.forms import FORMS
 from myoloop.experiments.screening.items import ITEMS
@@ -38,6 +39,7 @@ def tables() -> ModuleType:
         "sites-makers",
         "screening",
         "forms",
+        "outcomes",
         "coverage-counts",
         "coverage",
         "coverage-screening",
@@ -56,6 +58,15 @@ def test_every_stream_has_one_row(tables: ModuleType) -> None:
         assert row.startswith(f"| `{stream.name}")
         assert f"`{stream.message.__name__}`" in row
         assert row.count("|") == 9
+
+
+def test_every_outcome_has_one_row_with_unit_and_how_it_is_computed(tables: ModuleType) -> None:
+    rows = tables.outcomes().splitlines()[2:]
+    assert len(rows) == len(OUTCOMES)
+    for row, (name, kind) in zip(rows, OUTCOMES.items(), strict=True):
+        assert row.startswith(f"| `{name}` | {kind.text} | {kind.unit} |")
+        assert all(cell.strip() for cell in row.split("|")[1:-1])
+        assert row.count("|") == 6
 
 
 def test_every_transition_has_one_row(tables: ModuleType) -> None:

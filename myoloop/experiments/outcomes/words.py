@@ -8,7 +8,7 @@ from typing import Any
 from myoloop.experiments.outcomes.registry import NEEDS, OUTCOMES
 
 #: The part of a need before its colon, in words; after it stands a form's id.
-_OF_FORMS = {"form": "form {} before and after", "diary": "form {} in the diary"}
+_OF_FORMS = {"form": "the form {}", "diary": "the form {} in the diary"}
 
 
 def value_words(value: float | None) -> str:
