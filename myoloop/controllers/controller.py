@@ -147,7 +147,8 @@ class Controller:
             muscles.sort(key=lambda item: self._order[item.muscle])
         estimates = {item.muscle: item for item in muscles}
         self._moved = None if self._motion is None else self._motion.step(situation)
-        current_ma, reason, trigger, reflex = self._decide(given, estimates, wait_ns)
+        bad = self._bad_signal(given, wait_ns)
+        current_ma, reason, trigger, reflex = self._decide(given, estimates, bad)
         return [
             Outgoing(
                 "estimate",
@@ -158,6 +159,7 @@ class Controller:
                     trigger=trigger,
                     reflex=reflex,
                     motion=self._moved,
+                    bad_signal=bad if self._settings.reflex.signal.enabled else "",
                 ),
             ),
             Outgoing("request", self._request(given, current_ma, reason)),
@@ -306,12 +308,11 @@ class Controller:
             self._groups[received.topic].add(message, array, received.epoch, situation)
 
     def _decide(
-        self, given: StepInput, estimates: dict[str, MuscleEstimate], wait_ns: int
+        self, given: StepInput, estimates: dict[str, MuscleEstimate], bad: str
     ) -> tuple[dict[str, float], str, bool, str]:
         """Current by channel, reason of the request, trigger, and what the reflexes did."""
         now_ns, phase = given.now_ns, self._phase
         nothing = dict.fromkeys(self._outputs, 0.0)
-        bad = self._bad_signal(given, wait_ns)
         why = why_zero(phase, now_ns) or self._blind()
         decision = Decision(nothing, why)
         adapt = True

@@ -279,7 +279,13 @@ class MotionEstimate(Message, frozen=True, kw_only=True):
 
 
 class Estimate(Message, frozen=True, kw_only=True):
-    """Everything a controller believes at one step; `motion` is None where there is no IMU."""
+    """Everything a controller believes at one step; `motion` is None where there is no IMU.
+
+    Attributes
+    ----------
+    bad_signal
+        Why the signals are no ground for any current; empty while they are.
+    """
 
     step: int
     t_ns: int
@@ -287,6 +293,7 @@ class Estimate(Message, frozen=True, kw_only=True):
     trigger: bool = False
     reflex: str = ""
     motion: MotionEstimate | None = None
+    bad_signal: str = ""
 
 
 class ChannelSetting(Message, frozen=True, kw_only=True):

@@ -203,6 +203,7 @@ class Director:
         elif place.stage == "ended":
             return
         elif isinstance(message, StimReport):
+            guarding.seen(place, message)
             place.gate = Gate(
                 message.state,
                 message.envelope_sha256,
@@ -219,6 +220,7 @@ class Director:
                     place.block = trialblock.with_peak(place.block, message)
                     trialblock.held_at_cap(self, self._plan, place, message, out)
         elif isinstance(message, Estimate):
+            guarding.seen(place, message)
             place.effort = message.trigger
             place.fatigue = listening.known_fatigue(message)
             listening.heard(self._plan, place, message)

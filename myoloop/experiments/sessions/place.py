@@ -194,6 +194,8 @@ class Place(msgspec.Struct):
         Why thresholds do not hold any more, until they are measured again; whether any ever were not.
     attended_ns
         When the operator last did anything.
+    blind, blind_ns
+        What current rests on and is missing, as ``gate`` and ``controller`` tell; since when anything is.
     """
 
     envelope: Envelope
@@ -244,6 +246,8 @@ class Place(msgspec.Struct):
     stale: str = ""
     anew: bool = False
     attended_ns: int = 0
+    blind: dict[str, str] = {}
+    blind_ns: int | None = None
 
     def phase(self, plan: Plan) -> PhasePlan | None:
         """The phase it is in, or will enter next; None after the last."""

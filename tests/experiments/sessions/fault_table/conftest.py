@@ -48,6 +48,13 @@ class Played:
         """When the fault was brought in, as the body has told."""
         return next(each.t_ns for each in self.events if each.kind == "injected")
 
+    def began_pausing_ms(self) -> tuple[float, float]:
+        """From the fault to when what was missing began, and to the pause, by the one event that tells of it."""
+        (paused,) = self.told("paused")
+        zero_ns = self.messages("phase")[0].t_ns
+        began_ns = zero_ns + round(float(paused.values["began_session_s"]) * 1e9)
+        return (began_ns - self.struck_ns) * 1e-6, (paused.t_ns - self.struck_ns) * 1e-6
+
     def pulses_ns(self) -> list[int]:
         """What the person was given, by the body's own account."""
         return [t_ns for each in self.messages("truth/pulse") for t_ns in each.pulses_ns]

@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from myoloop.experiments.objects import BUILDERS
+from myoloop.experiments.replay import replay
+
 TABLE = Path(__file__).parent / "table.yaml"
 #: A pulse period, and 100 ms.
 PERIOD_MS = 1e3 / 35
@@ -31,6 +34,11 @@ def test_a_lead_of_the_emg_that_falls_off_ends_the_train_and_names_the_channel(s
     assert not any(report.allowed for report in after)
     whys = {request.reason for request in played.messages("request") if request.t_ns > played.struck_ns + 300e6}
     assert any("ext" in why for why in whys), whys
+    assert played.told("paused", "more than 50 % invalid samples of ext")
+    began_ms, paused_ms = played.began_pausing_ms()
+    assert paused_ms - began_ms == pytest.approx(1000, abs=30)
+    # As with every pause: a script that says nothing of it does not go on.
+    assert (played.end.outcome, "paused" in played.end.reason) == ("aborted", True)
 
 
 def test_a_railed_channel_ends_the_train_and_is_flagged(strike):
@@ -41,6 +49,15 @@ def test_a_railed_channel_ends_the_train_and_is_flagged(strike):
     assert railed
     assert railed[-1].valid_share[0] == 0.0
     assert all("rail" not in vital.flags[1] for vital in played.vitals())
+    assert played.told("paused", "invalid samples of ext")
+    assert played.began_pausing_ms()[1] <= 1300
+
+
+def test_a_pause_for_a_lead_marks_the_trial_as_cut_and_replays_the_same(strike):
+    played = strike("kind: emg_lead_off, channel: ext")
+    (trial,) = played.messages("trial")
+    assert trial.outcome == "paused"
+    assert replay(played.end.folder, BUILDERS).equal
 
 
 def test_an_edge_of_an_emg_electrode_that_lifts_shows_as_contact_lost(strike):
