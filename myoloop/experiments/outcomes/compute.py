@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from myoloop.experiments.analysis.dosing import block_doses
 from myoloop.experiments.analysis.session import Session
 from myoloop.experiments.analysis.tracks import MeasureTrack
 from myoloop.experiments.outcomes.mechanical import (
@@ -70,12 +71,12 @@ def trigger_latency(view: View) -> Value:
 
 
 def dose_share(view: View) -> Value:
-    """Charge that was delivered over what the targets of all planned trials make."""
-    planned = _planned_charge_mc(view)
-    if planned is None:
+    """Charge that was delivered over what the director's plan makes at the targets that were resolved."""
+    doses = [dose for dose in block_doses(view.session) if np.isfinite(dose.planned.charge_mc)]
+    planned_mc = sum(dose.planned.charge_mc for dose in doses)
+    if not planned_mc > 0:
         return Value(None, why="no target was resolved")
-    given = sum(number(trial, "charge_mc", 0.0) for trial in view.trials())
-    return Value(given / planned, len(view.trials()))
+    return Value(sum(dose.delivered.charge_mc for dose in doses) / planned_mc, len(view.trials()))
 
 
 def fatigue_index(view: View) -> Value:
@@ -257,22 +258,3 @@ def _told_s(t_s: np.ndarray[Any, np.dtype[np.float64]], told: MeasureTrack) -> f
     if len(t_s) < 2:
         return 0.0
     return float(np.count_nonzero(told.valid) * np.median(np.diff(t_s)))
-
-
-def _planned_charge_mc(view: View) -> float | None:
-    """What the trials of all blocks would make at the targets that were resolved: trapezoids of pulses."""
-    total = 0.0
-    blocks = [item.block for item in view.protocol.phases if item.block is not None]
-    for block in blocks:
-        rows = [trial for trial in view.trials() if trial.name == block.name]
-        if not rows:
-            return None
-        equivalent_s = block.hold_s + 0.5 * (block.ramp_up_s + block.ramp_down_s)
-        for channel in block.channels or tuple(view.protocol.stimulation):
-            pulses = view.protocol.stimulation[channel]
-            target_ma = number(rows[0], f"target_ma_{channel}")
-            if not np.isfinite(target_ma):
-                return None
-            width_us, rate_hz = block.phase_us or pulses.phase_us, block.rate_hz or pulses.rate_hz
-            total += block.repeat * block.trials * equivalent_s * rate_hz * target_ma * width_us * 1e-6
-    return total or None

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from myoloop.experiments.analysis.dosing import Amount, ChannelDose
 from myoloop.experiments.analysis.tracks import EventRow, Interval, JointTrack, MeasureTrack, PhaseSpan, TrialSpan
+from myoloop.experiments.outcomes import compute as outcomes_of
 from myoloop.experiments.outcomes.compute import COMPUTED, as_rows, compute
 from myoloop.experiments.outcomes.registry import NEEDS, OUTCOMES
 from myoloop.experiments.outcomes.view import View
@@ -49,7 +51,7 @@ def answered(form: str, **values: Any) -> EventRow:
 def view(**more: Any) -> View:
     given: dict[str, Any] = {
         "muscles": {"ext": muscle(), "flex": muscle()}, "trials": (), "trial_spans": (), "phases": (), "events": (),
-        "samples": {}, "stimulated_muscle": "ext",
+        "samples": {}, "settings": {}, "stimulated_muscle": "ext",
         "joint": JointTrack(T_S, measure(np.nan)),
     }  # fmt: skip
     return View(SimpleNamespace(**{**given, **more}), DEMO)  # type: ignore[arg-type]
@@ -91,10 +93,17 @@ def test_trials_and_their_beginnings() -> None:
     assert value_of("trigger_latency", trials=rows) == pytest.approx(600.0)
 
 
-def test_the_dose_beside_what_eleven_trials_would_be() -> None:
-    # 10 mA x 250 us x 35 Hz x (3.8 + 0.5) s = 0.37625 mC a trial.
-    rows = tuple(trial(n, charge_mc=0.37625) for n in range(1, 6))
-    assert value_of("dose_share", trials=rows) == pytest.approx(5 / 11)
+def test_the_dose_is_what_was_delivered_over_what_was_planned(monkeypatch: pytest.MonkeyPatch) -> None:
+    def dose(planned_mc: float, delivered_mc: float) -> ChannelDose:
+        planned, delivered = Amount(11, 40.0, 1400, planned_mc), Amount(5, 20.0, 700, delivered_mc)
+        return ChannelDose("block", "ext", planned, delivered, 0, None, None)
+
+    # Of a channel whose target was never resolved nothing can be said.
+    doses = (dose(4.0, 1.5), dose(2.0, 1.5), dose(float("nan"), 0.0))
+    monkeypatch.setattr(outcomes_of, "block_doses", lambda session: doses)
+    assert value_of("dose_share") == pytest.approx(0.5)
+    monkeypatch.setattr(outcomes_of, "block_doses", lambda session: doses[2:])
+    assert value_of("dose_share") is None
 
 
 def test_rest_after_over_rest_before_without_the_second_of_settling() -> None:
