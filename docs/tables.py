@@ -241,6 +241,7 @@ def _entry(row: dict[str, Any]) -> Iterable[str]:
     if row.get("items"):
         yield f"  - items of screening: {', '.join(f'`{item}`' for item in row['items'])}"
     yield from (f"  - test: `{test}`" for test in row.get("tests", ()))
+    yield from (f"  - in `make prove`: `{test}`" for test in row.get("make_prove", ()))
     if row.get("not_yet"):
         yield f"  - not yet: {row['not_yet']}"
     if row.get("note"):

@@ -19,6 +19,8 @@ EXTRA = [f"x{number}" for number in range(1, 14)]
 #: Contraindications, what must be looked at, warnings, harm.
 HAZARDS = [*range(25, 40), *EXTRA]
 NAMED = sorted({test for row in COVERAGE for test in row.get("tests", ())})
+#: What takes too long for every build, and is tried by `make prove`.
+LONG = sorted({test for row in COVERAGE for test in row.get("make_prove", ())})
 #: Marks with which a test does not run, or may fail, in every build.
 LEFT_OUT = {"skip", "xfail", "prove", "realdata"}
 
@@ -87,7 +89,7 @@ def test_every_row_is_there_once() -> None:
 
 @EachRow
 def test_a_row_says_what_it_must(row: dict[str, Any]) -> None:
-    assert set(row) <= {"row", "claim", "status", "feature", "items", "tests", "note", "not_yet"}
+    assert set(row) <= {"row", "claim", "status", "feature", "items", "tests", "make_prove", "note", "not_yet"}
     assert row["claim"]
     assert row["feature"]
     assert row["status"] in ("proven", "not yet", "out of scope")
@@ -107,7 +109,12 @@ def test_a_test_that_is_named_is_there_and_not_left_out(test: str) -> None:
     assert not _marks(test) & LEFT_OUT
 
 
-@pytest.mark.parametrize("test", NAMED)
+@pytest.mark.parametrize("test", LONG)
+def test_a_test_that_make_prove_runs_is_there_and_is_called_so(test: str) -> None:
+    assert _marks(test) & LEFT_OUT == {"prove"}
+
+
+@pytest.mark.parametrize("test", [*NAMED, *LONG])
 def test_a_test_that_is_named_can_fail(test: str) -> None:
     module, way = _found(test)
     assert _checks_something(module, way[-1])
