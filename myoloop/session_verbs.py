@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import getpass
+import os
+import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -15,6 +18,7 @@ if TYPE_CHECKING:
     from myoloop.experiments.sessions.faults import Fault
     from myoloop.experiments.sessions.script import Script
     from myoloop.experiments.sessions.setup import SessionSetup
+    from myoloop.experiments.studies.identity import SecondCheck
 
 sessions = typer.Typer()
 verb = partial(sessions.command, epilog=EXIT_CODES)
@@ -36,6 +40,16 @@ ScriptFile = Annotated[
 KeyFile = Annotated[
     str | None, typer.Option("--key", help="The study's key file, where arms come from its sealed list.")
 ]
+IdentityFile = Annotated[
+    Path | None,
+    typer.Option("--identity", help="Key file to check the person against (myoloop keyfile); needed on HUMAN rigs."),
+]
+Second = Annotated[
+    str | None,
+    typer.Option("--second", help="Initials and year of birth, such as 'AB 1980'; else asked in a terminal."),
+]
+#: Opens the key file where nobody can be asked.
+IN_ENVIRONMENT = "MYOLOOP_KEYFILE_PASSPHRASE"
 
 
 @verb()
@@ -71,6 +85,8 @@ def run(
     out: Out = Path("study"),
     script: ScriptFile = None,
     key: KeyFile = None,
+    identity: IdentityFile = None,
+    second: Second = None,
     fault: Annotated[
         list[str] | None, typer.Option(help="On purpose: kill:NODE@20s, freeze:NODE@20s or stop@20s; repeatable.")
     ] = None,
@@ -90,6 +106,7 @@ def run(
         if planned and speed == "max":
             raise typer.BadParameter("faults strike processes: allowed with --speed real", param_hint="--fault")
         acts = load_script(script) if script is not None else None
+        checked = _second_check(identity, second)
         _play(
             lambda: prepare(
                 protocol,
@@ -101,6 +118,7 @@ def run(
                 script=acts,
                 speed=speed,
                 key=key,
+                identity=checked,
             ),
             speed,
             planned,
@@ -128,6 +146,8 @@ def resume(
     speed: Speed = "real",
     script: ScriptFile = None,
     key: KeyFile = None,
+    identity: IdentityFile = None,
+    second: Second = None,
     as_json: Json = False,
 ) -> None:
     """What to do with a session that was cut off: close it, or go on with what is left.
@@ -154,16 +174,35 @@ def resume(
             say({"session": str(closed.folder), "outcome": closed.outcome}, as_json, f"{closed.folder}: closed")
             raise typer.Exit(GOOD)
         acts = load_script(script) if script is not None else None
+        checked = _second_check(identity, second)
         _play(
             lambda: go_on_with(
                 session, who=who, why=why, new_electrodes=new_electrodes, subject=subject, rig=rig, script=acts,
-                speed=speed, key=key,
+                speed=speed, key=key, identity=checked,
             ),
             speed,
             [],
             acts,
             as_json,
         )  # fmt: skip
+
+
+def _second_check(file: Path | None, said: str | None) -> SecondCheck | None:
+    """Who is there; what is missing is asked for in a terminal, and nowhere else."""
+    from myoloop.experiments.studies.identity import SecondCheck, parse_identity
+
+    if file is None:
+        if said is not None:
+            raise typer.BadParameter("needed with --second: the key file", param_hint="--identity")
+        return None
+    asks = sys.stdin.isatty()
+    if said is None and not asks:
+        raise typer.BadParameter("needed where there is no terminal to ask in", param_hint="--second")
+    who = parse_identity(getpass.getpass("initials and year of birth: ") if said is None else said)
+    passphrase = os.environ.get(IN_ENVIRONMENT)
+    if passphrase is None and not asks:
+        raise typer.BadParameter("needed where there is no terminal to ask in", param_hint=IN_ENVIRONMENT)
+    return SecondCheck(file, getpass.getpass("passphrase: ") if passphrase is None else passphrase, who)
 
 
 def _check_speed(speed: str) -> None:

@@ -17,11 +17,15 @@ from myoloop.experiments.studies import course, progression
 from myoloop.experiments.studies.chained import read_chained
 from myoloop.experiments.studies.courselog import PersonCourse, plan_of, read_course
 from myoloop.experiments.studies.courseplan import sessions
+from myoloop.experiments.studies.identity import SecondCheck, check_identity
 from myoloop.experiments.studies.participants import refuse_withdrawn
 from myoloop.experiments.studies.personrecord import record_path
 from myoloop.experiments.studies.signatures import sha256_of, signed
 from myoloop.experiments.studies.studyfile import StudyFile, load_study
 from myoloop.platform.errors import UserError
+
+#: The copy of the protocol in an attempt's folder.
+KEPT_PROTOCOL = "protocol.yaml"
 
 
 class RefusedError(UserError, ValueError):
@@ -51,7 +55,14 @@ class Admission:
 
 
 def admit(
-    study: Path, person: str, protocol: Protocol, rig_class: str, now: datetime, session: int | None = None
+    study: Path,
+    person: str,
+    protocol: Protocol,
+    rig_class: str,
+    now: datetime,
+    session: int | None = None,
+    *,
+    identity: SecondCheck | None = None,
 ) -> Admission:
     """Read the person's record, and refuse a session that may not be.
 
@@ -61,6 +72,8 @@ def admit(
         Wall time, with its zone.
     session
         Number of the session that is tried again; None for the next new one.
+    identity
+        The person's second identifier; needed on a HUMAN rig, checked wherever it is given, and kept nowhere.
 
     Raises
     ------
@@ -72,7 +85,12 @@ def admit(
     refuse_withdrawn(study, person)
     known = load_study(study)
     known_course = read_course(read_chained(record_path(study, person, "course")))
-    refusals = [*_signature(study, protocol, rig_class), *_course(protocol, known, known_course, now, session)]
+    refusals = [
+        *_identity(person, rig_class, identity),
+        *_signature(study, protocol, rig_class),
+        *_protocol(study, person, protocol, rig_class, known_course),
+        *_course(protocol, known_course, now, session),
+    ]
     if refusals:
         raise RefusedError("\n".join(refusals))
     caps, personal = _smaller(study, person, protocol, known, known_course, session)
@@ -93,9 +111,38 @@ def _signature(study: Path, protocol: Protocol, rig_class: str) -> Iterator[str]
         yield f"not signed: {problem}"
 
 
-def _course(
-    protocol: Protocol, known: StudyFile, so_far: PersonCourse | None, now: datetime, session: int | None
+def _identity(person: str, rig_class: str, identity: SecondCheck | None) -> Iterator[str]:
+    """A code may be mistyped: initials and year of birth are asked as well."""
+    if identity is None:
+        if rig_class == "HUMAN":
+            yield f'identity: who {person} is was not checked; needed are --identity FILE and --second "AB 1980"'
+        return
+    try:
+        same = check_identity(identity.key_file, identity.passphrase, person, identity.said)
+    except UserError as error:
+        yield f"identity: {error}"
+        return
+    if not same:
+        yield f"identity: the second identifier is not that of {person}: another person is there, or another was named"
+
+
+def _protocol(
+    study: Path, person: str, protocol: Protocol, rig_class: str, so_far: PersonCourse | None
 ) -> Iterator[str]:
+    """A course is gone through with the protocol that it was begun with, or that it was amended to."""
+    # A protocol without a course counts nothing: on a virtual person it may be tried in between.
+    if so_far is None or (protocol.course is None and rig_class != "HUMAN"):
+        return
+    found, allowed = sha256_of(Path(protocol.path)), so_far.protocol_sha256
+    if found == allowed:
+        return
+    kept = sorted((study / f"sub-{person}").glob(f"ses-*/att-*/{KEPT_PROTOCOL}"))
+    same = next((f", kept as {path}" for path in kept if sha256_of(path) == allowed), "")
+    here = f"{protocol.protocol.id} {protocol.protocol.version}, sha256 {found[:12]}"
+    yield f"protocol: found {here}; {person} is in a course of sha256 {allowed[:12]}{same}; allowed is that very file"
+
+
+def _course(protocol: Protocol, so_far: PersonCourse | None, now: datetime, session: int | None) -> Iterator[str]:
     if protocol.course is None or so_far is None:
         return
     found = course.may_begin(

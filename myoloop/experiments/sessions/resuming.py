@@ -20,6 +20,7 @@ from myoloop.experiments.sessions.continuing import (
 from myoloop.experiments.sessions.run import prepare
 from myoloop.experiments.sessions.script import Script
 from myoloop.experiments.sessions.setup import SessionSetup
+from myoloop.experiments.studies.identity import SecondCheck
 from myoloop.platform.recording.folder import place_of
 from myoloop.platform.recording.layout import RecordingError
 from myoloop.platform.recording.reader import Recording
@@ -75,6 +76,7 @@ def go_on_with(
     script: Script | None = None,
     speed: str = "real",
     key: Path | str | None = None,
+    identity: SecondCheck | None = None,
 ) -> SessionSetup:
     """A new attempt at a session that did not come to its end, with the trials that never began.
 
@@ -109,6 +111,7 @@ def go_on_with(
         speed=speed,
         go_on=went,
         key=key,
+        identity=identity,
     )
     if setup.subject != place.subject:
         raise ContinueError(f"--subject: found {setup.subject}, the session is of {place.subject}")

@@ -37,6 +37,7 @@ from myoloop.experiments.sessions.setup import (
 from myoloop.experiments.sessions.simulated_rig import simulated_rig
 from myoloop.experiments.sessions.survey import Survey, survey
 from myoloop.experiments.sessions.virtual_body import virtual_body
+from myoloop.experiments.studies.identity import SecondCheck
 from myoloop.experiments.subjects.parameters import SubjectParameters
 from myoloop.experiments.subjects.population import draw
 from myoloop.experiments.subjects.presets import PRESETS
@@ -88,6 +89,7 @@ def prepare(
     speed: str = "max",
     go_on: Continuation | None = None,
     key: Path | str | None = None,
+    identity: SecondCheck | None = None,
 ) -> SessionSetup:
     """Read everything, check it against one another, and make the attempt's folder.
 
@@ -110,6 +112,8 @@ def prepare(
     key
         The study's key file, where the protocol has arms that come from its sealed list. Only the stimulator's node
         reads it.
+    identity
+        The person's second identifier; needed on a HUMAN rig, and kept nowhere.
 
     Raises
     ------
@@ -136,7 +140,7 @@ def prepare(
             f"first: myoloop resume {cut.parent} --close or --continue, with --why"
         )
     wall = begin_of(script)
-    admitted = admit(Path(study), name, chosen, wired.rig.rig_class, wall, session)
+    admitted = admit(Path(study), name, chosen, wired.rig.rig_class, wall, session, identity=identity)
     found = allocated_in(Path(study), chosen, name, key)
     number = next_session(study, name) if session is None else session
     folder = create_attempt(study, name, number)

@@ -10,7 +10,7 @@ import base64
 import json
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +60,37 @@ def make_identity(initials: str, birth_year: int) -> Identity:
     if not _FIRST_YEAR <= birth_year <= _LAST_YEAR:
         raise UserError(f"year of birth: allowed is {_FIRST_YEAR} to {_LAST_YEAR}")
     return Identity(tidy, birth_year)
+
+
+@dataclass(frozen=True, slots=True)
+class SecondCheck:
+    """Who somebody says they are, and what it is checked against; neither is ever shown or written down.
+
+    Attributes
+    ----------
+    key_file, passphrase
+        The key file, and what opens it.
+    said
+        What the person, or their papers, say.
+    """
+
+    key_file: Path
+    passphrase: str = field(repr=False)
+    said: Identity = field(repr=False)
+
+
+def parse_identity(text: str) -> Identity:
+    """Read what is typed in one line, such as ``AB 1980``.
+
+    Raises
+    ------
+    UserError
+        If it is not initials and year of birth; it does not repeat what was typed.
+    """
+    initials, _, year = text.strip().rpartition(" ")
+    if not re.fullmatch(r"[0-9]{4}", year):
+        raise UserError('second identifier: allowed are initials and year of birth, such as "AB 1980"')
+    return make_identity(initials, int(year))
 
 
 def create_key_file(

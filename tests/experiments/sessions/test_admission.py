@@ -11,13 +11,23 @@ from myoloop.experiments.protocols.evidence import safety_parameters
 from myoloop.experiments.protocols.schema import load_protocol
 from myoloop.experiments.sessions.admission import RefusedError, admit
 from myoloop.experiments.studies.courselog import begun_line, ended_line, plan_line, plan_of
+from myoloop.experiments.studies.identity import (
+    Cost,
+    SecondCheck,
+    add_identity,
+    create_key_file,
+    make_identity,
+    parse_identity,
+)
 from myoloop.experiments.studies.personrecord import append_record
 from myoloop.experiments.studies.progression import Change, Result, change_line, result_line
 from myoloop.experiments.studies.signatures import sha256_of, sign
+from myoloop.platform.errors import UserError
 
 PROTOCOL = load_protocol("crps_motor_reeducation")
 NOW = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
 DOSE = {"on_s": 100.0, "charge_mc": 5.0, "pulses": 3500}
+PASSPHRASE = "correct horse battery"
 SHARE = "phases[7].block.intensity.share"
 
 
@@ -29,6 +39,15 @@ def booked(study: Path, session: int, begin: datetime, outcome: str = "complete"
     if outcome:
         end = begin + timedelta(minutes=30)
         append_record(study, "P1", "course", ended_line(session, attempt, end, outcome, **DOSE, tolerance_share=0.5))
+
+
+def second_check(keys: Path, said: str = "AB 1980") -> SecondCheck:
+    """P1 is A.B., born in 1980; somebody says who they are."""
+    keys.mkdir()
+    path = keys / "identity.key"
+    create_key_file(path, PASSPHRASE, cost=Cost(n=1 << 10))
+    add_identity(path, PASSPHRASE, "P1", make_identity("A.B.", 1980))
+    return SecondCheck(path, PASSPHRASE, parse_identity(said))
 
 
 def test_the_first_session_is_smaller(tmp_path: Path) -> None:
@@ -71,14 +90,16 @@ def test_a_protocol_without_a_course_counts_nothing(tmp_path: Path) -> None:
 
 
 def test_a_person_is_stimulated_by_what_a_clinician_has_signed_only(tmp_path: Path) -> None:
+    study = tmp_path / "study"
+    study.mkdir()
     with pytest.raises(RefusedError, match=r"not signed: .*no clinician has signed this protocol"):
-        admit(tmp_path, "P1", PROTOCOL, "HUMAN", NOW)
+        admit(study, "P1", PROTOCOL, "HUMAN", NOW)
     parameters = [(each.path, each.written, each.grade) for each in safety_parameters(PROTOCOL)]
     sign(
-        tmp_path, sha256_of(Path(PROTOCOL.path)), parameters, name="Dr A", role="physician",
+        study, sha256_of(Path(PROTOCOL.path)), parameters, name="Dr A", role="physician",
         day=NOW.date(), wall=NOW,
     )  # fmt: skip
-    assert admit(tmp_path, "P1", PROTOCOL, "HUMAN", NOW).counted
+    assert admit(study, "P1", PROTOCOL, "HUMAN", NOW, identity=second_check(tmp_path / "keys")).counted
 
 
 def test_values_that_progression_has_moved_are_the_persons_own(tmp_path: Path) -> None:
@@ -103,3 +124,60 @@ def test_a_mistake_in_the_studys_own_file_is_told(tmp_path: Path) -> None:
     (tmp_path / "study.yaml").write_text("zone: Middle/Earth\n")
     with pytest.raises(ValueError, match=r"study.yaml:1: zone: found 'Middle/Earth'"):
         admit(tmp_path, "P1", PROTOCOL, "SIM", NOW)
+
+
+def test_on_a_human_rig_nobody_is_taken_at_their_code_alone(tmp_path: Path) -> None:
+    with pytest.raises(RefusedError, match="identity: who P1 is was not checked; needed are --identity FILE and"):
+        admit(tmp_path, "P1", PROTOCOL, "HUMAN", NOW)
+    assert admit(tmp_path, "P1", PROTOCOL, "SIM", NOW).counted
+
+
+@pytest.mark.parametrize("said", ["AC 1980", "AB 1981"])
+def test_another_second_identifier_is_refused_without_repeating_it(tmp_path: Path, said: str) -> None:
+    check = second_check(tmp_path / "keys", said)
+    with pytest.raises(RefusedError) as refused:
+        admit(tmp_path / "study", "P1", PROTOCOL, "BENCH", NOW, identity=check)
+    (line,) = str(refused.value).splitlines()
+    assert line.startswith("identity: the second identifier is not that of P1")
+    assert not any(word in line + repr(check) for word in (*said.split(), PASSPHRASE))
+
+
+def test_a_person_who_is_not_in_the_key_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RefusedError, match="P2 is not in it; who this is cannot be checked"):
+        admit(tmp_path / "study", "P2", PROTOCOL, "SIM", NOW, identity=second_check(tmp_path / "keys"))
+
+
+@pytest.mark.parametrize("text", ["", "AB", "1980", "AB 80", "AB1980", "A2 1980", "AB 1980 x"])
+def test_what_is_no_second_identifier_is_refused_without_repeating_it(text: str) -> None:
+    with pytest.raises(UserError) as refused:
+        parse_identity(text)
+    assert not text or text not in str(refused.value).partition("such as")[0]
+
+
+def test_a_course_is_not_gone_on_with_by_another_protocol(tmp_path: Path) -> None:
+    booked(tmp_path, 1, NOW - timedelta(days=2))
+    other = load_protocol("emgtrig_wrist_stroke")
+    with pytest.raises(RefusedError) as refused:
+        admit(tmp_path, "P1", other, "SIM", NOW)
+    (line,) = [each for each in str(refused.value).splitlines() if each.startswith("protocol: ")]
+    mine = sha256_of(Path(PROTOCOL.path))[:12]
+    assert line.startswith(f"protocol: found emgtrig_wrist_stroke {other.protocol.version}, sha256 ")
+    assert line.endswith(f"P1 is in a course of sha256 {mine}; allowed is that very file")
+
+
+def test_the_protocol_that_is_allowed_is_named_where_it_was_kept(tmp_path: Path) -> None:
+    booked(tmp_path, 1, NOW - timedelta(days=2))
+    kept = tmp_path / "sub-P1" / "ses-01" / "att-1" / "protocol.yaml"
+    kept.parent.mkdir(parents=True)
+    kept.write_bytes(Path(PROTOCOL.path).read_bytes())
+    with pytest.raises(RefusedError, match=f"kept as {kept}"):
+        admit(tmp_path, "P1", load_protocol("emgtrig_wrist_stroke"), "SIM", NOW)
+    assert admit(tmp_path, "P1", load_protocol(str(kept)), "SIM", NOW).held == 1
+
+
+def test_a_person_in_a_course_gets_no_protocol_without_one_on_a_human_rig(tmp_path: Path) -> None:
+    booked(tmp_path, 1, NOW - timedelta(days=2))
+    demo = load_protocol("demo")
+    assert not admit(tmp_path, "P1", demo, "SIM", NOW).counted
+    with pytest.raises(RefusedError, match="protocol: found demo"):
+        admit(tmp_path, "P1", demo, "HUMAN", NOW)
