@@ -21,8 +21,15 @@ from myoloop.stimulators.sham import Treatment
 REPORT, DEVICE, PULSE = "sealed/report", "sealed/device", "sealed/pulse"
 #: Pulses wait so long, to share an envelope.
 PULSES_NS = 100_000_000
-#: Padded sizes in bytes: of the whole, and more for each output.
-_SIZES = {REPORT: (128, 64), DEVICE: (256, 64), PULSE: (128, 256)}
+#: Padded sizes in bytes: of the whole, and more for each output; room for names of 31 letters and, of pulses, for a
+#: change of current at each cycle of 10 ms.
+_SIZES = {REPORT: (128, 128), DEVICE: (512, 192), PULSE: (128, 1536)}
+#: Of a size that much is the padding's own.
+_FRAME_BYTES = 4
+#: Pulses are closed as rows without names.
+_FIELDS = ("channel", "t_ns", "uncertainty_ns", "kind", "current_ma", "phase_us")
+_Row = tuple[str, tuple[int, ...], int, str, float, float]
+_LIST_BYTES = 5
 _ASSIGNMENT_BYTES = 256
 _DOSE_BYTES = 64
 
@@ -81,11 +88,23 @@ class Seals:
         self._outputs = outputs
 
     def close(self, topic: str, number: int, t_ns: int, what: object) -> Outgoing:
-        """A sealed message of something that msgspec can encode."""
-        whole, each = _SIZES[topic]
+        """A sealed message of something that msgspec can encode.
+
+        Raises
+        ------
+        SealedError
+            If it is larger than any arm's may be: its length would tell the arm.
+        """
         plain = msgspec.msgpack.encode(what)
-        box = self._box.seal(topic, number, plain, whole + each * self._outputs)
+        if len(plain) > self.room(topic):
+            raise SealedError(f"{topic} {number}: {len(plain)} bytes, allowed at most {self.room(topic)}")
+        box = self._box.seal(topic, number, plain, self.room(topic) + _FRAME_BYTES)
         return Outgoing(topic, Sealed(number=number, t_ns=t_ns, box=box))
+
+    def room(self, topic: str) -> int:
+        """How much a sealed message holds, bytes."""
+        whole, each = _SIZES[topic]
+        return whole + each * self._outputs - _FRAME_BYTES
 
     def report(self, message: Sealed) -> TrueReport:
         """Open what was on ``sealed/report``."""
@@ -97,7 +116,8 @@ class Seals:
 
     def pulses(self, message: Sealed) -> tuple[Pulses, ...]:
         """Open what was on ``sealed/pulse``."""
-        return msgspec.msgpack.decode(self._box.open(PULSE, message.number, message.box), type=tuple[Pulses, ...])
+        rows = msgspec.msgpack.decode(self._box.open(PULSE, message.number, message.box), type=tuple[_Row, ...])
+        return tuple(Pulses(**dict(zip(_FIELDS, row, strict=True))) for row in rows)
 
 
 class SealedWords:
@@ -120,8 +140,17 @@ class SealedWords:
             self._told_ns = now_ns
         if now_ns - self._told_ns < PULSES_NS:
             return []
-        told, self._pulses, self._told_ns = tuple(self._pulses), [], now_ns
-        return [self._close(PULSE, now_ns, told)]
+        # What there is no room for goes into the next envelope: none is ever larger than another.
+        fits, size = 0, 0
+        rows = [tuple(getattr(each, name) for name in _FIELDS) for each in self._pulses]
+        for row in rows:
+            size += len(msgspec.msgpack.encode(row))
+            if size + _LIST_BYTES > self._seals.room(PULSE):
+                break
+            fits += 1
+        del self._pulses[:fits]
+        self._told_ns = now_ns
+        return [self._close(PULSE, now_ns, rows[:fits])]
 
     def _close(self, topic: str, now_ns: int, what: object) -> Outgoing:
         self._numbers[topic] += 1
