@@ -32,7 +32,12 @@ def test_the_largest_report_is_as_long_as_an_empty_one(outputs: int) -> None:
     seals, names = Seals(KEY, "s1", outputs), NAMES[:outputs]
     setting = [(name, 12.345678, 250.123, 35.123) for name in names]
     largest = TrueReport(
-        2**40, "channels at once", tuple(setting), tuple(s[:2] for s in setting), (1e3 / 3, 1e3 / 7, 2.0**40)
+        2**40,
+        "STIMULATING",
+        "channels at once",
+        tuple(setting),
+        tuple(s[:2] for s in setting),
+        (1e3 / 3, 1e3 / 7, 2.0**40),
     )
     empty = TrueReport(1, "", "", (), (), (0.0, 0.0, 0.0))
     lengths = {len(seals.close(REPORT, n, NOW_NS, what).message.box) for n, what in enumerate((largest, empty))}
