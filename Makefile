@@ -51,7 +51,7 @@ test-processes: $(VENV)/.has-test
 
 # The package is named, not a folder: a module that no test imports counts as not covered.
 gate-coverage: $(VENV)/.has-test
-	$(BIN)/python -m pytest tests/stimulators/gate -m "not prove" --cov=myoloop.stimulators.gate --cov-branch \
+	$(BIN)/python -m pytest -n 2 tests/stimulators/gate -m "not prove" --cov=myoloop.stimulators.gate --cov-branch \
 	  --cov-report=term-missing:skip-covered --cov-fail-under=100 $(ARGS)
 
 lint: style types imports

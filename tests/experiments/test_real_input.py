@@ -115,6 +115,7 @@ def test_the_median_frequency_falls_as_in_the_record_and_the_request_with_the_es
     check(played, record)
 
 
+@pytest.mark.prove
 def test_with_the_reflex_off_the_request_does_not_fall(play):
     current_ma, _ = trains(play(reflex=False))
     assert len(current_ma) >= 20

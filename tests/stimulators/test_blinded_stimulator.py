@@ -184,7 +184,7 @@ def play(rig: Rig, deeds) -> None:
             rig.step(rig.received("stop", "operator", Stop(t_ns=rig.now_ns, who="operator", why="red button")))
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=12)
 @given(st.sampled_from([ZERO, TRANSIENT]), DEEDS)
 def test_with_the_same_requests_the_open_streams_are_equal_byte_for_byte(treatment: Treatment, deeds) -> None:
     active, other = Rig(ACTIVE).armed(), Rig(treatment).armed()

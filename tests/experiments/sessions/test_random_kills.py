@@ -70,12 +70,12 @@ def check(rig, seed: int) -> None:
     assert first.dose.session_charge_mc == pytest.approx(max(booked_mc, default=0.0))
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(1))
 def test_a_session_killed_at_any_moment_is_whole_as_far_as_it_went(start_rig, seed):
     check(start_rig(), seed)
 
 
 @pytest.mark.prove
-@pytest.mark.parametrize("seed", range(3, 203))
+@pytest.mark.parametrize("seed", range(1, 201))
 def test_two_hundred_sessions_killed_at_any_moment(start_rig, seed):
     check(start_rig(), seed)
