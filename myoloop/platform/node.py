@@ -258,12 +258,19 @@ class Node:
             woken = True
         for asked in self._bus.asked(_nonce):
             command = asked.received.message
-            if getattr(command, "kind", "") in _NODE_COMMANDS:
+            if self._is_of_life(command):
                 self._obey(asked, now_ns)
             else:
                 self._pending.asked.append(asked)
                 woken = True
         return woken
+
+    def _is_of_life(self, command: Any) -> bool:
+        """Whether a command is for the node itself and not for what it carries."""
+        # To end a session is an act of the operator's, and the director carries it out; its node lives on.
+        of_a_session = self._body.role == "director" and getattr(command, "role", "") == "operator"
+        kind = getattr(command, "kind", "")
+        return kind in _NODE_COMMANDS and not (of_a_session and kind == "end")
 
     def _note(self, received: Received) -> None:
         message = received.message

@@ -197,6 +197,12 @@ def length_s(protocol: Protocol) -> tuple[float, float]:
     return least, most
 
 
+def longest_s(protocol: Protocol) -> float:
+    """The longest that a session may be recorded: its phases at their longest, but no longer than its stop rule."""
+    limits = [rule.session_max_s for rule in protocol.stop_rules if rule.session_max_s is not None]
+    return min([length_s(protocol)[1], *limits])
+
+
 def _length_of_s(protocol: Protocol, item: PhaseItem) -> tuple[float, float]:
     if item.rest is not None:
         return item.rest.duration_s, item.rest.duration_s

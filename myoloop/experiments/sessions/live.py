@@ -14,6 +14,7 @@ import msgspec
 
 from myoloop.experiments.sessions.faults import Fault, Struck, check_faults, strike
 from myoloop.experiments.sessions.records_after import audit_live
+from myoloop.experiments.sessions.room import Free, RoomWatch, free_bytes, written_bytes
 from myoloop.experiments.sessions.scripted_acts import Break, Deed, Press
 from myoloop.experiments.sessions.setup import (
     SessionSetup,
@@ -37,6 +38,7 @@ from myoloop.platform.messages import (
 from myoloop.platform.recording.folder import append_log
 from myoloop.platform.recording.layout import RecordingError
 from myoloop.platform.recording.recover import recover
+from myoloop.platform.steps import Outgoing
 from myoloop.platform.supervisor import Supervisor
 
 #: Looked at once in a while: how often the loop turns when nothing happens.
@@ -105,6 +107,8 @@ class LiveSession:
         Called often with what has been seen; returns a reason to stop, or nothing.
     faults
         What is to go wrong on purpose.
+    free
+        Tells how many bytes are free where the session is recorded.
 
     Raises
     ------
@@ -118,12 +122,15 @@ class LiveSession:
         operator: Operator,
         on_turn: Callable[[Seen], str] | None = None,
         faults: Sequence[Fault] = (),
+        free: Free = free_bytes,
     ) -> None:
         self.setup = setup
         self.seen = Seen()
         self._operator = operator
         self._on_turn = on_turn
         self._faults = list(faults)
+        self._free = free
+        self._room = RoomWatch()
         self._struck = Struck(setup.roles())
         self._interrupted = ""
         self._up = False
@@ -261,6 +268,7 @@ class LiveSession:
                 if time.monotonic() - ended_at > LAST_LOOK_S:
                     return phase.outcome, phase.reason
             else:
+                self._see_to_room()
                 for command in self._operator.step(phase, self.seen.report, supervisor.clock.now_ns()):
                     supervisor.operator.ask(command)
                     self._audit(command)
@@ -289,6 +297,32 @@ class LiveSession:
                 self.supervisor.stop("fault", "stopped on purpose")
             else:
                 strike(fault, self.supervisor.pids())
+
+    def _see_to_room(self) -> None:
+        """Tell when the disk has little room left, and end in order before it has none."""
+        now_s = time.monotonic()
+        director = self.setup.rig.node_of("director")
+        if director is None or not self._room.is_due(now_s):
+            return
+        try:
+            found = self._room.look(now_s, written_bytes(self.setup.folder), self._free(self.setup.folder))
+        except OSError as error:
+            self._log("disk", f"cannot be looked at: {error}")
+            return
+        if found is None or not found.verdict:
+            return
+        t_ns = self.supervisor.clock.now_ns()
+        values = {"left_s": round(found.left_s, 1), "verdict": found.verdict}
+        event = Event(t_ns=t_ns, kind="disk", who="supervisor", why=found.text, values=values)
+        self.seen.events.append(event)
+        self.supervisor.bus.publish(Outgoing("event", event))
+        self._log("disk", found.text)
+        if found.verdict == "end":
+            command = Command(
+                t_ns=t_ns, id="supervisor-disk", kind="end", target=director, who="supervisor", why=found.text
+            )
+            self.supervisor.operator.ask(command)
+            self._audit(command)
 
     def _audit(self, command: Command) -> None:
         try:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from myoloop.experiments.protocols.lint import errors, lint
+from myoloop.experiments.protocols.plan import longest_s
 from myoloop.experiments.protocols.planned import Continuation
 from myoloop.experiments.protocols.schema import Protocol, load_protocol
 from myoloop.experiments.sessions.acting import begin_of, check_script, operator_of
@@ -26,6 +27,7 @@ from myoloop.experiments.sessions.live import LiveSession, Seen
 from myoloop.experiments.sessions.lockstep import Lockstep
 from myoloop.experiments.sessions.records_after import leave_records
 from myoloop.experiments.sessions.records_before import screening_before
+from myoloop.experiments.sessions.room import Free, free_bytes, refuse_if_full
 from myoloop.experiments.sessions.script import Script
 from myoloop.experiments.sessions.setup import (
     SessionSetup,
@@ -90,6 +92,7 @@ def prepare(
     go_on: Continuation | None = None,
     key: Path | str | None = None,
     identity: SecondCheck | None = None,
+    free: Free = free_bytes,
 ) -> SessionSetup:
     """Read everything, check it against one another, and make the attempt's folder.
 
@@ -114,6 +117,8 @@ def prepare(
         reads it.
     identity
         The person's second identifier; needed on a HUMAN rig, and kept nowhere.
+    free
+        Tells how many bytes are free where the session is recorded.
 
     Raises
     ------
@@ -125,6 +130,8 @@ def prepare(
     chosen = load_protocol(protocol)
     wired = load_rig(rig) if rig is not None else simulated_rig(chosen)
     known = check(chosen, wired)
+    streams = [each for source in known.sources.values() for each in source.descriptors or ()]
+    refuse_if_full(Path(study), streams, longest_s(chosen), free)
     name, parameters = _person(subject, seed)
     if wired.node_of("subject") is not None:
         virtual_body(wired, parameters, seed)
@@ -244,6 +251,7 @@ def run_live(
     faults: Sequence[Fault] = (),
     script: Script | None = None,
     keyboard: Keyboard | None = None,
+    free: Free = free_bytes,
 ) -> SessionEnd:
     """Run in separate processes, at real time.
 
@@ -255,6 +263,8 @@ def run_live(
         Who acts.
     keyboard
         Of the terminal that somebody sits at.
+    free
+        Tells how many bytes are free where the session is recorded.
 
     Raises
     ------
@@ -262,7 +272,7 @@ def run_live(
         If the rig does not come up.
     """
     with no_attempt_if_refused(setup.folder):
-        result = LiveSession(setup, operator_of(setup, script, keyboard), on_turn, faults).run()
+        result = LiveSession(setup, operator_of(setup, script, keyboard), on_turn, faults, free).run()
     return _ended(setup, result.outcome, result.reason, result.duration_s)
 
 
