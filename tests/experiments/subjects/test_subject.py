@@ -202,7 +202,7 @@ def test_every_truth_has_a_stream_of_its_own():
     parameters = replace(draw(1, "chronic_sci"), tremor_torque_n_m=0.1, spasm_rate_per_min=20.0)
     truths = live(subject(parameters=parameters), 20, 20.0)[2]
     told = {"fatigue", "velocity", "force", "joint", "effort", "spasm", "pulse", "evoked", "mwave", "contact", "pain"}
-    assert {t.topic for t in truths} == {f"truth/{what}" for what in (*told, "threshold", "tremor")}
+    assert {t.topic for t in truths} == {f"truth/{what}" for what in (*told, "threshold", "tremor", "planted")}
     assert all(stream_of(t.topic).message is type(t.message) for t in truths)
 
 
