@@ -51,11 +51,14 @@ class Population(Strict):
     ----------
     competency
         What an operator of this protocol must be used to.
+    post_operative
+        Whether it is for people after an operation: their site must have been cleared for it.
     """
 
     include: tuple[Text, ...] = ()
     exclude: tuple[Text, ...] = ()
     competency: str = ""
+    post_operative: bool = False
 
 
 class FirstSession(Strict):

@@ -26,6 +26,7 @@ _OF_A_FINDING = frozenset({"override", "adverse_event", "incident", "unblinding_
 #: Answers that the type of the question does not tell.
 _SAID: Mapping[str, Mapping[str, Any]] = {
     "concomitant_care": {"kinds": ["none"]},
+    "clearance": {"after_surgery": "yes"},
     "consent": {"version": "rehearsal"},
     "supervision": {"clinician_present": "yes"},
     "inspection": {"serial": SERIAL},

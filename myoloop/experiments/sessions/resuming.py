@@ -17,7 +17,7 @@ from myoloop.experiments.sessions.continuing import (
     record_continued,
     standing,
 )
-from myoloop.experiments.sessions.run import prepare
+from myoloop.experiments.sessions.run import DRAWN, prepare
 from myoloop.experiments.sessions.script import Script
 from myoloop.experiments.sessions.setup import SessionSetup
 from myoloop.experiments.studies.identity import SecondCheck
@@ -102,7 +102,7 @@ def go_on_with(
     _unchanged(last, recording)
     setup = prepare(
         str(last / "protocol.yaml"),
-        subject=subject or place.subject,
+        subject=subject or _same_subject(recording, place.subject),
         rig=rig or str(last / "rig.yaml"),
         study=place.study,
         seed=int(recording.metadata.get("seed") or 1),
@@ -117,6 +117,12 @@ def go_on_with(
         raise ContinueError(f"--subject: found {setup.subject}, the session is of {place.subject}")
     record_continued(setup.folder, who=who, role=ROLE, why=why, wall=now_utc(), after=went.attempt)
     return setup
+
+
+def _same_subject(recording: Recording, pseudonym: str) -> str:
+    """Somebody drawn from a group by name is drawn from it again, with the same seed."""
+    group = recording.metadata.get("group")
+    return f"{DRAWN}{group}" if group else pseudonym
 
 
 def _attempts(session: Path) -> list[Path]:

@@ -173,7 +173,8 @@ def prepare(
             "envelope.json": setup.plan.envelope.to_json().encode(),
         }
         copies = dict(keep_copy(folder, file, content) for file, content in kept.items())
-    return replace(setup, copies=copies)
+    group = subject.removeprefix(DRAWN) if subject.startswith(DRAWN) else ""
+    return replace(setup, copies=copies, group=group)
 
 
 def check(protocol: Protocol, rig: Rig) -> Survey:

@@ -68,6 +68,8 @@ class SessionSetup:
         What could be known of the rig beforehand.
     allocated
         Where the stimulator's node finds the person's arm; None where the session is not blinded.
+    group
+        Of virtual people that this one was drawn from by name; empty where they were not.
     """
 
     protocol: Protocol
@@ -82,6 +84,7 @@ class SessionSetup:
     copies: dict[str, str]
     known: Survey
     allocated: Allocated | None = None
+    group: str = ""
 
     @property
     def simulated(self) -> bool:
@@ -343,6 +346,7 @@ def recording_metadata(setup: SessionSetup, wall_start_ns: int) -> dict[str, str
         "rig": setup.rig.rig.id,
         "rig_class": setup.rig.rig.rig_class,
         "seed": str(setup.seed) if setup.rig.node_of("subject") is not None else "",
+        **({"group": setup.group} if setup.group else {}),
         "wall_start_ns": str(wall_start_ns),
         "processor": processor(),
         **version_metadata(),

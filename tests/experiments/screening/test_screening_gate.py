@@ -263,6 +263,9 @@ def test_a_clearance_must_be_of_late_and_for_the_site(answers: Answers, history:
 
 
 def test_after_an_operation_the_clearance_says_who_allows_it(answers: Answers, history: History) -> None:
+    for name in ("operated_on", "post_op_cleared_by"):
+        del answers["clearance"][name]
+    answers["clearance"] |= {"after_surgery": "no"}
     assert _closed(evaluate(answers, history, SITES, NOW, post_operative=True), "clearance") == set(NAMES)
     answers["clearance"] |= {"after_surgery": "yes"}
     assert evaluate(answers, history, SITES, NOW, post_operative=True).free_sites == ()
@@ -274,6 +277,9 @@ def test_after_an_operation_the_clearance_says_who_allows_it(answers: Answers, h
 def test_an_operation_that_was_told_and_not_cleared_keeps_all_closed(
     answers: Answers, history: History, told: str
 ) -> None:
+    answers["clearance"] = {
+        name: value for name, value in answers["clearance"].items() if name not in ("operated_on", "post_op_cleared_by")
+    } | {"after_surgery": "no"}
     answers["contraindications"]["recent_surgery"] = told
     answers["override.recent_surgery"] = _override("recent_surgery")
     assert _closed(evaluate(answers, history, SITES, NOW), "clearance") == set(NAMES)

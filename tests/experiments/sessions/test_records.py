@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from myoloop.experiments.protocols.schema import load_protocol
+from myoloop.experiments.screening.equipment import Device
 from myoloop.experiments.sessions.records_after import acts_of, filled_forms
-from myoloop.experiments.sessions.records_before import RecordsError, history_before
+from myoloop.experiments.sessions.records_before import (
+    RecordsError,
+    dummy_load_of,
+    history_before,
+    screening_before,
+)
 from myoloop.experiments.sessions.run import prepare, run_lockstep
 from myoloop.experiments.sessions.script import Script
 from myoloop.experiments.studies.adverse import open_events
@@ -119,3 +127,34 @@ def test_a_record_that_was_edited_lets_no_session_begin(tmp_path):
     log.path.write_text(text.replace("skin_after.ext", "skin_after.leg"))
     with pytest.raises(Exception, match="edited"):
         history_before(tmp_path, 0, "SIM", NOW, None)
+
+
+def registered(tested_at: datetime | None, serial: str = "D1") -> Device:
+    return Device(serial, "emulator", "none", NOW.date(), tested_at, tested_at is not None)
+
+
+def test_the_stations_devices_are_known_to_screening(tmp_path):
+    (tmp_path / "study.yaml").write_text(
+        "devices:\n  - {serial: D1, model: emulator, standard: none, safety_test_until: 2027-01-01,"
+        f" self_test_at: {NOW.isoformat()}, self_test_passed: true}}\n"
+    )
+    plan = screening_before(load_protocol("demo"), tmp_path / "sub-P1", 0, "HUMAN", NOW, None)
+    assert [each["serial"] for each in plan.history["devices"]] == ["D1"]
+    assert plan.dummy_load.startswith("D1: self-test of ")
+    assert not screening_before(load_protocol("demo"), tmp_path / "sub-P1", 0, "SIM", NOW, None).dummy_load
+
+
+def test_a_self_test_that_is_old_failed_or_never_was_shows_nothing():
+    fresh = registered(NOW)
+    assert dummy_load_of((fresh,), NOW)
+    assert dummy_load_of((), NOW) == ""
+    assert dummy_load_of((registered(NOW - timedelta(hours=9)),), NOW) == ""
+    assert dummy_load_of((replace(fresh, self_test_passed=False),), NOW) == ""
+    assert dummy_load_of((fresh, registered(None, "D2")), NOW) == ""
+    assert dummy_load_of((fresh, registered(NOW, "D2")), NOW).count("self-test") == 2
+
+
+@pytest.mark.parametrize(("protocol", "operated"), [("quad_immobilised", True), ("lbp_strength", False)])
+def test_a_protocol_for_people_after_an_operation_says_so_to_screening(tmp_path, protocol, operated):
+    plan = screening_before(load_protocol(protocol), tmp_path / "sub-P1", 0, "SIM", NOW, None)
+    assert plan.post_operative is operated

@@ -160,3 +160,17 @@ def test_the_command_line_says_how_it_stands_and_needs_a_reason(study):
 def test_a_session_that_never_was_has_nothing_to_go_on_with(tmp_path):
     with pytest.raises(ContinueError, match="no attempt there"):
         say_standing(tmp_path)
+
+
+def test_somebody_drawn_from_a_group_is_drawn_again_without_being_named(protocol, tmp_path):
+    setup = prepare(str(protocol), subject="SIM:chronic_sci", rig=None, study=tmp_path, seed=7)
+
+    def go(phase: Phase | None) -> None:
+        if phase is not None and phase.trial == 2 and phase.trial_state == "hold":
+            raise Cut
+
+    with pytest.raises(Cut):
+        Lockstep(setup, on_tick=go).run()
+    (setup.folder / "manifest.json").unlink(missing_ok=True)
+    again = go_on_with(tmp_path / "sub-SIM1" / "ses-01", who="me", why="power cut")
+    assert (again.group, again.seed, again.parameters) == ("chronic_sci", 7, setup.parameters)
