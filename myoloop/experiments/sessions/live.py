@@ -312,7 +312,9 @@ class LiveSession:
         if found is None or not found.verdict:
             return
         t_ns = self.supervisor.clock.now_ns()
-        values = {"left_s": round(found.left_s, 1), "verdict": found.verdict}
+        values: dict[str, float | str | bool | None] = {
+            "left_s": round(found.left_s, 1), "verdict": found.verdict,
+        }  # fmt: skip
         event = Event(t_ns=t_ns, kind="disk", who="supervisor", why=found.text, values=values)
         self.seen.events.append(event)
         self.supervisor.bus.publish(Outgoing("event", event))
