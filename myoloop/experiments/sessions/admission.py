@@ -13,6 +13,7 @@ from pathlib import Path
 from myoloop.experiments.protocols.evidence import safety_parameters
 from myoloop.experiments.protocols.personal import SessionCaps
 from myoloop.experiments.protocols.schema import Protocol
+from myoloop.experiments.sessions.settling import settle_all
 from myoloop.experiments.studies import course, progression
 from myoloop.experiments.studies.chained import read_chained
 from myoloop.experiments.studies.courselog import PersonCourse, plan_of, read_course
@@ -43,7 +44,7 @@ class Admission:
     caps
         Of a smaller session; None for a whole one.
     held
-        In how many sessions the person has been stimulated so far, as far as the course knows.
+        In how many other sessions the person has been stimulated so far, as far as the course knows.
     counted
         Whether this session is part of a course.
     """
@@ -83,6 +84,7 @@ def admit(
         If a record is damaged or cannot be understood.
     """
     refuse_withdrawn(study, person)
+    settle_all(study / f"sub-{person}")
     known = load_study(study)
     known_course = read_course(read_chained(record_path(study, person, "course")))
     refusals = [
@@ -97,9 +99,14 @@ def admit(
     return Admission(
         personal=personal,
         caps=caps,
-        held=len(sessions(known_course.booked)) if known_course is not None else 0,
+        held=_held_before(known_course, session),
         counted=protocol.course is not None,
     )
+
+
+def _held_before(so_far: PersonCourse | None, session: int | None) -> int:
+    """The first session is the first until it is over, however often it is begun; one that gave nothing is none."""
+    return 0 if so_far is None else sum(each.number != session for each in sessions(so_far.booked))
 
 
 def _signature(study: Path, protocol: Protocol, rig_class: str) -> Iterator[str]:

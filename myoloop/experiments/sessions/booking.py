@@ -23,13 +23,15 @@ from myoloop.platform.recording.folder import place_of
 
 #: Forms in which a flare is told.
 _FLARES = {"contraindications": "flare", "follow_up": "flared"}
+_TOLD_BY = "the person"
 
 
 def book(folder: Path, outcome: str) -> tuple[progression.Change, ...]:
     """Write an attempt that has ended, or was closed after a kill, into the person's course.
 
     It is written once it is over, from its recording: what was refused before it began has used nothing up, and what
-    was killed cannot be passed over, because nobody begins another session before it is closed or gone on with.
+    was killed cannot be passed over, because nobody begins another session before it is closed or gone on with. What
+    is written already is not written again: a kill may have come in between.
 
     Parameters
     ----------
@@ -54,34 +56,49 @@ def book(folder: Path, outcome: str) -> tuple[progression.Change, ...]:
     end = begin + timedelta(seconds=session.end_s)
     doses = block_doses(session)
     stimulated = any(len(track) for track in session.delivered().values())
-    if read_course(read_chained(record_path(place.study, place.subject, "course"))) is None:
+    known = read_course(read_chained(record_path(place.study, place.subject, "course")))
+    if known is None:
         study = load_study(place.study)
         plan = plan_of(protocol.course, study.zone, study.override_roles)
         line = plan_line(plan, sha256_of(folder / PROTOCOL_COPY), begin)
         append_record(place.study, place.subject, "course", line)
-    planned, given = _sum(doses, "planned"), _sum(doses, "delivered")
-    append_record(place.study, place.subject, "course", begun_line(place.session, place.attempt, begin, **planned))
-    ended = ended_line(
-        place.session, place.attempt, end, outcome if stimulated or outcome == "complete" else "refused",
-        tolerance_share=_tolerance_share(doses), **given,
-    )  # fmt: skip
-    append_record(place.study, place.subject, "course", ended)
-    if outcome != "complete":
-        return ()
-    return _progress(session, protocol, place.study, place.subject, place.session, end)
+    here = (place.session, place.attempt)
+    booked = next((each for each in known.booked if (each.session, each.attempt) == here), None) if known else None
+    if booked is None:
+        planned = _sum(doses, "planned")
+        append_record(place.study, place.subject, "course", begun_line(*here, begin, **planned))
+    if booked is None or not booked.outcome:
+        ended = ended_line(
+            *here, end, outcome if stimulated or outcome == "complete" else "refused",
+            tolerance_share=_tolerance_share(doses), **_sum(doses, "delivered"),
+        )  # fmt: skip
+        append_record(place.study, place.subject, "course", ended)
+    return _progress(session, protocol, place.study, place.subject, place.session, end, complete=outcome == "complete")
 
 
 def _progress(
-    session: Session, protocol: Protocol, study: Path, person: str, number: int, now: datetime
+    session: Session, protocol: Protocol, study: Path, person: str, number: int, now: datetime, *, complete: bool
 ) -> tuple[progression.Change, ...]:
     rules = [progression.rule_of(each) for each in protocol.progression]
     if not rules and protocol.flare is None:
         return ()
-    view = View(session, protocol)
-    measures = {rule.measure: COMPUTED[rule.measure](view).value for rule in rules}
-    result = progression.Result(number, "session_end", measures, flare=_flared(session))
-    append_record(study, person, "progression", progression.result_line(result, now))
-    results, changes = progression.read_progression(read_chained(record_path(study, person, "progression")))
+    path = record_path(study, person, "progression")
+    before, _ = progression.read_progression(read_chained(path))
+    flared = _flared(session)
+    if not complete:
+        # Of a session that was cut short nothing is concluded, but what the person told of a flare holds.
+        if flared and not any(each.flare for each in before if each.session == number):
+            line = progression.flare_line(number, now, _TOLD_BY, "told in a form of a session that was not complete")
+            append_record(study, person, "progression", line)
+        return ()
+    if not any(each.session == number and each.measures for each in before):
+        view = View(session, protocol)
+        measures = {rule.measure: COMPUTED[rule.measure](view).value for rule in rules}
+        result = progression.Result(number, "session_end", measures, flare=flared)
+        append_record(study, person, "progression", progression.result_line(result, now))
+    results, changes = progression.read_progression(read_chained(path))
+    if results[-1].session != number:
+        return ()
     present = {rule.path: float(protocol.written(protocol.keys(rule.path))) for rule in rules}
     present.update({change.path: change.new for change in changes})
     moved = progression.progress(rules, results, present, changes)

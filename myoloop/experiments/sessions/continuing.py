@@ -12,8 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from myoloop.experiments.protocols.planned import Continuation, FoundThresholds, UsedTrials
-from myoloop.experiments.sessions.booking import book
-from myoloop.experiments.sessions.records_after import leave_records
+from myoloop.experiments.sessions.settling import settle
 from myoloop.experiments.sessions.thresholds import Thresholds
 from myoloop.experiments.studies.audit import AUDIT_FILE, record_act
 from myoloop.experiments.studies.chained import ChainedLog, check_chained
@@ -113,8 +112,7 @@ def close(attempt: Path, *, who: str, role: str, why: str, wall: datetime, act: 
         # Cut before it said which session it is: there is nothing to keep, and this is what says so.
         lost = str(error)
     else:
-        leave_records(attempt)
-        book(attempt, "interrupted")
+        settle(attempt, "interrupted")
     new = "interrupted" if not lost else f"interrupted, {lost}"
     record_act(
         ChainedLog(attempt / AUDIT_FILE), wall, who, role, act, "/".join(attempt.parts[-3:]), "cut off", new, why

@@ -15,7 +15,7 @@ from typing import Any
 
 from myoloop.experiments.studies.adverse import AdverseError, report_line
 from myoloop.experiments.studies.audit import AUDIT_FILE, RECORD_FOLDER, record_act
-from myoloop.experiments.studies.chained import ChainedLog, check_chained
+from myoloop.experiments.studies.chained import ChainedLog, check_chained, read_chained
 from myoloop.platform.messages import Answer, Command, Event, Stop
 from myoloop.platform.recording.folder import place_of, replace_file
 from myoloop.platform.recording.reader import Recording
@@ -115,7 +115,7 @@ def write_audit(folder: Path, recording: Recording) -> int:
 
 
 def keep_on_record(folder: Path, recording: Recording) -> None:
-    """Add the session's forms to the person's record, and its adverse events to theirs."""
+    """Add the session's forms to the person's record, and its adverse events to theirs; none a second time."""
     place = place_of(folder)
     if place is None:
         return
@@ -128,12 +128,18 @@ def keep_on_record(folder: Path, recording: Recording) -> None:
             except AdverseError as error:
                 # What the director took and this does not: it is kept as it is, where the gate will find it.
                 line = {"form": form.form, "values": dict(form.values), "wall": wall, "problem": str(error)}
-            ChainedLog(record / ADVERSE_LOG).append(line)
+            _append_once(record / ADVERSE_LOG, line)
             continue
         if form.form.partition(".")[0] not in OF_HISTORY:
             continue
         row = {"form": form.form, "values": dict(form.values), "wall": wall, "who": form.who}
-        ChainedLog(record / FORMS_LOG).append({**row, "session": place.session, "attempt": place.attempt})
+        _append_once(record / FORMS_LOG, {**row, "session": place.session, "attempt": place.attempt})
+
+
+def _append_once(path: Path, line: Mapping[str, Any]) -> None:
+    there = read_chained(path)
+    if not any(all(name in row and row[name] == value for name, value in line.items()) for row in there):
+        ChainedLog(path).append(line)
 
 
 def audit_live(folder: Path, command: Command, wall: datetime) -> None:

@@ -19,16 +19,15 @@ from myoloop.experiments.protocols.schema import Protocol, load_protocol
 from myoloop.experiments.sessions.acting import begin_of, check_script, operator_of
 from myoloop.experiments.sessions.admission import admit
 from myoloop.experiments.sessions.blinding import allocated_in
-from myoloop.experiments.sessions.booking import book
 from myoloop.experiments.sessions.continuing import cut_attempt
 from myoloop.experiments.sessions.faults import Fault
 from myoloop.experiments.sessions.keyboard import Keyboard
 from myoloop.experiments.sessions.live import LiveSession, Seen
 from myoloop.experiments.sessions.lockstep import Lockstep
-from myoloop.experiments.sessions.records_after import leave_records
 from myoloop.experiments.sessions.records_before import screening_before
 from myoloop.experiments.sessions.room import Free, free_bytes, refuse_if_full
 from myoloop.experiments.sessions.script import Script
+from myoloop.experiments.sessions.settling import settle
 from myoloop.experiments.sessions.setup import (
     SessionSetup,
     SetupError,
@@ -163,7 +162,7 @@ def prepare(
             known=known,
             allocated=found,
             go_on=go_on,
-            screening=screening_before(chosen, ledger.parent, number - 1, wired.rig.rig_class, wall, script),
+            screening=screening_before(chosen, ledger.parent, admitted.held, wired.rig.rig_class, wall, script),
             personal=admitted.personal,
             caps=admitted.caps,
         )
@@ -284,8 +283,7 @@ def _ended(setup: SessionSetup, outcome: str, reason: str, duration_s: float) ->
     except RecordingError as error:
         reason = reason or f"not compacted: {error}"
     try:
-        leave_records(setup.folder)
-        book(setup.folder, outcome)
+        settle(setup.folder, outcome)
     except (UserError, OSError) as error:
         reason = reason or f"records not left: {error}"
     return SessionEnd(setup.folder, outcome, reason, duration_s)

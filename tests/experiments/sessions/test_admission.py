@@ -65,6 +65,16 @@ def test_after_a_whole_session_the_next_is_whole(tmp_path: Path) -> None:
     assert found.held == 1
 
 
+def test_a_visit_on_which_nothing_was_given_leaves_the_next_session_the_first(tmp_path: Path) -> None:
+    booked(tmp_path, 1, NOW - timedelta(days=4), outcome="refused")
+    found = admit(tmp_path, "P1", PROTOCOL, "SIM", NOW)
+    assert found.held == 0
+    assert found.caps is not None
+    booked(tmp_path, 2, NOW - timedelta(days=2), outcome="stopped")
+    assert admit(tmp_path, "P1", PROTOCOL, "SIM", NOW, session=2).held == 0
+    assert admit(tmp_path, "P1", PROTOCOL, "SIM", NOW).held == 1
+
+
 def test_a_session_inside_the_gap_is_refused_with_the_moment_from_which_it_may_be(tmp_path: Path) -> None:
     booked(tmp_path, 1, NOW - timedelta(hours=3))
     with pytest.raises(RefusedError) as refused:

@@ -9,6 +9,7 @@ import pytest
 from myoloop.experiments.sessions.admission import RefusedError
 from myoloop.experiments.sessions.run import prepare, run_lockstep
 from myoloop.experiments.sessions.script import load_script
+from myoloop.experiments.sessions.settling import settle
 from myoloop.experiments.studies.chained import read_chained, verify_chained
 from myoloop.experiments.studies.personrecord import record_path
 
@@ -43,9 +44,9 @@ def play(tmp_path: Path):
     protocol.write_text(TEXT)
     study = tmp_path / "study"
 
-    def session(moment: str):
+    def session(moment: str, acts: str = ""):
         path = tmp_path / "script.yaml"
-        path.write_text(f"date: {moment}\n")
+        path.write_text(f"date: {moment}\n{acts}")
         script = load_script(str(path))
         setup = prepare(str(protocol), subject="SIM:able_bodied", rig=None, study=study, seed=1, script=script)
         return setup, run_lockstep(setup, script=script)
@@ -86,3 +87,47 @@ def test_a_course_is_booked_grows_and_ends(play) -> None:
         assert end["delivered"]["pulses"] <= begun["planned"]["pulses"]
     for name in ("course", "progression"):
         assert verify_chained(record_path(play.study, "SIM1", name)) == []
+
+
+class Killed(BaseException):
+    """The power goes."""
+
+
+def killed(*_):
+    raise Killed
+
+
+@pytest.mark.parametrize("before", ["leave_records", "book"])
+def test_a_kill_between_a_sessions_end_and_its_booking_passes_no_gap_over(play, monkeypatch, before) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(f"myoloop.experiments.sessions.settling.{before}", killed)
+        with pytest.raises(Killed):
+            play("2026-11-02T09:00")
+    with pytest.raises(RefusedError, match=r"gap: .*allowed from 2026-11-03 05:00"):
+        play("2026-11-02T09:30")
+    second, _ = play("2026-11-03T09:00")
+    assert second.plan.phases[1].block.trials == 3
+    course = read_chained(record_path(play.study, "SIM1", "course"))
+    assert [line["kind"] for line in course] == ["plan", *["begun", "ended"] * 2]
+    assert [line["kind"] for line in read_chained(record_path(play.study, "SIM1", "progression"))].count("change") == 1
+
+
+def test_what_is_settled_again_after_a_kill_is_written_once(play) -> None:
+    setup, _ = play("2026-11-02T09:00")
+    logs = [record_path(play.study, "SIM1", name) for name in ("course", "progression")]
+    before = [path.read_bytes() for path in logs]
+    settle(setup.folder, "complete")
+    assert [path.read_bytes() for path in logs] == before
+
+
+def test_a_flare_that_was_told_in_a_session_cut_short_halves_the_next(play, tmp_path, monkeypatch) -> None:
+    (tmp_path / "course.yaml").write_text(TEXT + "flare: {next_share: 0.5}\n")
+    with monkeypatch.context() as patched:
+        patched.setattr("myoloop.experiments.sessions.booking._flared", lambda session: True)
+        _, ended = play("2026-11-02T09:00", "acts: [{at: 2 s, do: stop}]\n")
+    assert ended.outcome == "stopped"
+    (line,) = read_chained(record_path(play.study, "SIM1", "progression"))
+    assert (line["kind"], line["session"]) == ("flare", 1)
+    second, _ = play("2026-11-03T09:00")
+    # Half of the first session's share of 60 %, because no session was complete yet.
+    assert second.plan.envelope.session_on_s_max == pytest.approx(20.0 * 0.6 * 0.5)
