@@ -24,9 +24,12 @@ from myoloop.experiments.studies.personrecord import record_path
 from myoloop.experiments.studies.signatures import sha256_of, signed
 from myoloop.experiments.studies.studyfile import StudyFile, load_study
 from myoloop.platform.errors import UserError
+from myoloop.platform.yamlfile import FileError, load_yaml
 
 #: The copy of the protocol in an attempt's folder.
 KEPT_PROTOCOL = "protocol.yaml"
+#: The copy of the rig beside it.
+KEPT_RIG = "rig.yaml"
 
 
 class RefusedError(UserError, ValueError):
@@ -89,6 +92,7 @@ def admit(
     known_course = read_course(read_chained(record_path(study, person, "course")))
     refusals = [
         *_identity(person, rig_class, identity),
+        *_rehearsals(study / f"sub-{person}", rig_class),
         *_signature(study, protocol, rig_class),
         *_protocol(study, person, protocol, rig_class, known_course),
         *_course(protocol, known_course, now, session),
@@ -131,6 +135,22 @@ def _identity(person: str, rig_class: str, identity: SecondCheck | None) -> Iter
         return
     if not same:
         yield f"identity: the second identifier is not that of {person}: another person is there, or another was named"
+
+
+def _rehearsals(person: Path, rig_class: str) -> Iterator[str]:
+    """What was only rehearsed makes nobody's first session their second, and moves none of a person's values."""
+    for kept in sorted(person.glob(f"ses-*/att-*/{KEPT_RIG}")):
+        try:
+            found = str(load_yaml(kept)[0]["rig"]["class"])
+        except (FileError, KeyError, TypeError):
+            found = "unknown"
+        if found != rig_class and "HUMAN" in (found, rig_class):
+            where = "/".join(kept.parts[-4:-1])
+            yield (
+                f"rehearsal: {where} is of a {found} rig, this one is {rig_class}; a person's record holds no "
+                f"rehearsal: name another subject, or first: myoloop reassign {kept.parents[1]} --to NAME"
+            )
+            return
 
 
 def _protocol(

@@ -191,3 +191,21 @@ def test_a_person_in_a_course_gets_no_protocol_without_one_on_a_human_rig(tmp_pa
     assert not admit(tmp_path, "P1", demo, "SIM", NOW).counted
     with pytest.raises(RefusedError, match="protocol: found demo"):
         admit(tmp_path, "P1", demo, "HUMAN", NOW)
+
+
+@pytest.mark.parametrize(("before", "now"), [("SIM", "HUMAN"), ("BENCH", "HUMAN"), ("HUMAN", "SIM"), ("", "HUMAN")])
+def test_rehearsals_and_sessions_of_a_person_are_never_one_course(tmp_path: Path, before: str, now: str) -> None:
+    kept = tmp_path / "sub-P1" / "ses-01" / "att-1" / "rig.yaml"
+    kept.parent.mkdir(parents=True)
+    kept.write_text(f"rig: {{id: bench, class: {before}}}\n" if before else "rig: [\n")
+    with pytest.raises(
+        RefusedError, match=rf"rehearsal: sub-P1/ses-01/att-1 is of a {before or 'unknown'} rig, .*{now}"
+    ):
+        admit(tmp_path, "P1", PROTOCOL, now, NOW)
+
+
+def test_rehearsals_may_follow_one_another(tmp_path: Path) -> None:
+    kept = tmp_path / "sub-P1" / "ses-01" / "att-1" / "rig.yaml"
+    kept.parent.mkdir(parents=True)
+    kept.write_text("rig: {id: bench, class: BENCH}\n")
+    assert admit(tmp_path, "P1", PROTOCOL, "SIM", NOW).counted
