@@ -288,6 +288,8 @@ class MWaves(Restorable):
         if np.count_nonzero(done):
             for muscle in np.flatnonzero(done).tolist():
                 self._average(channel, muscle, evoked.t_ns, float(self._charges[channel].mean()))
+            if situation.phase is not None and situation.phase.kind == "calibration":
+                self._show_others(channel, evoked.t_ns)
             self._begin_average(channel)
 
     def _wave(self, evoked: Evoked) -> tuple[Floats, Mask]:
@@ -314,7 +316,24 @@ class MWaves(Restorable):
                 self._told[muscle] = [None, None, None, why]
                 self._fields = None
 
+    def _show_others(self, channel: int, t_ns: int) -> None:
+        """While thresholds are sought, what other muscles answer to this channel: is the right one stimulated?"""
+        others = (self._count[channel] >= self._settings.pulses) & ~self._driven_by[channel]
+        for muscle in np.flatnonzero(others).tolist():
+            self._describe(channel, muscle, t_ns)
+
     def _average(self, channel: int, muscle: int, t_ns: int, charge_uc: float) -> None:
+        shape, stands, clipped = self._describe(channel, muscle, t_ns)
+        course = self._courses[channel][muscle]
+        course.t_ns = t_ns
+        course.reason = self._why_not(course, stands, clipped, charge_uc, float(self._on_s[channel]))
+        if not course.reason:
+            self._take_in(course, shape, charge_uc)
+        self._told_ns[muscle] = t_ns
+        self._told[muscle] = self._judge(course)
+
+    def _describe(self, channel: int, muscle: int, t_ns: int) -> tuple[MWaveShape, bool, bool]:
+        """The average's shape, whether it stands out of the EMG, and whether the amplifier was at its rail; shown."""
         count = int(self._count[channel, muscle])
         mean = self._sum[channel, :, muscle] / count
         wave = mean[self._begin :]
@@ -325,19 +344,13 @@ class MWaves(Restorable):
         noise_uv = math.sqrt(spread / count)
         clipped = bool(self._clipped[channel, muscle])
         self._fields = None
-        course = self._courses[channel][muscle]
         stands = shape.peak_to_peak_uv > self._settings.noise_ratio * noise_uv
         if stands:
             self._shown[muscle] = [
                 t_ns, count, self._channels[channel], shape.peak_to_peak_uv, shape.rectified_area_uv_ms,
                 shape.first_phase_uv_ms, shape.second_phase_uv_ms, shape.duration_ms, shape.latency_ms, clipped,
             ]  # fmt: skip
-        course.t_ns = t_ns
-        course.reason = self._why_not(course, stands, clipped, charge_uc, float(self._on_s[channel]))
-        if not course.reason:
-            self._take_in(course, shape, charge_uc)
-        self._told_ns[muscle] = t_ns
-        self._told[muscle] = self._judge(course)
+        return shape, stands, clipped
 
     def _why_not(self, course: _Course, stands: bool, clipped: bool, charge_uc: float, on_s: float) -> str:
         settings = self._settings
