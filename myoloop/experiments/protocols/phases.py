@@ -231,6 +231,24 @@ class BlockPhase(Strict):
             raise ValueError(f"machine {self.machine} waits for no effort; await is allowed with effort only")
         return self
 
+    def variants(self) -> tuple[tuple[tuple[str, ...], BlockPhase], ...]:
+        """What a trial of it can be: below which keys of the block it stands, and the block with its values."""
+        if not self.conditions:
+            return (((), self),)
+        return tuple(
+            (
+                ("conditions", name),
+                self.model_copy(
+                    update={
+                        "intensity": each.intensity or self.intensity,
+                        "phase_us": each.phase_us or self.phase_us,
+                        "rate_hz": each.rate_hz or self.rate_hz,
+                    }
+                ),
+            )
+            for name, each in self.conditions.items()
+        )
+
 
 #: What a phase may be.
 AnyPhase = ScreeningPhase | QuestionsPhase | ChecksPhase | RestPhase | MvcPhase | CalibrationPhase | BlockPhase

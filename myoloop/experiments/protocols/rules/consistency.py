@@ -83,8 +83,9 @@ def thresholds_are_measured_first(protocol: Protocol) -> Iterator[Finding]:
         if item.calibration is not None:
             for channel in _channels(protocol, item.calibration):
                 known[channel] = (_width_us(protocol, item.calibration, channel), set(item.calibration.order))
-        if item.block is not None and item.block.intensity.fixed_ma is None:
-            yield from _references(protocol, index, item.block, known)
+        for below, block in item.block.variants() if item.block is not None else ():
+            if block.intensity.fixed_ma is None:
+                yield from _references(protocol, ("phases", index, "block", *below, "intensity"), block, known)
 
 
 def ascents_go_up(protocol: Protocol) -> Iterator[Finding]:
@@ -190,10 +191,9 @@ RULES = (
 
 
 def _references(
-    protocol: Protocol, index: int, block: BlockPhase, known: dict[str, tuple[float | None, set[str]]]
+    protocol: Protocol, keys: KeyPath, block: BlockPhase, known: dict[str, tuple[float | None, set[str]]]
 ) -> Iterator[Finding]:
     wanted = {str(block.intensity.ref)} | ({block.intensity.to} if block.intensity.share is not None else set())
-    keys: KeyPath = ("phases", index, "block", "intensity")
     for channel in _channels(protocol, block):
         width_us, measured = known.get(channel, (None, set()))
         missing = sorted(wanted - measured)

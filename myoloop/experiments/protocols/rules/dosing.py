@@ -7,7 +7,7 @@ from math import sqrt
 from typing import Any
 
 from myoloop.experiments.protocols.envelope import DEFAULTS, TOLERANCE_SHARE
-from myoloop.experiments.protocols.phases import BlockPhase, CalibrationPhase
+from myoloop.experiments.protocols.phases import BlockPhase, CalibrationPhase, Intensity
 from myoloop.experiments.protocols.plan import ascent_of, timing_of
 from myoloop.experiments.protocols.schema import Protocol
 from myoloop.platform.yamlfile import KeyPath
@@ -177,17 +177,8 @@ def ramps_and_intensity(protocol: Protocol) -> Iterator[Finding]:
         if block.ramp_up_s < ramp_s:
             text = f"found {block.ramp_up_s:g} s, allowed by the envelope is at least {ramp_s:g} s"
             yield (*keys, "ramp_up"), text, "error"
-        wanted = block.intensity
-        if wanted.fixed_ma is not None:
-            if limits.waveform_class != "microcurrent":
-                text = f"found {wanted.fixed_ma:g} mA as a fixed current, allowed for microcurrent only: give ref and x"
-                yield (*keys, "intensity", "fixed"), text, "error"
-            if wanted.fixed_ma > limits.current_max_ma:
-                text = f"found {wanted.fixed_ma:g} mA, the envelope's current_max is {limits.current_max_ma:g} mA"
-                yield (*keys, "intensity", "fixed"), text, "error"
-        if wanted.ref == "tolerance" and wanted.x is not None and wanted.x > TOLERANCE_SHARE:
-            text = f"found {wanted.x:g} x tolerance, allowed is at most {TOLERANCE_SHARE:g} x tolerance"
-            yield (*keys, "intensity", "x"), text, "error"
+        for below, each in block.variants():
+            yield from _intensity(protocol, (*keys, *below, "intensity"), each.intensity)
 
 
 def tens_moves_nothing(protocol: Protocol) -> Iterator[Finding]:
@@ -278,12 +269,28 @@ RULES = (
 )
 
 
+def _intensity(protocol: Protocol, keys: KeyPath, wanted: Intensity) -> Iterator[Finding]:
+    limits = protocol.envelope
+    if wanted.fixed_ma is not None:
+        if limits.waveform_class != "microcurrent":
+            text = f"found {wanted.fixed_ma:g} mA as a fixed current, allowed for microcurrent only: give ref and x"
+            yield (*keys, "fixed"), text, "error"
+        if wanted.fixed_ma > limits.current_max_ma:
+            text = f"found {wanted.fixed_ma:g} mA, the envelope's current_max is {limits.current_max_ma:g} mA"
+            yield (*keys, "fixed"), text, "error"
+    if wanted.ref == "tolerance" and wanted.x is not None and wanted.x > TOLERANCE_SHARE:
+        text = f"found {wanted.x:g} x tolerance, allowed is at most {TOLERANCE_SHARE:g} x tolerance"
+        yield (*keys, "x"), text, "error"
+
+
 def _pulses(protocol: Protocol) -> Iterator[tuple[KeyPath, float | None, float | None]]:
     for name, channel in protocol.stimulation.items():
         yield ("stimulation", name), channel.phase_us, channel.rate_hz
     for index, item in enumerate(protocol.phases):
         if isinstance(item.content, BlockPhase | CalibrationPhase):
             yield ("phases", index, item.kind), item.content.phase_us, item.content.rate_hz
+        for name, condition in item.block.conditions.items() if item.block is not None else ():
+            yield ("phases", index, "block", "conditions", name), condition.phase_us, condition.rate_hz
 
 
 def _reach_s(protocol: Protocol, calibration: CalibrationPhase) -> float:
@@ -298,15 +305,17 @@ def _used(protocol: Protocol, channel: str) -> set[tuple[float, float]]:
     """(width in us, rate in Hz) of every pulse that a channel gives in a block; its own where no block names it."""
     own = protocol.stimulation[channel]
     used = {
-        (item.block.phase_us or own.phase_us, item.block.rate_hz or own.rate_hz)
+        (block.phase_us or own.phase_us, block.rate_hz or own.rate_hz)
         for item in protocol.phases
         if item.block is not None and (not item.block.channels or channel in item.block.channels)
+        for _, block in item.block.variants()
     }
     return used or {(own.phase_us, own.rate_hz)}
 
 
 def _rates(protocol: Protocol, phase: BlockPhase | CalibrationPhase) -> list[float]:
-    return [phase.rate_hz or protocol.stimulation[name].rate_hz for name in _channels(protocol, phase)]
+    given = [each for _, each in phase.variants()] if isinstance(phase, BlockPhase) else [phase]
+    return [each.rate_hz or protocol.stimulation[name].rate_hz for each in given for name in _channels(protocol, phase)]
 
 
 def _channels(protocol: Protocol, phase: BlockPhase | CalibrationPhase) -> list[str]:
