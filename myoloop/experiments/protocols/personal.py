@@ -19,6 +19,7 @@ MOVABLE: dict[str, tuple[float, float]] = {
     "intensity.x": (0.0, 10.0),
     "intensity.share": (0.0, 1.0),
     "trials": (0.0, 10_000.0),
+    "repeat": (0.0, 10_000.0),
     "await.timeout": (0.0, 86_400.0),
     "hold": (0.0, 86_400.0),
 }
@@ -94,7 +95,7 @@ def _check(protocol: Protocol, path: str, part: str, value: float) -> None:
     above, at_most = MOVABLE[part]
     if isinstance(value, bool) or not (least <= value <= most and above < value <= at_most):
         raise ValueError(f"{path}: found {value!r}, the protocol's progression keeps it within {least:g} to {most:g}")
-    if part == "trials" and value != int(value):
+    if part in ("trials", "repeat") and value != int(value):
         raise ValueError(f"{path}: found {value!r}, allowed is a whole number")
 
 
@@ -105,8 +106,8 @@ def _with(block: BlockPhase, path: str, part: str, value: float) -> BlockPhase:
         if getattr(intensity, name) is None:
             raise ValueError(f"{path}: the block's intensity has no {name}")
         return block.model_copy(update={"intensity": intensity.model_copy(update={name: float(value)})})
-    if part == "trials":
-        return block.model_copy(update={"trials": int(value)})
+    if part in ("trials", "repeat"):
+        return block.model_copy(update={part: int(value)})
     if part == "hold":
         return block.model_copy(update={"hold_s": float(value)})
     wait: AwaitEffort | None = block.await_effort

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from myoloop.experiments.protocols.lint import errors, lint
 from myoloop.experiments.protocols.plan import Plan, SessionCaps, make_plan
 from myoloop.experiments.protocols.rigsummary import InputChannel, OutputChannel, RigSummary
 from myoloop.experiments.protocols.schema import load_protocol
@@ -56,6 +57,14 @@ def test_a_persons_own_values_are_those_of_the_plan():
     block = plan.phases[5].block
     assert (block.intensity.x, block.trials) == (1.2, 6)
     assert plan.overrides == {X: 1.2, "phases[5].block.trials": 6}
+
+
+def test_a_number_of_repetitions_that_lint_lets_a_rule_move_is_taken_by_a_plan(tmp_path):
+    path = tmp_path / "visit.yaml"
+    path.write_text((DATA / "visit.yaml").read_text().replace('phases[5].block.trials"', 'phases[5].block.repeat"'))
+    protocol = load_protocol(str(path))
+    assert not [each for each in errors(lint(protocol)) if ".path" in each.place]
+    assert make_plan(protocol, RIG, "s", "p", personal={"phases[5].block.repeat": 3.0}).phases[5].block.repeat == 3
 
 
 @pytest.mark.parametrize(
