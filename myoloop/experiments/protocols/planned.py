@@ -271,6 +271,8 @@ class Continuation:
         Checks that it has passed, of those that need a calibration: ``selectivity``.
     new_electrodes
         Whether any electrode has been changed since: then no threshold holds any more.
+    pain_baseline
+        The person's own first pain score of the session, the lowest of its attempts; None where none was given.
     """
 
     attempt: str
@@ -278,6 +280,7 @@ class Continuation:
     found: tuple[FoundThresholds, ...] = ()
     checked: tuple[str, ...] = ()
     new_electrodes: bool = False
+    pain_baseline: float | None = None
 
     def used_of(self, phase: int) -> dict[int, int]:
         """Trials that have begun, per repetition of a block."""

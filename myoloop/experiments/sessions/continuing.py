@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from myoloop.experiments.protocols.planned import Continuation, FoundThresholds, UsedTrials
+from myoloop.experiments.sessions.asking import PAIN_NOW
 from myoloop.experiments.sessions.settling import settle
 from myoloop.experiments.sessions.thresholds import Thresholds
 from myoloop.experiments.studies.audit import AUDIT_FILE, record_act
@@ -56,6 +57,7 @@ class _Read:
     spans_s: dict[int, float] = field(default_factory=dict)
     found: dict[tuple[int, str], tuple[Thresholds, int]] = field(default_factory=dict)
     checked: set[str] = field(default_factory=set)
+    pain: float | None = None
 
 
 def attempts_of(session: Path) -> list[Path]:
@@ -139,6 +141,7 @@ def continuation(session: Path, now: datetime, *, new_electrodes: bool = False) 
     spans_s: dict[int, float] = {}
     checked: set[str] = set()
     found: dict[tuple[int, str], FoundThresholds] = {}
+    pains: list[float] = []
     last = ""
     for attempt in attempts_of(session):
         if not (attempt / SESSION_FILE).is_file():
@@ -152,6 +155,7 @@ def continuation(session: Path, now: datetime, *, new_electrodes: bool = False) 
             raise ContinueError(f"{attempt}: nobody knows what it has given: {error}") from None
         for place, trials in read.used.items():
             used[place] = max(trials, used.get(place, 0))
+        pains += [] if read.pain is None else [read.pain]
         checked |= set() if new_electrodes else read.checked
         for phase, span_s in read.spans_s.items():
             spans_s[phase] = spans_s.get(phase, 0.0) + span_s
@@ -168,7 +172,14 @@ def continuation(session: Path, now: datetime, *, new_electrodes: bool = False) 
         UsedTrials(phase, repeat, trials, spans_s.get(phase, 0.0)) for (phase, repeat), trials in sorted(used.items())
     )
     all_found = tuple(found[key] for key in sorted(found))
-    return Continuation(last, rows, all_found, checked=tuple(sorted(checked)), new_electrodes=new_electrodes)
+    return Continuation(
+        last,
+        rows,
+        all_found,
+        checked=tuple(sorted(checked)),
+        new_electrodes=new_electrodes,
+        pain_baseline=min(pains, default=None),
+    )
 
 
 def record_continued(attempt: Path, *, who: str, role: str, why: str, wall: datetime, after: str) -> None:
@@ -183,7 +194,7 @@ def now_utc() -> datetime:
 
 
 def _read(recording: Recording) -> _Read:
-    """Trials that began, how long each block has run, thresholds that were found."""
+    """Trials that began, how long each block has run, thresholds that were found, the first pain score."""
     read = _Read()
     index, since_ns = -1, 0
     for each in recording.messages({"phase", "trial", "event"}):
@@ -198,12 +209,22 @@ def _read(recording: Recording) -> _Read:
                 read.spans_s[index] = (message.t_ns - since_ns) * 1e-9
         elif isinstance(message, Event) and message.kind == "check" and message.values.get("ok"):
             read.checked.add(str(message.values.get("check")))
+        elif isinstance(message, Event) and message.kind in ("score", "form"):
+            read.pain = _pain(message) if read.pain is None else read.pain
         elif isinstance(message, Trial) and message.kind == "threshold" and index >= 0:
             read.found[index, str(message.values.get("channel"))] = (_thresholds(message.values), message.t_ns)
         elif isinstance(message, Trial) and message.kind == "block":
             place = (index, message.block)
             read.used[place] = max(message.trial, read.used.get(place, 0))
     return read
+
+
+def _pain(event: Event) -> float | None:
+    """The pain score that an event tells, as the director counts it."""
+    form = str(event.values.get("form", "")).partition(".")[0]
+    score = event.values.get("score" if event.kind == "score" else PAIN_NOW.get(form, ""))
+    number = isinstance(score, int | float) and not isinstance(score, bool)
+    return float(score) if number and 0 <= score <= 10 else None  # type: ignore[arg-type, operator]
 
 
 def _thresholds(values: Mapping[str, float | str | None]) -> Thresholds:

@@ -87,6 +87,8 @@ class Director:
                 names = [limits.channel for limits in settings.plan.envelope.channels]
                 self._place.thresholds = dict.fromkeys(names, given)
                 self._place.envelope = personal_envelope(self._plan, self._place.thresholds)
+            if settings.plan.go_on is not None:
+                self._place.tally = watch.Tally(pain_baseline=settings.plan.go_on.pain_baseline)
         else:
             self._place = msgspec.convert(dict(state), Place)
 

@@ -84,8 +84,8 @@ class Tally:
 
     Attributes
     ----------
-    pain_baseline
-        The person's own first score.
+    pain_baseline, scored
+        The person's own first score of the session; whether one was given in this attempt.
     onsets_ns
         Per muscle, when its last counted spasm began.
     spasms_ns
@@ -97,6 +97,7 @@ class Tally:
     """
 
     pain_baseline: float | None = None
+    scored: bool = False
     onsets_ns: Mapping[str, int] = field(default_factory=dict)
     spasms_ns: tuple[int, ...] = ()
     timeouts: int = 0
@@ -105,8 +106,10 @@ class Tally:
 
 def scored(tally: Tally, rules: StopRules, score: float) -> tuple[Tally, Ending | None]:
     """A pain score of 0 to 10 has been given; the first is the person's own baseline."""
-    if tally.pain_baseline is None:
-        tally = replace(tally, pain_baseline=score)
+    if not tally.scored:
+        # What a session began with holds on when it is gone on with: pain that has risen since is no new beginning.
+        first = score if tally.pain_baseline is None else min(score, tally.pain_baseline)
+        tally = replace(tally, pain_baseline=first, scored=True)
     if rules.pain_ceiling is not None and score >= rules.pain_ceiling:
         return tally, Ending("stopped", f"pain score {score:g}, the protocol ends at {rules.pain_ceiling:g}")
     rise = score - (tally.pain_baseline or 0.0)

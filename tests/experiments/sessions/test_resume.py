@@ -15,6 +15,7 @@ from myoloop.experiments.sessions.continuing import ContinueError, close, contin
 from myoloop.experiments.sessions.lockstep import Lockstep
 from myoloop.experiments.sessions.resuming import close_session, go_on_with, say_standing
 from myoloop.experiments.sessions.run import prepare, run_lockstep
+from myoloop.experiments.sessions.script import load_script
 from myoloop.experiments.sessions.setup import SetupError
 from myoloop.experiments.studies.chained import read_chained
 from myoloop.platform.messages import Phase, StimReport
@@ -131,6 +132,15 @@ def test_what_was_used_up_is_read_from_the_cut_recording(study):
     assert [(each.phase, each.repeat, each.trials) for each in went.used] == [(1, 1, 2)]
     assert 1.0 < went.used[0].elapsed_s < 3.0
     assert went.attempt == "att-1"
+
+
+def test_the_pain_that_the_session_began_with_is_read_from_the_cut_recording(protocol, tmp_path):
+    script = tmp_path / "script.yaml"
+    script.write_text("acts: [{at: 1 s, do: {score: 3}}, {at: 1.5 s, do: {score: 5}}, {at: 2 s, do: stop}]\n")
+    acts = load_script(str(script))
+    setup = prepare(str(protocol), subject="SIM1", rig=None, study=tmp_path / "study", seed=1, script=acts)
+    assert run_lockstep(setup, script=acts).outcome == "stopped"
+    assert continuation(setup.folder.parent, datetime.now(UTC) + timedelta(hours=1)).pain_baseline == 3.0
 
 
 def continuation_of(study: Path):

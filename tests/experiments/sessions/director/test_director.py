@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from myoloop.experiments.protocols.plan import StopRules
+from myoloop.experiments.protocols.plan import Continuation, StopRules
 from myoloop.experiments.sessions.director import Director, director_from
 from myoloop.experiments.sessions.trials import trial_table
 from myoloop.platform.messages import Command, Event
@@ -445,6 +445,17 @@ def test_pain_is_judged_against_the_persons_own_first_score(make_world, make_dem
         world.tell("score", score=score)
     assert world.phase.reason == reason
     assert world.phase.outcome == ("stopped" if reason else "")
+
+
+@pytest.mark.parametrize(("first", "over"), [(5, 5), (2, 4)])
+def test_a_session_that_is_gone_on_with_keeps_the_pain_it_began_with(make_world, make_demo_plan, first, over):
+    plan = replace(with_stop(make_demo_plan(), pain_rise=2), go_on=Continuation("att-1", pain_baseline=3.0))
+    world = make_world(plan)
+    world.run(2.0)
+    for score in dict.fromkeys((first, over)):
+        assert not world.phase.outcome
+        world.tell("score", score=score)
+    assert world.phase.outcome == "stopped"
 
 
 def test_a_score_may_come_from_the_person(make_world, make_demo_plan):
