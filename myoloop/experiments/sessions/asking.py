@@ -30,6 +30,10 @@ PAIN_NOW: dict[str, str] = {"nrs": "current", "nrs_now": "current"}
 _ANY_TIME = frozenset({"event", "material"})
 
 
+#: Forms about the pads on the body: those of other pads say nothing of these.
+OF_PADS = ("pads", "placement")
+
+
 class NotScreenable(ValueError):
     """Something that screening needs is not known."""
 
@@ -82,10 +86,19 @@ def filled(steering: Steering, plan: Plan, place: Place, command: Command, out: 
         return "; ".join(mistakes)
     _keep(place, command, form_id, values, out)
     place.forms = tuple(each for each in place.forms if each != slot)
+    if form.id in OF_PADS and not place.forms and not _is_screening(plan, place):
+        _judge_pads(plan, place, out)
     pain = values.get(PAIN_NOW.get(form.id, ""))
     if isinstance(pain, int | float):
         steering.scored(float(pain), out)
     return ""
+
+
+def ask_pads_again(plan: Plan, place: Place) -> None:
+    """Ask for pads and placement where screening has asked, and what it was told is of other pads."""
+    if place.forms or not any(phase.kind == "screening" for phase in plan.phases[: place.index]):
+        return
+    place.forms = tuple(form for form in instances(plan, place, OF_PADS) if form not in place.answers)
 
 
 def override(steering: Steering, plan: Plan, place: Place, command: Command, out: Outbox) -> str:
@@ -225,6 +238,29 @@ def cannot_do_without(plan: Plan, place: Place, closed: Sequence[str]) -> list[s
             without = {site.name for pulse in left if (site := plan.site_of(pulse.channel)) is not None}
             needed += [name for name in closed if name in without and name not in needed]
     return needed
+
+
+def _is_screening(plan: Plan, place: Place) -> bool:
+    phase = place.phase(plan)
+    return phase is not None and phase.kind == "screening"
+
+
+def _judge_pads(plan: Plan, place: Place, out: Outbox) -> None:
+    """New pads are judged as the first ones were; what closes a site is put right, and asked for again."""
+    if not any(phase.kind == "screening" for phase in plan.phases[: place.index]):
+        return
+    try:
+        screened = _screened(plan, place)
+        closed = {site for block in screened.blocked for site in block.sites}
+        for block in screened.blocked:
+            said = {"item": block.item, "verdict": "blocked", "sites": ", ".join(block.sites)}
+            out.event("screening", why=block.why, values=said)
+    except ValueError as error:
+        closed = {site.name for site in plan.sites}
+        out.event("screening", why=str(error), values={"verdict": "blocked"})
+    again = tuple(form for form in instances(plan, place, OF_PADS) if form.partition(".")[2] in closed)
+    place.answers = {form: values for form, values in place.answers.items() if form not in again}
+    place.forms = again
 
 
 def _drop(steering: Steering, plan: Plan, place: Place, closed: list[str], out: Outbox) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from myoloop.experiments.protocols.plan import CalibrationPlan, PhasePlan, Plan, PulsePlan
-from myoloop.experiments.sessions import drawn
+from myoloop.experiments.sessions import asking, drawn
 from myoloop.experiments.sessions import thresholds as ascending
 from myoloop.experiments.sessions.outbox import Outbox
 from myoloop.experiments.sessions.place import Calibrating, Place
@@ -32,6 +32,7 @@ def enter(steering: Steering, plan: Plan, place: Place, out: Outbox) -> None:
         _all_found(steering, plan, place, "thresholds of the attempt before, to be approved", out)
         return
     place.calibrating = Calibrating(since_ns=place.now_ns)
+    asking.ask_pads_again(plan, place)
     if place.arm_id:
         steering.pause_stimulator("calibrate", "calibration", out)
 
@@ -120,7 +121,10 @@ def seen(plan: Plan, place: Place, report: StimReport) -> None:
 def go_on(steering: Steering, plan: Plan, place: Place, out: Outbox) -> None:
     """Let time pass."""
     phase, now = place.phase(plan), place.calibrating
-    if phase is None or phase.calibration is None or now is None or not place.arm_id:
+    if phase is None or phase.calibration is None or now is None:
+        return
+    if not place.arm_id:
+        asking.ask_pads_again(plan, place)
         return
     calibration = phase.calibration
     if now.burst == "hold" and place.now_ns - now.since_ns >= round(calibration.burst_s * 1e9):

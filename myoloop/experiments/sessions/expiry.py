@@ -7,7 +7,7 @@ known; where none is left it ends and says so.
 from __future__ import annotations
 
 from myoloop.experiments.protocols.plan import THRESHOLDS_HOLD_S, Plan
-from myoloop.experiments.sessions import trialblock
+from myoloop.experiments.sessions import asking, trialblock
 from myoloop.experiments.sessions.outbox import Outbox
 from myoloop.experiments.sessions.place import Place
 from myoloop.experiments.sessions.steering import Steering
@@ -18,11 +18,13 @@ CHANGED_ELECTRODES = frozenset({"electrode_changed", "lead_off"})
 
 
 def electrode_changed(place: Place, why: str) -> None:
-    """A pad or a lead is another one, or lies elsewhere: its placement is asked for again too."""
+    """A pad or a lead is another one, or lies elsewhere: pads and placement are asked for again too."""
     if place.armed_ns or place.found_ns:
         place.stale = why or "electrodes were changed"
     place.anew = True
-    place.answers = {form: values for form, values in place.answers.items() if not form.startswith("placement.")}
+    place.answers = {
+        form: values for form, values in place.answers.items() if form.partition(".")[0] not in asking.OF_PADS
+    }
     place.impedance_ohm = {}
 
 

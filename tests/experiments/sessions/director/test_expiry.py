@@ -322,3 +322,41 @@ def test_with_every_trial_used_nothing_is_calibrated_or_armed(make_visit):
     world.visit_to(ended)
     assert world.phase.outcome == "complete"
     assert not [command for command in world.to_gate if command.kind == "arm"]
+
+
+# -- other pads ----------------------------------------------------------------------------------------------------
+
+
+def stepping(phase):
+    return phase.kind == "calibration" and phase.waiting_for == "step"
+
+
+def test_other_pads_are_asked_for_and_judged_before_they_carry_current(make_visit):
+    world = make_visit()
+    world.visit_to(stepping)
+    assert world.tell("electrode_changed", why="new pads").ok
+    world.until(lambda phase: phase.waiting_for == "form")
+    assert world.phase.kind == "calibration"
+    assert world.phase.forms == ("pads.ext", "pads.flex", "placement.ext", "placement.flex")
+    arms = world.gate.arms
+    for changed in ({}, {}, {}, {"pads_stick": "no"}):
+        assert world.fill(**changed).ok
+    # What is wrong is asked for again, at its site alone, and nothing is armed.
+    assert world.phase.forms == ("pads.flex", "placement.flex")
+    assert any(event.values.get("item") == "pads_stick" for event in world.events_of("screening"))
+    world.run(0.05)
+    assert world.gate.arms == arms
+    world.fill_all()
+    world.until(stepping)
+    assert world.gate.arms > arms
+
+
+def test_pads_of_a_material_without_a_patch_test_are_refused_in_mid_session_too(make_visit):
+    world = make_visit()
+    world.visit_to(stepping)
+    world.tell("electrode_changed", why="other gel")
+    world.until(lambda phase: phase.waiting_for == "form")
+    for changed in ({"material": "unknown gel"}, {}, {}, {}):
+        assert world.fill(**changed).ok
+    assert world.phase.forms == ("pads.ext", "placement.ext")
+    assert any(event.values.get("item") == "patch_test_open" for event in world.events_of("screening"))
