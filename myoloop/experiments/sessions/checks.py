@@ -81,9 +81,13 @@ def override(steering: Steering, plan: Plan, place: Place, command: Command, out
         "name": given.get("name"), "role": given.get("role"), "reason": given.get("reason"),
         "given_on": given.get("date"), "sites": given.get("sites", ["all"]),
     }  # fmt: skip
-    mistakes = check_form(f"override.{item}", values, asking.wall_time(plan, place))
+    now_wall = asking.wall_time(plan, place)
+    mistakes = check_form(f"override.{item}", values, now_wall)
     if mistakes:
         return "; ".join(mistakes)
+    # What was decided on another day was not about what is seen now.
+    if now_wall is not None and values["given_on"] != now_wall.date().isoformat():
+        return f"override.date: found {values['given_on']}, allowed is today, {now_wall.date().isoformat()}"
     said = {name: value for name, value in values.items() if isinstance(value, str)}
     out.event("override", why=str(values["reason"]), values={**said, "item": str(item), "who": command.who})
     left = {check: why for check, why in now.wrong.items() if check != item}

@@ -333,6 +333,8 @@ def test_the_wrong_muscle_is_named_and_overridden_by_name_only(make_visit, make_
     assert "none is left" in refused.reason
     who = {"item": "selectivity", "name": "Ann Other", "role": "clinician", "date": "2026-11-21"}
     assert not world.tell("override", **who).ok
+    old = world.tell("override", **{**who, "date": "2026-11-20"}, reason="cross-talk, seen to extend")
+    assert old.reason == "override.date: found 2026-11-20, allowed is today, 2026-11-21"
     assert world.tell("override", **who, reason="cross-talk, seen to extend").ok
     assert world.phase.kind == "block"
 
