@@ -51,6 +51,8 @@ _LIVE = frozenset({"CALIBRATING", "ARMED", "STIMULATING"})
 #: A share of the asked current below this is less; the device's steps round a little.
 _LET_THROUGH = 0.98
 _PROMPTED = frozenset({"await_effort", "ramp_up", "hold", "ramp_down"})
+#: Machines of blocks in which the person tries; of a phase that names none it is taken for granted.
+_TRIED = frozenset({"", "effort"})
 
 
 class Controller:
@@ -292,7 +294,8 @@ class Controller:
 
     def _effort_expected(self, phase: Phase | None, now_ns: int) -> bool:
         asked = _PROMPTED | {"cue"} if self._settings.effort_from == "cue" else _PROMPTED
-        in_trial = phase is not None and phase.state == "running" and phase.kind == "block"
+        trying = phase is not None and (phase.kind == "mvc" or (phase.kind == "block" and phase.machine in _TRIED))
+        in_trial = trying and phase is not None and phase.state == "running"
         if phase is None or not in_trial or phase.trial_state not in asked:
             self._prompted_ns = None
             return False

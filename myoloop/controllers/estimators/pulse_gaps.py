@@ -23,8 +23,9 @@ Mask = npt.NDArray[np.bool_]
 
 #: Pulses that are remembered, of all channels together.
 _PULSES = 32
-#: A train goes on if its newest pulse was heard of within this.
-_GOES_ON_NS = 150_000_000
+#: A train goes on if its newest pulse was heard of within this: slow twitches are trains too, and what the last pulse
+#: leaves in the levels of 50 and 250 ms is no spasm.
+_GOES_ON_NS = 350_000_000
 #: After such a pause rest in the gaps is learned anew.
 _STALE_NS = 2_000_000_000
 #: Intervals that scatter less than this are steady: the next pulses come when they must.
@@ -81,6 +82,15 @@ class PulseGaps(Restorable):
     def goes_on(self, t_ns: int) -> bool:
         """Whether pulses are given at this time."""
         return self._count > 0 and t_ns - int(self._times_ns[-1]) < _GOES_ON_NS
+
+    def dense(self) -> bool:
+        """Whether the newest pulses follow one another too closely for any gap to be heard."""
+        lately = self._times_ns[max(_PULSES - self._count, _PULSES - 9) :].tolist()
+        intervals = sorted(after - before for before, after in pairwise(lately))
+        if len(intervals) < 3:
+            return False
+        period_ns = max(1, intervals[len(intervals) // 2])
+        return self._rows * (1.0 - self._late_ns / period_ns) < self._rows_min
 
     def level(self, heard: Heard) -> tuple[Floats, Floats]:
         """ln(RMS / uV) in the gaps of the newest window, and of how many samples; of 0 where those are too few."""

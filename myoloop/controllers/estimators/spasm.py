@@ -45,7 +45,7 @@ _NOISE_SIGMAS = 3.5
 #: What stands out of effort already does so down to this share of the margin.
 _EFFORT_KEEP = 0.8
 
-QUIET, ON, NO_REST, EFFORT, FEW, SILENT, EFFORT_UNKNOWN, TOO_LONG = range(8)
+QUIET, ON, NO_REST, EFFORT, FEW, SILENT, EFFORT_UNKNOWN, TOO_LONG, NO_GAP = range(9)
 _MEASURES = (
     Measure(value=0.0, valid=True, reason=""),
     Measure(value=1.0, valid=True, reason=""),
@@ -55,6 +55,7 @@ _MEASURES = (
     Measure(reason="no EMG"),
     Measure(reason="voluntary effort expected and this person's effort level is not known yet"),
     Measure(reason=ON_TOO_LONG),
+    Measure(reason="loud while pulses follow one another too closely to hear the muscle between them"),
 )
 
 
@@ -67,6 +68,7 @@ class AdaptiveBurst(Restorable):
         "_effort", "_usual", "_wander", "_effort_run", "_recent", "_raised", "_run", "_begin_ns", "_quiet", "_on",
         "_onset_ns", "_voluntary", "_tail", "_let_go", "_lowest", "_over", "_code", "_ticks", "_heard_ns",
         "_gaps", "_gap_rise", "_gap_known", "_gap_margin", "_since_on", "_stuck", "_since_asked", "_effort_begin_ns",
+        "_deaf",
     )  # fmt: skip
 
     def __init__(self, settings: BurstSettings, setup: Setup) -> None:
@@ -112,6 +114,8 @@ class AdaptiveBurst(Restorable):
         )
         self._effort_run = np.zeros(muscles, dtype=np.int64)
         self._effort_begin_ns = np.zeros(muscles, dtype=np.int64)
+        #: Which muscles have not been quiet since a train that leaves no gap to hear them in.
+        self._deaf: Mask = np.zeros(muscles, dtype=np.bool_)
         self._recent: Mask = np.zeros((4, muscles), dtype=np.bool_)
         self._raised: Mask = np.zeros((5, muscles), dtype=np.bool_)
         self._run = np.zeros(muscles, dtype=np.int64)
@@ -141,8 +145,19 @@ class AdaptiveBurst(Restorable):
         keep = own & (rise > self._settings.keep_share * margin)
         if heard.evoked:
             self._gaps.hear(heard)
+        no_gap = self._nobody
         if self._gaps.goes_on(heard.t_ns):
-            active, keep = self._between_pulses(heard, asked, own, active, keep)
+            if self._gaps.dense():
+                self._deaf[:] = True
+            if not np.count_nonzero(self._deaf):
+                active, keep = self._between_pulses(heard, asked, own, active, keep)
+        elif np.count_nonzero(self._deaf):
+            # What such a train has left in the levels is over once the muscle has been quiet.
+            self._deaf[usable & ~active] = False
+        if np.count_nonzero(self._deaf):
+            # Nobody can tell whether what is loud is the muscle or what pulses leave.
+            no_gap = active & self._deaf
+            active, keep = active & ~self._deaf, keep & ~self._deaf
 
         if np.count_nonzero(self._voluntary) or np.count_nonzero(asked & active):
             masked, over, effort_known = self._effort_stands(heard, asked, active, keep, own & (rise > margin))
@@ -171,6 +186,8 @@ class AdaptiveBurst(Restorable):
         if effort is not self._nobody:
             self._code[effort] = EFFORT
             self._code[effort & ~effort_known] = EFFORT_UNKNOWN
+        if no_gap is not self._nobody:
+            self._code[no_gap] = NO_GAP
         self._code[self._on] = ON
         self._code[self._stuck] = TOO_LONG
         if np.count_nonzero(usable) < len(usable):

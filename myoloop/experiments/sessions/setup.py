@@ -229,7 +229,9 @@ def controller_settings(setup: SessionSetup, descriptors: Sequence[SampleDescrip
             raise SetupError(f"{where}: found {place.channel!r}, source {place.source} has {there}")
         muscles.append(MuscleInput(muscle=muscle, topic=topic, column=found.channels.index(place.channel)))
     heard = [item.muscle for item in muscles]
-    effort = tuple(name for name in heard if protocol.sites[name].emg == "agonist") if _asks_effort(protocol) else ()
+    pulled = {item.mvc.muscle for item in protocol.phases if item.mvc is not None}
+    tried = {name for name in heard if protocol.sites[name].emg == "agonist"} if _asks_effort(protocol) else set()
+    effort = tuple(name for name in heard if name in tried | pulled)
     stim = tuple(
         StimOutput(
             channel=name,
