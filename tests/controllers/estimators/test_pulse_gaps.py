@@ -111,3 +111,14 @@ def test_a_detector_that_cannot_work_is_refused(settings: dict[str, Any], says: 
     setup = Setup(("m",), RATE, 20, True, np.zeros(1, dtype=bool))
     with pytest.raises(PluginError, match=says):
         make_estimator(Choice(name="adaptive_burst", settings=settings), setup)
+
+
+@pytest.mark.parametrize(("period_ms", "dense"), [(30.0, False), (20.0, False), (12.5, True), (10.0, True)])
+def test_a_train_whose_pulses_leave_no_gap_is_known_to_be_one(period_ms: float, dense: bool) -> None:
+    gaps = PulseGaps(1, RATE, 14.0)
+    assert not gaps.dense()
+    nothing = np.zeros(1), np.zeros((1, 1)), np.ones((1, 1), dtype=bool)
+    for number in range(12):
+        pulse = Evoked(1_000_000_000 + round(number * period_ms * 1e6), "ch1", *nothing)
+        gaps.hear(SimpleNamespace(t_ns=pulse.t_ns, evoked=[pulse]))  # type: ignore[arg-type]
+    assert gaps.dense() is dense

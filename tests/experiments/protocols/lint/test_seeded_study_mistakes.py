@@ -61,7 +61,7 @@ MISTAKES = [
     (STUDY, "ref: lib/forearm_proximal_left", "ref: lib/forearn_left", "sites.forearm.ref: found 'lib/forearn_left': "),
     (STUDY, "    ref: lib/forearm_proximal_left\n", "", "sites.forearm: ref is missing, but needed where rigs has HUMAN"),
     (STUDY, "density_max: 0.5 mA_rms/cm2", "density_max: 0.05 mA_rms/cm2", "sites.forearm.pad: found "),
-    (STUDY, "stop_rules:\n  - pain_rise: 2\n  - session_max: 45 min\n", "", "stop_rules: no stop rule"),
+    (STUDY, "stop_rules:\n  - pain_rise: 2\n  - spasms: {count: 10, within: 60 s}\n  - session_max: 45 min\n", "", "stop_rules: no stop rule"),
     (STUDY, "  - pain_rise: 2\n", "", "stop_rules: no pain rule, but needed where rigs has HUMAN"),
     # screening, checks, forms
     (STUDY, "screening:\n      forms: [information, consent, ", "screening:\n      forms: [information, ", "phases[0].screening.forms: consent is missing, but needed"),
