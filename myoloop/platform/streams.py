@@ -100,7 +100,7 @@ STREAMS: tuple[Stream, ...] = (
          rate_hz=50, dead_after_ms=200),
     _row("device", m.DeviceReport, "stimulator", "what the device said: acknowledgements and faults"),
     _row("pulse", m.Pulses, "stimulator", "when current flowed, and how well that is known"),
-    _row("sealed/what", m.Sealed, "stimulator", "of a blinded session, what was really given; opens with the study's key"),
+    _row("sealed/what", m.Sealed, "stimulator", "what a blinded session really gave; opens with the study's key"),
     _row("phase", m.Phase, "director", "the whole state of the protocol", rate_hz=10, dead_after_ms=300),
     _row("trial", m.Trial, "director", "one row at the end of every trial"),
     _row("event", m.Event, "any", "stop, pain score, mark, fault, adverse event, operator act"),

@@ -71,7 +71,7 @@ def test_a_train_is_over_soon_after_its_last_pulse() -> None:
     train = _Train()
     train.live(0.5)
     assert train.gaps.goes_on(train.t_ns)
-    assert not train.gaps.goes_on(train.t_ns + 200_000_000)
+    assert not train.gaps.goes_on(train.t_ns + 400_000_000)
 
 
 def test_rest_between_pulses_is_learned_anew_after_a_pause() -> None:
