@@ -22,7 +22,20 @@ verb = partial(course_verbs.command, epilog=EXIT_CODES)
 
 
 @verb()
-def course(study: StudyPath, person: PersonCode, as_json: Json = False) -> None:
+def course(
+    study: StudyPath,
+    person: PersonCode,
+    lift: Annotated[
+        str | None, typer.Option(metavar="RULE", help="Let a rule (gap, week) not hold for the next session.")
+    ] = None,
+    close: Annotated[bool, typer.Option("--close", help="End the course before its time.")] = False,
+    flare: Annotated[int | None, typer.Option(metavar="N", help="Session N was followed by a flare.")] = None,
+    who: Annotated[str, typer.Option(help="Who decides or writes it.")] = "",
+    role: Annotated[str, typer.Option(help="As what; whose word lifts a rule, study.yaml says.")] = "",
+    why: Annotated[str, typer.Option(help="The reason, or what was seen.")] = "",
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
     """What of a person's course is planned, done, missed and due, and how well it was kept.
 
     Example: myoloop course study P017
@@ -30,10 +43,24 @@ def course(study: StudyPath, person: PersonCode, as_json: Json = False) -> None:
     with clear_errors():
         from datetime import UTC, datetime
 
+        from myoloop.experiments.studies import courseacts
         from myoloop.experiments.studies.courseview import course_data, say_course
         from myoloop.experiments.studies.personrecord import RecordError, read_record
 
         now = datetime.now(UTC)
+        asked = [lift is not None, close, flare is not None]
+        if sum(asked) > 1:
+            raise typer.BadParameter("allowed is one of them at a time", param_hint="--lift, --close, --flare")
+        if any(asked):
+            if lift is not None:
+                row = courseacts.lift(study, person, lift, name=who, role=role, why=why, now=now, dry_run=dry_run)
+            elif flare is not None:
+                row = courseacts.flare(study, person, flare, who=who, why=why, now=now, dry_run=dry_run)
+            else:
+                row = courseacts.close(study, person, who=who, why=why, now=now, dry_run=dry_run)
+            said = "would be written" if dry_run else "written"
+            say({"person": person, "written": not dry_run, "entry": row}, as_json, f"{person}: {row['kind']} {said}")
+            return
         record = read_record(study, person)
         if record.course is None:
             raise RecordError(f"{study}: {person} has no course: no session of a protocol with one was begun")

@@ -136,8 +136,8 @@ def resume(
     ] = False,
     why: Annotated[str, typer.Option(help="The reason, for the record; needed.")] = "",
     who: Annotated[str, typer.Option(help="Who decides, for the record.")] = "operator",
-    new_electrodes: Annotated[
-        bool, typer.Option("--new-electrodes", help="Any was changed since: thresholds are measured anew.")
+    same_electrodes: Annotated[
+        bool, typer.Option("--same-electrodes", help="None was moved since: thresholds younger than 24 h still hold.")
     ] = False,
     subject: Annotated[
         str | None, typer.Option(help="The virtual subject's file or group again; else by pseudonym and seed.")
@@ -177,7 +177,7 @@ def resume(
         checked = _second_check(identity, second)
         _play(
             lambda: go_on_with(
-                session, who=who, why=why, new_electrodes=new_electrodes, subject=subject, rig=rig, script=acts,
+                session, who=who, why=why, same_electrodes=same_electrodes, subject=subject, rig=rig, script=acts,
                 speed=speed, key=key, identity=checked,
             ),
             speed,

@@ -55,6 +55,8 @@ def _day(name: str, question: str, *, past: bool = True, if_yes: str = "") -> Fi
 
 #: CTCAE grades that each word stands for.
 _GRADES = {"mild": (1,), "moderate": (2,), "severe": (3, 4, 5)}
+#: CTCAE's grade of an event that ended in death.
+FATAL = 5
 
 
 def _adverse_event_holds(values: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -63,6 +65,8 @@ def _adverse_event_holds(values: Mapping[str, Any]) -> list[tuple[str, str]]:
     if values["ctcae"] not in grades:
         allowed = ", ".join(map(str, grades))
         found.append(("ctcae", f"found {values['ctcae']}, allowed for {values['grade']}: {allowed}"))
+    if values["ctcae"] == FATAL and values["resolved"] == "yes":
+        found.append(("resolved", "found 'yes', allowed is no: what ended in death is never over"))
     began, ended = parsed_date(values["began"]), parsed_date(values.get("resolved_on"))
     if began is not None and ended is not None and ended < began:
         found.append(("resolved_on", f"found '{ended}', allowed: not before it began on {began}"))

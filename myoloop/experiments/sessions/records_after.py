@@ -148,7 +148,7 @@ def audit_live(folder: Path, command: Command, wall: datetime) -> None:
     what = str(arguments.get("form") or arguments.get("channel") or arguments.get("item") or command.target)
     who = command.who or "operator"
     log = ChainedLog(folder / AUDIT_FILE)
-    record_act(log, wall, who, "operator", command.kind, what, None, arguments or None, command.why)
+    record_act(log, wall, who, command.role or "operator", command.kind, what, None, arguments or None, command.why)
 
 
 def audited(folder: Path) -> bool:

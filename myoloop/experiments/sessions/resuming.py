@@ -70,7 +70,7 @@ def go_on_with(
     *,
     who: str,
     why: str,
-    new_electrodes: bool = False,
+    same_electrodes: bool = False,
     subject: str | None = None,
     rig: str | None = None,
     script: Script | None = None,
@@ -79,6 +79,11 @@ def go_on_with(
     identity: SecondCheck | None = None,
 ) -> SessionSetup:
     """A new attempt at a session that did not come to its end, with the trials that never began.
+
+    Parameters
+    ----------
+    same_electrodes
+        Whether somebody says that no pad was moved since; else thresholds are measured anew.
 
     Raises
     ------
@@ -93,7 +98,7 @@ def go_on_with(
         if found.state == "cut":
             close(attempt, who=who, role=ROLE, why=why, wall=now_utc())
     wall = (script.moment if script is not None else None) or now_utc()
-    went = continuation(session, wall, new_electrodes=new_electrodes)
+    went = continuation(session, wall, new_electrodes=not same_electrodes)
     last = session / went.attempt
     place = place_of(last)
     if place is None:

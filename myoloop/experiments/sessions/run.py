@@ -192,6 +192,11 @@ def check(protocol: Protocol, rig: Rig) -> Survey:
         If a port that the rig names is taken, or its pedal is not there.
     """
     known = survey(rig)
+    stimulator = rig.node_of("stimulator")
+    if rig.rig.rig_class == "SIM" and stimulator is not None and rig.nodes[stimulator].driver != "simulated":
+        # Nobody is screened and nothing is signed there: no real device may be on it.
+        place, found_driver = rig.place(("nodes", stimulator, "driver")), rig.nodes[stimulator].driver
+        raise SetupError(f"{place}: found {found_driver!r}, allowed on a SIM rig is simulated")
     found = errors(lint(protocol, summarise(rig, known)))
     if found:
         raise FileError([str(problem) for problem in found])

@@ -13,7 +13,7 @@ from datetime import date, datetime
 from typing import Any, Literal
 
 from myoloop.experiments.screening.adverse import event_of, sites_closed_by
-from myoloop.experiments.screening.forms import check_form
+from myoloop.experiments.screening.forms import FATAL, check_form
 from myoloop.experiments.screening.places import PlannedSite
 from myoloop.experiments.studies.moments import read_moment, write_moment
 from myoloop.platform.errors import UserError
@@ -21,8 +21,6 @@ from myoloop.platform.errors import UserError
 Kind = Literal["report", "follow_up", "correction", "resolution"]
 LATER: tuple[Kind, ...] = ("follow_up", "correction", "resolution")
 FORM = "adverse_event"
-#: CTCAE grade of an event that ended in death.
-FATAL = 5
 
 
 class AdverseError(UserError, ValueError):
@@ -125,7 +123,7 @@ def read_events(log: Iterable[Mapping[str, Any]]) -> tuple[AdverseEvent, ...]:
     for line in log:
         try:
             event = _taken(events, line)
-            problems = _mistakes(event.name, event.values, None)
+            problems = check_form(event.name, event.values, None)
         except (KeyError, TypeError, ValueError) as error:
             problems = [f"cannot be understood: {error}"]
         if problems:
@@ -183,20 +181,13 @@ def days_open(event: AdverseEvent, today: date) -> int:
 
 
 def _check(form_id: str, values: Mapping[str, Any], at: datetime, who: str, why: str) -> None:
-    problems = _mistakes(form_id, values, at)
+    problems = check_form(form_id, values, at)
     if not who.strip():
         problems.append("an adverse event needs the name of who writes of it")
     if not why.strip():
         problems.append("what is written of an adverse event after its report needs a reason")
     if problems:
         raise AdverseError(problems)
-
-
-def _mistakes(form_id: str, values: Mapping[str, Any], at: datetime | None) -> list[str]:
-    problems = check_form(form_id, values, at)
-    if not problems and values["ctcae"] == FATAL and values["resolved"] == "yes":
-        problems.append(f"{form_id}: resolved: found 'yes', allowed is no: what ended in death is never over")
-    return problems
 
 
 def _taken(events: Mapping[int, AdverseEvent], line: Mapping[str, Any]) -> AdverseEvent:

@@ -9,7 +9,11 @@ import pytest
 
 from myoloop.experiments.protocols.evidence import safety_parameters
 from myoloop.experiments.protocols.schema import load_protocol
+from myoloop.experiments.sessions import run
 from myoloop.experiments.sessions.admission import RefusedError, admit
+from myoloop.experiments.sessions.setup import SetupError
+from myoloop.experiments.sessions.simulated_rig import simulated_rig_data
+from myoloop.experiments.sessions.survey import survey
 from myoloop.experiments.studies.courselog import begun_line, ended_line, plan_line, plan_of
 from myoloop.experiments.studies.identity import (
     Cost,
@@ -23,6 +27,7 @@ from myoloop.experiments.studies.personrecord import append_record
 from myoloop.experiments.studies.progression import Change, Result, change_line, result_line
 from myoloop.experiments.studies.signatures import sha256_of, sign
 from myoloop.platform.errors import UserError
+from myoloop.platform.rig import Rig
 
 PROTOCOL = load_protocol("crps_motor_reeducation")
 NOW = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
@@ -209,3 +214,12 @@ def test_rehearsals_may_follow_one_another(tmp_path: Path) -> None:
     kept.parent.mkdir(parents=True)
     kept.write_text("rig: {id: bench, class: BENCH}\n")
     assert admit(tmp_path, "P1", PROTOCOL, "SIM", NOW).counted
+
+
+def test_a_real_device_is_on_no_rig_where_nobody_is_screened(monkeypatch: pytest.MonkeyPatch) -> None:
+    rig = Rig.model_validate(simulated_rig_data(load_protocol("demo")))
+    known = survey(rig)
+    real = rig.nodes["stimulator"].model_copy(update={"driver": "labs_own"})
+    monkeypatch.setattr(run, "survey", lambda rig: known)
+    with pytest.raises(SetupError, match="found 'labs_own', allowed on a SIM rig is simulated"):
+        run.check(load_protocol("demo"), rig.model_copy(update={"nodes": {**rig.nodes, "stimulator": real}}))

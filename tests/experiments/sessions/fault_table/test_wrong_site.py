@@ -53,6 +53,7 @@ def test_swapped_leads_keep_the_first_block_from_beginning(stroke):
     assert (played.end.outcome, "the leads are not where" in played.end.reason) == ("aborted", True)
 
 
+@pytest.mark.prove
 def test_leads_that_are_right_let_it_begin(stroke):
     played = stroke("")
     assert [check.values["ok"] for check in selectivity(played)] == [True]
