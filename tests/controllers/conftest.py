@@ -167,6 +167,7 @@ class Scene:
     effort_first_s: float = 1.6
     fatigue_per_s: float = 0.004
     artifact: bool = True
+    pulse_hz: float = 35.0
     settings: dict[str, Any] = field(default_factory=dict)
     steps: list[tuple[float, str, Estimate, StimRequest]] = field(default_factory=list)
     truth: list[float] = field(default_factory=list)
@@ -263,7 +264,7 @@ class Scene:
             next_ns = max(next_ns, begin_ns + 1)
             while next_ns <= now_ns:
                 pulses.append(next_ns)
-                next_ns += round(1e9 / 35)
+                next_ns += round(1e9 / self.pulse_hz)
         if self.artifact:
             for pulse_ns in pulses:
                 row = int((pulse_ns - begin_ns) // 500_000)

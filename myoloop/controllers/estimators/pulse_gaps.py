@@ -26,6 +26,8 @@ _PULSES = 32
 #: A train goes on if its newest pulse was heard of within this: slow twitches are trains too, and what the last pulse
 #: leaves in the levels of 50 and 250 ms is no spasm.
 _GOES_ON_NS = 350_000_000
+#: After so long nothing of a pulse is in any level: the longest takes in 250 ms of valid samples.
+_LEFT_NS = 1_000_000_000
 #: After such a pause rest in the gaps is learned anew.
 _STALE_NS = 2_000_000_000
 #: Intervals that scatter less than this are steady: the next pulses come when they must.
@@ -82,6 +84,10 @@ class PulseGaps(Restorable):
     def goes_on(self, t_ns: int) -> bool:
         """Whether pulses are given at this time."""
         return self._count > 0 and t_ns - int(self._times_ns[-1]) < _GOES_ON_NS
+
+    def long_over(self, t_ns: int) -> bool:
+        """Whether the newest pulse is so long ago that no level holds anything of it."""
+        return not self._count or t_ns - int(self._times_ns[-1]) > _LEFT_NS
 
     def dense(self) -> bool:
         """Whether the newest pulses follow one another too closely for any gap to be heard."""

@@ -152,8 +152,11 @@ class AdaptiveBurst(Restorable):
             if not np.count_nonzero(self._deaf):
                 active, keep = self._between_pulses(heard, asked, own, active, keep)
         elif np.count_nonzero(self._deaf):
-            # What such a train has left in the levels is over once the muscle has been quiet.
+            # What such a train has left in the levels is over once the muscle has been quiet, and in a while anyhow:
+            # what is loud then is the muscle.
             self._deaf[usable & ~active] = False
+            if self._gaps.long_over(heard.t_ns):
+                self._deaf[:] = False
         if np.count_nonzero(self._deaf):
             # Nobody can tell whether what is loud is the muscle or what pulses leave.
             no_gap = active & self._deaf

@@ -126,7 +126,10 @@ def prepare(
     SetupError, RecordingError
         If they do not fit together, a session of this person is running, or the folder cannot be made.
     """
-    chosen = load_protocol(protocol)
+    # What is played, signed and kept must be the same bytes: read before and after everything that looks at them.
+    path = load_protocol(protocol).path
+    content = Path(path).read_bytes()
+    chosen = load_protocol(path)
     wired = load_rig(rig) if rig is not None else simulated_rig(chosen)
     known = check(chosen, wired)
     streams = [each for source in known.sources.values() for each in source.descriptors or ()]
@@ -166,8 +169,10 @@ def prepare(
             personal=admitted.personal,
             caps=admitted.caps,
         )
+        if Path(chosen.path).read_bytes() != content:
+            raise SetupError(f"{chosen.path}: was changed while it was read")
         kept = {
-            "protocol.yaml": Path(chosen.path).read_bytes(),
+            "protocol.yaml": content,
             "rig.yaml": Path(rig).read_bytes() if rig is not None else rig_json(wired).encode(),
             "envelope.json": setup.plan.envelope.to_json().encode(),
         }

@@ -63,6 +63,25 @@ def test_a_spasm_in_place_of_the_effort_is_dated_from_where_it_began_and_told_in
     assert np.diff(on).max() < 0.02
 
 
+def test_in_a_train_without_gaps_it_says_that_it_cannot_know_and_after_it_what_is_still_on_is_told(scene: Any) -> None:
+    # Trains hold from 9.5 s or so on; the second spasm outlasts its train.
+    given = {"policy": "open_loop", "seconds": 34.0, "pulse_hz": 80.0}
+    quiet = scene(seed=8, **given).run()
+    assert quiet.onsets_s(0) == []
+    trains = [t for t, state, *_ in quiet.steps if state == "hold"]
+    ends = [t for t, after in zip(trains, [*trains[1:], 1e9], strict=True) if after - t > 1.0]
+    spasm = (ends[1] - 1.0, 6.0, 150.0, 0)
+    ran = scene(seed=8, **given, spasms=(spasm,)).run()
+    in_train = [
+        said.muscles[0].spasm for t, state, said, _ in ran.steps if state == "hold" and spasm[0] + 0.3 < t < ends[1]
+    ]
+    assert not any(measure.value == 1 for measure in in_train)
+    assert any("too closely" in measure.reason for measure in in_train)
+    on = [t for t, _, said, _ in ran.steps if said.muscles[0].spasm.value == 1]
+    assert on
+    assert on[0] < ends[1] + 0.5 + 1.3
+
+
 def test_before_any_effort_is_known_it_says_so(scene: Any) -> None:
     ran = scene(seed=4, policy="emg_trigger", seconds=7.0).run()
     reasons = {said.muscles[0].spasm.reason for t, _, said, _ in ran.steps if t > 5.4}
