@@ -9,19 +9,18 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from myoloop.experiments.protocols.phases import AwaitEffort, BlockPhase, Intensity, PhaseItem
+from myoloop.experiments.protocols.phases import BlockPhase, Intensity, PhaseItem
 from myoloop.experiments.protocols.schema import Protocol
 from myoloop.stimulators.gate.envelope import Envelope
 from myoloop.stimulators.gate.limits import round_down
 
-#: What a person's progression may move, and nothing else: part of a block, least above, most.
+#: What a person's progression may move, and nothing else: plain numbers of a block that no limit depends on; each is
+#: above the first and at most the second.
 MOVABLE: dict[str, tuple[float, float]] = {
     "intensity.x": (0.0, 10.0),
     "intensity.share": (0.0, 1.0),
     "trials": (0.0, 10_000.0),
     "repeat": (0.0, 10_000.0),
-    "await.timeout": (0.0, 86_400.0),
-    "hold": (0.0, 86_400.0),
 }
 _PATH = re.compile(r"^phases\[(\d+)\]\.block\.(.+)$")
 
@@ -76,15 +75,21 @@ def capped(envelope: Envelope, caps: SessionCaps, step_ma: float) -> Envelope:
     )
 
 
-def _block_part(protocol: Protocol, path: str) -> tuple[int, str]:
+def movable_part(path: str) -> tuple[int, str] | None:
+    """Number of the phase and part of its block that a path names, where progression may move it."""
     match = _PATH.match(path)
-    if match is None or match[2] not in MOVABLE:
+    return (int(match[1]), match[2]) if match is not None and match[2] in MOVABLE else None
+
+
+def _block_part(protocol: Protocol, path: str) -> tuple[int, str]:
+    part = movable_part(path)
+    if part is None:
         parts = ", ".join(MOVABLE)
         raise ValueError(f"{path}: not a value that may be a person's own; allowed is phases[n].block.{{{parts}}}")
-    index = int(match[1])
+    index, name = part
     if index >= len(protocol.phases):
         raise ValueError(f"{path}: the protocol has {len(protocol.phases)} phases")
-    return index, match[2]
+    return index, name
 
 
 def _check(protocol: Protocol, path: str, part: str, value: float) -> None:
@@ -106,11 +111,4 @@ def _with(block: BlockPhase, path: str, part: str, value: float) -> BlockPhase:
         if getattr(intensity, name) is None:
             raise ValueError(f"{path}: the block's intensity has no {name}")
         return block.model_copy(update={"intensity": intensity.model_copy(update={name: float(value)})})
-    if part in ("trials", "repeat"):
-        return block.model_copy(update={part: int(value)})
-    if part == "hold":
-        return block.model_copy(update={"hold_s": float(value)})
-    wait: AwaitEffort | None = block.await_effort
-    if wait is None:
-        raise ValueError(f"{path}: the block waits for no effort")
-    return block.model_copy(update={"await_effort": wait.model_copy(update={"timeout_s": float(value)})})
+    return block.model_copy(update={part: int(value)})

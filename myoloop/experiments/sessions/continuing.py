@@ -223,8 +223,9 @@ def _pain(event: Event) -> float | None:
     """The pain score that an event tells, as the director counts it."""
     form = str(event.values.get("form", "")).partition(".")[0]
     score = event.values.get("score" if event.kind == "score" else PAIN_NOW.get(form, ""))
-    number = isinstance(score, int | float) and not isinstance(score, bool)
-    return float(score) if number and 0 <= score <= 10 else None  # type: ignore[arg-type, operator]
+    if isinstance(score, bool) or not isinstance(score, int | float):
+        return None
+    return float(score) if 0 <= score <= 10 else None
 
 
 def _thresholds(values: Mapping[str, float | str | None]) -> Thresholds:

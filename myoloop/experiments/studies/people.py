@@ -110,7 +110,7 @@ def reassign(session: Path | str, to: str, actor: Actor, *, dry_run: bool = Fals
     check_person(to)
     old = _session_folder(Path(session))
     study, person = old.parents[1], old.parent.name.removeprefix("sub-")
-    number = int(_SESSION.fullmatch(old.name)[1])  # type: ignore[index]
+    number = int(old.name.removeprefix("ses-"))
     if to == person:
         raise UserError(f"--to: found {to!r}, whose session it is")
     with exclusively(study), contextlib.ExitStack() as held:

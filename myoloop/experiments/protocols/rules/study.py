@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Any
 
 from myoloop.experiments.outcomes.registry import NEEDS, OUTCOMES
 from myoloop.experiments.protocols.evidence import safety_parameters
+from myoloop.experiments.protocols.personal import MOVABLE, movable_part
 from myoloop.experiments.protocols.schema import Outcome, Protocol
 from myoloop.platform.yamlfile import KeyPath
 
 Finding = tuple[KeyPath, str, Any]
 
-#: Values that a rule of progression may move: plain numbers and counts that no limit depends on.
-MOVABLE = re.compile(r"phases\[\d+\]\.block\.(intensity\.(x|share)|trials|repeat)")
 #: Forms that ask the same.
 _SAME = {"nrs": {"nrs", "nrs_now"}}
 #: What a protocol for people must tell besides what is done.
@@ -66,15 +64,16 @@ def progression_moves_what_may_move(protocol: Protocol) -> Iterator[Finding]:
         keys: KeyPath = ("progression", index)
         if rule.measure not in OUTCOMES:
             yield (*keys, "measure"), f"found {rule.measure!r}, allowed is one of {', '.join(OUTCOMES)}", "error"
-        if not MOVABLE.fullmatch(rule.path) or not protocol.has(rule.path):
-            text = f"found {rule.path!r}, allowed is intensity.x, intensity.share, trials or repeat of a block here"
+        part = movable_part(rule.path)
+        if part is None or not protocol.has(rule.path):
+            text = f"found {rule.path!r}, allowed is {', '.join(MOVABLE)} of a block of this file"
             yield (*keys, "path"), text, "error"
             continue
         now = float(protocol.written(protocol.keys(rule.path)))
         if not rule.least <= now <= rule.most:
             text = f"{rule.path} is {now:g}, outside its own bounds of {rule.least:g} to {rule.most:g}"
             yield (*keys, "path"), text, "error"
-        most = 1.0 if rule.path.endswith(".share") else 10.0 if rule.path.endswith(".x") else 10_000.0
+        _, most = MOVABLE[part[1]]
         if rule.most > most:
             yield (*keys, "most"), f"found {rule.most:g}, allowed is at most {most:g}", "error"
 
