@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import socket
 import sys
 import time
@@ -350,6 +351,10 @@ class Bus:
                 break
             arrived.append(_read_stop(data, now_ns))
         return arrived
+
+    def stop_waits(self) -> bool:
+        """Whether a stop has come that :meth:`stops` has not fetched yet."""
+        return self._stop is not None and bool(select.select([self._stop], [], [], 0.0)[0])
 
     def own(self, outgoing: Outgoing) -> Received:
         """Publish something that this node's own object also consumes, and give it back as received."""

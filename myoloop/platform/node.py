@@ -16,7 +16,7 @@ import threading
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from myoloop.platform.bus import Asked, Bus
 from myoloop.platform.clock import Clock, MonotonicClock
@@ -30,6 +30,8 @@ HEARTBEAT_NS = 40_000_000
 SUPERVISOR_LOST_NS = 2_000_000_000
 #: After the rig has lost its supervisor, the recorder keeps on for this long, to write what the others still say.
 LAST_WORDS_NS = 1_000_000_000
+#: The bus sleeps in whole milliseconds; what is due to the microsecond is waited for awake, this long at most.
+AWAKE_NS = 1_000_000
 #: A turn that a message brought puts off the next one of the cycle's by so much more: where messages come at the pace
 #: of the cycle, there would be one right before each of them, and the message would have to wait for its end.
 GRACE_NS = 2_000_000
@@ -136,6 +138,20 @@ class Body(Protocol):
         ...
 
 
+@runtime_checkable
+class PunctualBody(Protocol):
+    """A body that has something to do at moments of its own, between its turns."""
+
+    @property
+    def due_ns(self) -> int | None:
+        """When it is next due; None where nothing is."""
+        ...
+
+    def punctual(self, now_ns: int) -> None:
+        """Do what is due; short, and never before what a stop has to say."""
+        ...
+
+
 class CycleTimer:
     """How long turns take, now, on average and at worst over the last second of turns."""
 
@@ -171,6 +187,7 @@ class Node:
     def __init__(self, bus: Bus, body: Body, *, clock: Clock | None = None, lifeline: int | None = None) -> None:
         self._bus = bus
         self._body = body
+        self._punctual = body if isinstance(body, PunctualBody) else None
         self._clock = clock or MonotonicClock()
         self._lifeline = lifeline
         self._state = "hello"
@@ -197,6 +214,9 @@ class Node:
                 now_ns = self._clock.now_ns()
                 files = self._body.files if self._state == "running" else ()
                 until_ns = min(turn_ns, self._heartbeat_ns + HEARTBEAT_NS)
+                due_ns = self._due_ns()
+                if due_ns is not None:
+                    until_ns = min(until_ns, due_ns - AWAKE_NS)
                 ready = self._bus.wait((until_ns - now_ns) * 1e-9, (*files, *self._also()))
                 now_ns = self._clock.now_ns()
                 woken = self._collect(now_ns) or not ready.isdisjoint(files)
@@ -206,6 +226,7 @@ class Node:
                     turn_ns = now_ns + self._body.cycle_ns + (GRACE_NS if woken else 0)
                 elif self._state in ("configured", "ready"):
                     self._body.idle(now_ns)
+                self._be_punctual()
                 if now_ns >= turn_ns:
                     turn_ns = max(turn_ns + self._body.cycle_ns, now_ns)
                 self._beat(now_ns)
@@ -233,6 +254,22 @@ class Node:
         return 3 if fault else 0
 
     # -- inside ------------------------------------------------------------------------------------------------
+
+    def _due_ns(self) -> int | None:
+        return self._punctual.due_ns if self._punctual is not None and self._state == "running" else None
+
+    def _be_punctual(self) -> None:
+        """Wait awake for what is due within a moment, and let it be done; a stop that comes meanwhile goes first."""
+        before_ns = -1
+        while self._punctual is not None and (due_ns := self._due_ns()) is not None:
+            now_ns = self._clock.now_ns()
+            # A clock that stands would be waited for in vain.
+            if now_ns < due_ns - AWAKE_NS or now_ns == before_ns or self._bus.stop_waits():
+                return
+            if now_ns >= due_ns:
+                self._punctual.punctual(now_ns)
+                return
+            before_ns = now_ns
 
     def _also(self) -> tuple[int, ...]:
         return () if self._lifeline is None else (self._lifeline,)

@@ -41,6 +41,10 @@ class Capabilities:
         The device goes to zero by itself this long after the last command; None if it never does.
     times_itself
         True where the device makes the pulse times (the host only predicts them).
+    period_step_us
+        Periods between pulses are whole numbers of this; 0 where any can be said. The gate rounds rates down to it.
+    one_rate
+        True where all outputs share one rate.
     """
 
     outputs: int
@@ -54,6 +58,8 @@ class Capabilities:
     lease_ms: float | None
     times_itself: bool
     rate_step_hz: float = 0.0
+    period_step_us: float = 0.0
+    one_rate: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +81,24 @@ class DecodedOutput:
     phase_us: float
     rate_hz: float
     net_charge_wire: int
+
+
+@runtime_checkable
+class PulseByPulse(Protocol):
+    """What a driver also has whose device gives one pulse per command (``times_itself`` is False).
+
+    The driver keeps the schedule of the train that was last written; it goes on only for a moment after that write, so
+    that a host which does not write any more gives no more pulses.
+    """
+
+    @property
+    def due_ns(self) -> int | None:
+        """Host time at which the next pulse is to be written; None where none is."""
+        ...
+
+    def pulse(self, now_ns: int) -> None:
+        """Write the pulses that are due; at most 5 ms; never raises."""
+        ...
 
 
 @runtime_checkable

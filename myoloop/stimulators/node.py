@@ -25,7 +25,7 @@ from myoloop.platform.steps import Outgoing
 from myoloop.stimulators import gate
 from myoloop.stimulators.assignment import Blinding, blinding_of
 from myoloop.stimulators.dose_ledger import Ledger
-from myoloop.stimulators.driver import Driver, DriverError
+from myoloop.stimulators.driver import Driver, DriverError, PulseByPulse
 from myoloop.stimulators.hearing import REMEMBERED, VitalSource
 from myoloop.stimulators.registry import make_driver
 from myoloop.stimulators.sealing import SealedWords
@@ -105,6 +105,18 @@ class StimulatorBody:
             self._bus.publish(each)
         stimulator = self._stimulator
         self._ledger.keep(stimulator.shown_state.dose, now_ns, force=bool(heard.stops), real=stimulator.gate_state.dose)
+
+    @property
+    def due_ns(self) -> int | None:
+        """When the next pulse is due that the host has to make; None where there is none."""
+        driver = getattr(self, "_driver", None)
+        return driver.due_ns if isinstance(driver, PulseByPulse) else None
+
+    def punctual(self, now_ns: int) -> None:
+        """Give the pulses that are due."""
+        driver = self._driver
+        if isinstance(driver, PulseByPulse):
+            driver.pulse(now_ns)
 
     def end(self, outcome: str, reason: str, now_ns: int) -> None:
         """Stop the device whatever has happened, and book the dose.
@@ -277,6 +289,7 @@ def stimulator_settings_of(settings: Mapping[str, Any], driver: Driver, prior: g
         current_step_ma=can.current_step_ma,
         phase_us=(can.phase_min_us, can.phase_max_us),
         rate_hz=(can.rate_min_hz, can.rate_max_hz),
+        period_step_us=can.period_step_us,
         prior_day_charge_mc=prior.day_charge_mc,
         prior_course_charge_mc=prior.course_charge_mc,
         prior_session=(prior.session.charge_mc, prior.session.on_s, prior.session.pulses),

@@ -193,6 +193,60 @@ def world(short_folder, eventually):
         each.close()
 
 
+class Punctual(Body):
+    """Has something to do every 7 ms, between turns that are 100 ms apart; none of it while a stop waits."""
+
+    role = "stimulator"
+    cycle_ns = 100_000_000
+
+    def __init__(self) -> None:
+        super().__init__("stimulator")
+        self.due_ns: int | None = None
+        self.late_ns: list[int] = []
+        self.order: list[str] = []
+
+    def configure(self, given, bus):
+        bus.open_stop()
+        return super().configure(given, bus)
+
+    def begin(self, now_ns):
+        super().begin(now_ns)
+        self.due_ns = now_ns + 7_000_000
+
+    def turn(self, heard, now_ns):
+        super().turn(heard, now_ns)
+        self.order += ["stop"] * len(heard.stops)
+
+    def punctual(self, now_ns):
+        assert self.due_ns is not None
+        self.late_ns.append(now_ns - self.due_ns)
+        self.order.append("punctual")
+        self.due_ns += 7_000_000
+
+
+class TestPunctuality:
+    def test_what_is_due_between_two_turns_is_done_when_it_is_due(self, world):
+        here = world(Punctual()).to_running()
+        here.until(lambda: len(here.body.late_ns) >= 50, "fifty moments")
+        assert min(here.body.late_ns) >= 0
+        # The bus alone would be up to a millisecond late; a quarter at least is not, whatever else the machine does.
+        assert sorted(here.body.late_ns)[len(here.body.late_ns) // 4] < 100_000
+        assert here.body.turns < len(here.body.late_ns)
+
+    def test_a_stop_that_waits_goes_first(self, world):
+        here = world(Punctual()).to_running()
+
+        def stop_and_be_late():
+            here.body.on_turn = lambda: None
+            send_stop(here.folder, "probe", "test", "now")
+            here.body.order.clear()
+            here.body.due_ns = time.monotonic_ns()
+
+        here.body.on_turn = stop_and_be_late
+        here.until(lambda: here.body.stops, "the stop")
+        assert here.body.order[0] == "stop"
+
+
 class TestOrderOfLife:
     def test_hello_configure_ready_begin_end(self, world):
         here = world()
