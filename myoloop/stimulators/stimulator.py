@@ -58,6 +58,7 @@ class StimulatorSettings:
     current_step_ma: float
     phase_us: tuple[float, float]
     rate_hz: tuple[float, float]
+    period_step_us: float = 0.0
     prior_day_charge_mc: float = 0.0
     prior_course_charge_mc: float = 0.0
     prior_session: tuple[float, float, float] = (0.0, 0.0, 0.0)
@@ -109,6 +110,7 @@ class Stimulator:
                 settings.current_step_ma,
                 settings.phase_us,
                 settings.rate_hz,
+                settings.period_step_us,
             ),
             prior=gate.PriorDose(
                 settings.prior_day_charge_mc,

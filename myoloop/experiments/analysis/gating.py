@@ -131,7 +131,12 @@ def _device(settings: Mapping[str, Any]) -> DeviceLimits | None:
         low, high = settings["phase_us"]
         slow, fast = settings["rate_hz"]
         return DeviceLimits(
-            settings["outputs"], settings["current_max_ma"], settings["current_step_ma"], (low, high), (slow, fast)
+            settings["outputs"],
+            settings["current_max_ma"],
+            settings["current_step_ma"],
+            (low, high),
+            (slow, fast),
+            settings.get("period_step_us", 0.0),
         )
     except (KeyError, TypeError, ValueError):
         return None

@@ -23,7 +23,7 @@ from myoloop.stimulators.gate.ceilings import (
 from myoloop.stimulators.gate.dose import add_dose, dose_exceeded
 from myoloop.stimulators.gate.envelope import Envelope
 from myoloop.stimulators.gate.evidence import Evidence, dead_peer, device_fault, node_fault, stale_input
-from myoloop.stimulators.gate.limits import Setting, current_cap, out_of_range, round_down
+from myoloop.stimulators.gate.limits import Setting, current_cap, out_of_range, round_down, served_rate_hz
 from myoloop.stimulators.gate.ontime import OnTime, pass_time
 from myoloop.stimulators.gate.rise import Ground, as_strong_ma, learn, rise_cap
 from myoloop.stimulators.gate.states import (
@@ -342,7 +342,8 @@ def _limit(
             reasons.append(f"{setting.channel}: {current_ma:g} of {setting.current_ma:g} mA, {rule}")
         risen.append(replace(setting, current_ma=cap_ma))
         if current_ma > 0.0:
-            allowed.append(replace(setting, current_ma=current_ma))
+            rate_hz = served_rate_hz(setting.rate_hz, settings.device.period_step_us)
+            allowed.append(replace(setting, current_ma=current_ma, rate_hz=rate_hz))
     return _Allowed(tuple(allowed), rules[0] if rules else "", tuple(reasons), tuple(risen))
 
 

@@ -42,12 +42,16 @@ class DeviceLimits:
     current_step_ma: float
     phase_us: tuple[float, float]
     rate_hz: tuple[float, float]
+    #: Periods between pulses are whole numbers of this; 0 where the device can say any.
+    period_step_us: float = 0.0
 
     def __post_init__(self) -> None:
         given = {"current_max_ma": self.current_max_ma, "current_step_ma": self.current_step_ma}
         for name in given:
             if not _number("device", given, name) > 0.0:
                 raise EnvelopeError(f"device.{name}: found {given[name]:g}, allowed is above 0")
+        if not _number("device", {"period_step_us": self.period_step_us}, "period_step_us") >= 0.0:
+            raise EnvelopeError(f"device.period_step_us: found {self.period_step_us:g}, allowed is 0 or more")
         _range("device", "phase_us", self.phase_us)
         _range("device", "rate_hz", self.rate_hz)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import floor, sqrt
+from math import ceil, floor, sqrt
 
 from myoloop.stimulators.gate.ceilings import CEILINGS, CONTACT_FRACTION, LOAD_OHM
 from myoloop.stimulators.gate.envelope import ChannelLimits, DeviceLimits, Envelope, finite
@@ -100,3 +100,15 @@ def round_down(current_ma: float, step_ma: float) -> float:
     if steps <= 0:
         return 0.0
     return steps / per_ma if exact else steps * step_ma
+
+
+def served_rate_hz(rate_hz: float, period_step_us: float) -> float:
+    """The nearest rate, not above `rate_hz`, whose period is a whole number of the device's steps.
+
+    Fewer pulses of the same strength are within every limit that more of them were within.
+    """
+    if period_step_us == 0.0:
+        return rate_hz
+    # A period that is whole but for a rounding error is whole.
+    steps = ceil(1e6 / rate_hz / period_step_us * (1.0 - 1e-12))
+    return 1e6 / (steps * period_step_us)
