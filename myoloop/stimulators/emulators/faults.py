@@ -64,7 +64,10 @@ class AnswerQueue:
 
     def __init__(self, faults: LineFaults) -> None:
         self.faults = faults
-        self.clear()
+        self._count = 0
+        self._queue: list[tuple[int, int, bytes, int]] = []
+        self._rest: tuple[int, bytes] | None = None
+        self._held: list[tuple[int, bytes, int]] = []
 
     def add(self, answer: bytes, due_ns: int, renumbered: Callable[[], bytes] | None = None) -> None:
         """Have a whole answer leave at `due_ns`, or as the faults have it.
@@ -115,10 +118,9 @@ class AnswerQueue:
 
     def clear(self) -> None:
         """Forget all that has not left: a device that lost its power."""
-        self._queue: list[tuple[int, int, bytes, int]] = []
-        self._rest: tuple[int, bytes] | None = None
-        self._held: list[tuple[int, bytes, int]] = []
-        self._count = 0
+        self._queue.clear()
+        self._rest = None
+        self._held = []
 
     def _strikes(self) -> bool:
         """Do the faults act on the answer that comes now? Counts it."""
