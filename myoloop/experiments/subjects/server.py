@@ -1,4 +1,4 @@
-"""The body on two sockets: an amplifier to read and a stimulator to command, as hardware would be.
+"""The body on two lines: an amplifier to read and a stimulator to command, as hardware would be.
 
 The server never waits: whoever runs it calls :meth:`BodyServer.serve` every few milliseconds. The body lives in
 blocks that end at absolute times, so that a late call shortens nothing; after a stall it catches up a few blocks
@@ -7,8 +7,8 @@ per call.
 
 from __future__ import annotations
 
+import contextlib
 import os
-import socket
 from pathlib import Path
 
 from myoloop.acquisition.simulated import encode_block, encode_descriptors, encode_end
@@ -17,6 +17,7 @@ from myoloop.platform import endpoint
 from myoloop.platform.messages import Event, Phase
 from myoloop.platform.steps import Outgoing
 from myoloop.stimulators.emulators.ledger import Pulse, ledger_line
+from myoloop.stimulators.emulators.lines import SocketLine, make_line
 
 #: Two blocks take less than 1 ms to live through.
 _BLOCKS_PER_CALL = 2
@@ -25,14 +26,16 @@ _BACKLOG_BYTES = 1 << 16
 
 
 class BodyServer:
-    """A virtual body behind two listening sockets.
+    """A virtual body behind two lines.
 
     One source and one driver may be attached at a time; another is turned away, until the first has gone.
 
     Parameters
     ----------
-    source_address, device_address
+    source_address
         ``unix:PATH`` or ``tcp:HOST:PORT``.
+    device_address
+        The same, or ``pty`` or ``pty:LINK`` for a pseudo terminal.
     ledger_path
         File that gets one JSON line per delivered pulse (``t_ns``, ``output``, ``current_ma``, ``width_us``), written
         without a buffer; None for no file.
@@ -43,8 +46,8 @@ class BodyServer:
     ) -> None:
         self.body = body
         self.dropped_blocks = 0
-        self._source = _Seat(source_address)
-        self._device = _Seat(device_address)
+        self._source = SocketLine(source_address)
+        self._device = make_line(device_address)
         self._ledger_path = ledger_path
         self._ledger: int | None = None
 
@@ -84,8 +87,10 @@ class BodyServer:
         lived = self.body.step_to(now_ns, _BLOCKS_PER_CALL)
         self._keep(lived.pulses)
         if self.body.device.faults.vanished:
-            self._device.drop()
+            self._device.vanish()
         else:
+            with contextlib.suppress(endpoint.EndpointError):  # its place is taken: once more at the next call
+                self._device.listen()
             self._device.send(self.body.take(now_ns))
         self._source.receive()
         if self._source.accept():
@@ -121,81 +126,3 @@ class BodyServer:
     def _keep(self, pulses: list[Pulse]) -> None:
         if self._ledger is not None and pulses:
             os.write(self._ledger, b"".join(ledger_line(pulse) for pulse in pulses))
-
-
-class _Seat:
-    """A listening socket with room for one."""
-
-    def __init__(self, address: str) -> None:
-        self._address = address
-        self._listener: socket.socket | None = None
-        self._link: socket.socket | None = None
-        self._unsent = b""
-
-    @property
-    def attached(self) -> bool:
-        return self._link is not None
-
-    @property
-    def backlog(self) -> int:
-        return len(self._unsent)
-
-    def listen(self) -> None:
-        self._listener = endpoint.listen(self._address)
-
-    def accept(self) -> bool:
-        """Let one in; True if somebody new sits there. Others are turned away."""
-        if self._listener is None:
-            return False
-        try:
-            link, _ = self._listener.accept()
-        except OSError:
-            return False
-        if self._link is not None:
-            link.close()
-            return False
-        endpoint.immediate(link)
-        self._link, self._unsent = link, b""
-        return True
-
-    def receive(self) -> bytes:
-        """What has come; whoever has hung up is forgotten."""
-        parts: list[bytes] = []
-        while self._link is not None and len(parts) < 16:
-            try:
-                part = self._link.recv(4096)
-            except BlockingIOError:
-                break
-            except OSError:
-                part = b""
-            if part:
-                parts.append(part)
-            else:
-                self.drop()
-        return b"".join(parts)
-
-    def send(self, data: bytes) -> None:
-        """Send as much as is taken now, the rest at the next call (which may add nothing)."""
-        if self._link is not None:
-            self._unsent += data
-        while self._link is not None and self._unsent:
-            try:
-                self._unsent = self._unsent[self._link.send(self._unsent) :]
-            except BlockingIOError:
-                return
-            except OSError:
-                self.drop()
-
-    def drop(self) -> None:
-        """Hang up."""
-        if self._link is not None:
-            self._link.close()
-        self._link, self._unsent = None, b""
-
-    def close(self) -> None:
-        """Hang up, stop listening, remove the path."""
-        self.drop()
-        if self._listener is not None:
-            self._listener.close()
-            self._listener = None
-            endpoint.remove(self._address)
