@@ -162,7 +162,8 @@ class _Tty:
             end_s = time.monotonic() + _CLOSE_S
             while unsent_bytes(fd) and time.monotonic() < end_s:
                 time.sleep(0.001)
-            termios.tcflush(fd, termios.TCOFLUSH)
+            if unsent_bytes(fd):
+                termios.tcflush(fd, termios.TCOFLUSH)
         with contextlib.suppress(OSError):
             fcntl.ioctl(fd, termios.TIOCNXCL)
         self._serial.close()
