@@ -43,6 +43,7 @@ import struct
 from collections import deque
 from dataclasses import dataclass, field
 
+from myoloop.stimulators.emulators.faults import AnswerQueue, LineFaults
 from myoloop.stimulators.emulators.ledger import Pulse
 
 START = 0xA5
@@ -99,28 +100,18 @@ class DeviceSettings:
 
 
 @dataclass(slots=True)
-class Faults:
-    """What is broken; set from outside at any time.
+class Faults(LineFaults):
+    """What is broken, beside the line; set from outside at any time.
 
     Attributes
     ----------
-    drop_answers, corrupt_answers
-        Answers do not leave, or leave with a flipped bit.
-    answer_delay_ns
-        How late answers leave.
     stuck_on
         STOP, and a SET to zero, do nothing; only the device's own lease still ends.
-    vanished
-        The cable is out: it hears and says nothing.
     open_electrodes
         Outputs through which no current can flow.
     """
 
-    drop_answers: bool = False
-    corrupt_answers: bool = False
-    answer_delay_ns: int = 0
     stuck_on: bool = False
-    vanished: bool = False
     open_electrodes: set[int] = field(default_factory=set)
 
 
@@ -164,13 +155,7 @@ class SimulatedDevice:
     def take(self, now_ns: int) -> bytes:
         """Bytes that leave for the host by `now_ns`."""
         self._advance(now_ns)
-        if self.faults.vanished:
-            self._answers.clear()
-            return b""
-        left = b""
-        while self._answers and self._answers[0][0] <= now_ns:
-            left += self._answers.popleft()[1]
-        return left
+        return self._answers.take(now_ns)
 
     def pulses_until(self, now_ns: int) -> list[Pulse]:
         """Every pulse delivered up to and including `now_ns` that was not asked for yet, in order of time."""
@@ -195,7 +180,7 @@ class SimulatedDevice:
         self._outputs = [_Output() for _ in range(self.settings.outputs)]
         self._lease_end_ns = now_ns
         self._received = bytearray()
-        self._answers: deque[tuple[int, bytes]] = deque()
+        self._answers = AnswerQueue(self.faults)
         self._log: deque[tuple[int, int, int, int]] = deque(maxlen=1024)
         self._made = 0
         self._pulses_from = 0
@@ -290,14 +275,12 @@ class SimulatedDevice:
     # Answers
 
     def _answer(self, kind: int, sequence: int, result: int, now_ns: int, fields: bytes) -> None:
-        body = _ANSWER.pack(0x80 | kind, sequence, result, self._device_us(now_ns)) + fields
-        covered = struct.pack("<H", len(body)) + body
-        frame = bytearray((START,)) + covered + struct.pack("<H", binascii.crc_hqx(covered, 0xFFFF))
-        if self.faults.drop_answers:
-            return
-        if self.faults.corrupt_answers:
-            frame[len(frame) // 2] ^= 0x10
-        self._answers.append((now_ns + self.faults.answer_delay_ns, bytes(frame)))
+        def numbered(number: int) -> bytes:
+            body = _ANSWER.pack(0x80 | kind, number, result, self._device_us(now_ns)) + fields
+            covered = struct.pack("<H", len(body)) + body
+            return bytes((START,)) + covered + struct.pack("<H", binascii.crc_hqx(covered, 0xFFFF))
+
+        self._answers.add(numbered(sequence), now_ns, lambda: numbered(sequence ^ 1))
 
     def _identity(self) -> bytes:
         settings = self.settings
