@@ -12,7 +12,10 @@ from myoloop.platform.plugins import PluginError, find_plugin, plugin_settings
 from myoloop.stimulators.driver import Driver, DriverError
 
 GROUP = "myoloop.drivers"
-BUILT_IN = {"simulated": "myoloop.stimulators.simulated:SimulatedDriver"}
+BUILT_IN = {
+    "sciencemode2": "myoloop.stimulators.sciencemode2:RehaStim2Driver",
+    "simulated": "myoloop.stimulators.simulated:SimulatedDriver",
+}
 
 
 def make_driver(name: str, settings: Mapping[str, Any], channels: Mapping[str, int]) -> Driver:
