@@ -26,6 +26,7 @@ from myoloop.answers import (
     seconds,
 )
 from myoloop.course_verbs import course_verbs
+from myoloop.device_verbs import device_verbs
 from myoloop.recording_verbs import recordings
 from myoloop.session_verbs import sessions
 from myoloop.site_verbs import site_verbs
@@ -54,6 +55,7 @@ app.add_typer(recordings)
 app.add_typer(course_verbs)
 app.add_typer(site_verbs)
 app.add_typer(studies)
+app.add_typer(device_verbs)
 verb = partial(app.command, epilog=EXIT_CODES)
 new_verb = partial(new_app.command, epilog=EXIT_CODES)
 

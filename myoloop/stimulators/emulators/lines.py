@@ -98,7 +98,7 @@ class PtyLine:
     """
 
     def __init__(self, link_path: Path | str | None = None) -> None:
-        self._link = Path(link_path) if link_path is not None else None
+        self._link = Path(link_path).absolute() if link_path is not None else None
         self._master: int | None = None
         self._path = ""
         self._attached = False
