@@ -453,6 +453,8 @@ class Phase(Message, frozen=True, kw_only=True):
         Ids of the forms still to be filled in, in order, while `waiting_for` is ``form``.
     attention_left_s
         How long the operator may still be without an act before the session pauses; None where no rule says so.
+    muscle
+        Of a maximal contraction: which muscle is to make it; empty else.
     """
 
     t_ns: int
@@ -480,6 +482,7 @@ class Phase(Message, frozen=True, kw_only=True):
     reason: str = ""
     forms: tuple[str, ...] = ()
     attention_left_s: float | None = None
+    muscle: str = ""
 
 
 class Trial(Message, frozen=True, kw_only=True):

@@ -21,6 +21,7 @@ from myoloop.experiments.outcomes.mechanical import (
     twitch_amplitude,
 )
 from myoloop.experiments.outcomes.registry import OUTCOMES
+from myoloop.experiments.outcomes.symmetry import symmetry
 from myoloop.experiments.outcomes.view import Value, View, number, of_each, within
 from myoloop.experiments.protocols.schema import Protocol
 
@@ -48,6 +49,9 @@ def compute(
     return {name: COMPUTED[name](view) for name in dict.fromkeys(named) if name in COMPUTED}
 
 
+_YOKED = "the trains were yoked to another person's: none answered an effort"
+
+
 def trials_done(view: View) -> Value:
     """Trials whose train was given to its end."""
     return Value(float(len(view.done())), len(view.trials()))
@@ -55,6 +59,8 @@ def trials_done(view: View) -> Value:
 
 def effort_started_share(view: View) -> Value:
     """Of the trials that awaited an effort and got a train or were skipped."""
+    if view.yoked:
+        return Value(None, why=_YOKED)
     awaited = [trial for trial in view.trials() if trial.outcome in ("effort", "assisted", "skipped")]
     if not awaited:
         return Value(None, why="no trial came to its end")
@@ -63,6 +69,8 @@ def effort_started_share(view: View) -> Value:
 
 def trigger_latency(view: View) -> Value:
     """From the prompt to the trigger: what `effort_after_ms` counts from the trial's begin, less the cue."""
+    if view.yoked:
+        return Value(None, why=_YOKED)
     cues_ms = [1e3 * item.block.cue_s for item in view.protocol.phases if item.block is not None]
     told = [number(trial, "effort_after_ms") for trial in view.trials() if trial.outcome == "effort"]
     if not told or not cues_ms:
@@ -218,6 +226,7 @@ COMPUTED: dict[str, Callable[[View], Value]] = {
     "cocontraction": cocontraction,
     "mvc_emg": mvc_emg,
     "mvc_force": mvc_force,
+    "symmetry": symmetry,
     "active_rom": active_rom,
     "twitch_amplitude": twitch_amplitude,
     "sensory_threshold": sensory_threshold,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from myoloop.experiments.analysis.tracks import Interval, SampleTrack
@@ -79,21 +81,47 @@ def torque_time_integral(view: View) -> Value:
 
 def mvc_force(view: View) -> Value:
     """Largest plateau of whole contractions, above the force before each."""
+    if _force(view) is None:
+        return Value(None, why=_NO_FORCE)
+    told = [pull.forward_n for pull in pulls(view)]
+    return Value(max(told), len(told)) if told else Value(None, why="no maximal contraction with force was made")
+
+
+class Pull(NamedTuple):
+    """The force of one whole maximal contraction, above the force before it.
+
+    Attributes
+    ----------
+    forward_n
+        Largest plateau in the cell's own direction.
+    either_way_n
+        The larger of those in both directions: an antagonist pulls the cell the other way.
+    """
+
+    muscle: str
+    forward_n: float
+    either_way_n: float
+
+
+def pulls(view: View) -> list[Pull]:
+    """Every whole maximal contraction with force, in order; none where there is no cell."""
     force = _force(view)
     if force is None:
-        return Value(None, why=_NO_FORCE)
+        return []
     t_s, newton = force
-    whole = {trial.trial for trial in view.trials("mvc") if trial.outcome == "done"}
     told = []
-    for span in view.session.trial_spans:
-        if span.kind != "mvc" or span.state != "await_effort" or span.trial not in whole:
+    for trial, (begin_s, _, end_s) in zip(view.session.trials, view.session.trial_times_s, strict=True):
+        if trial.kind != "mvc" or trial.outcome != "done":
             continue
-        pull = within(t_s, Interval(span.begin_s, span.end_s))
-        before = within(t_s, Interval(span.begin_s - PLATEAU_S, span.begin_s))
-        plateau = _plateau(t_s[pull], newton[pull])
-        if plateau is not None and before.any():
-            told.append(plateau - float(np.median(newton[before])))
-    return Value(max(told), len(told)) if told else Value(None, why="no maximal contraction with force was made")
+        pull = within(t_s, Interval(begin_s, end_s))
+        before = within(t_s, Interval(begin_s - PLATEAU_S, begin_s))
+        if not before.any():
+            continue
+        above = newton[pull] - float(np.median(newton[before]))
+        forward, back = _plateau(t_s[pull], above), _plateau(t_s[pull], -above)
+        if forward is not None and back is not None:
+            told.append(Pull(str(trial.values.get("muscle", "")), forward, max(forward, back)))
+    return told
 
 
 def _plateau(t_s: Floats, values: Floats) -> float | None:

@@ -19,6 +19,7 @@ NEEDS = {
     "block": "a block",
     "calibration": "a calibration phase",
     "mvc": "an MVC phase",
+    "mvc_pair": "MVC phases of one pair: left and right of one muscle, else one agonist and one antagonist",
     "diary": "a diary of the course",
 }
 
@@ -61,6 +62,7 @@ OUTCOMES: dict[str, OutcomeKind] = {
     "cocontraction": OutcomeKind("co-contraction index during effort", "1", ("two_emg", "effort")),
     "mvc_emg": OutcomeKind("EMG of the strongest voluntary contraction", "uV", ("emg", "mvc")),
     "mvc_force": OutcomeKind("force of the strongest voluntary contraction", "N", ("force", "mvc")),
+    "symmetry": OutcomeKind("symmetry of two muscles' strongest contractions", "%", ("emg", "mvc_pair")),
     "active_rom": OutcomeKind("range of motion of the joint in own efforts", "deg", ("imu", "effort")),
     "twitch_amplitude": OutcomeKind("movement of the limb per twitch, end over beginning", "1", ("imu", "block")),
     "sensory_threshold": OutcomeKind("sensory threshold", "uC", ("calibration",)),

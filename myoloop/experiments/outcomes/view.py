@@ -12,13 +12,14 @@ import numpy.typing as npt
 
 from myoloop.experiments.analysis.session import Session
 from myoloop.experiments.analysis.tracks import Interval
+from myoloop.experiments.protocols.plan import YOKED
 from myoloop.experiments.protocols.schema import Protocol
 from myoloop.platform.messages import Trial
 
 Floats = npt.NDArray[np.float64]
 
 #: Outcomes of trials with a train that nothing brought forward.
-DONE = frozenset({"effort", "assisted", "done"})
+DONE = frozenset({"effort", "assisted", "done", "yoked"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,11 @@ class View:
     session: Session
     protocol: Protocol
     diary: Sequence[tuple[str, Mapping[str, Any]]] = ()
+
+    @property
+    def yoked(self) -> bool:
+        """Whether the triggers were another person's: then no trial tells of an own effort."""
+        return self.protocol.controller.policy == YOKED
 
     def trials(self, kind: str = "block") -> list[Trial]:
         """Rows of one kind, in order."""

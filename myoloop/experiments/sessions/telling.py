@@ -137,6 +137,7 @@ def _detailed(message: Phase, place: Place, phase: PhasePlan) -> Phase:
         changes["trial_state"] = "await_effort" if pulling.state == "pull" else pulling.state
         changes["trial"] = pulling.attempt
         changes["trials"] = phase.mvc.repeats
+        changes["muscle"] = phase.mvc.muscle
         changes["t_state_ns"] = pulling.since_ns
         changes["state_s"] = lengths_s[pulling.state]
         later_s = (phase.mvc.repeats - pulling.attempt) * sum(lengths_s.values())

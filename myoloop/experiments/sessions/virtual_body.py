@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
 
 from myoloop.experiments.subjects.node import BodySettings, make_body
@@ -45,6 +47,8 @@ def virtual_body(rig: Rig, parameters: SubjectParameters, seed: int) -> BodySett
             tuple((output, channel) for channel, output in site.outputs.items()),
             site.joint_sign,
             site.effort_share,
+            site.activation_max,
+            site.strength,
         )
         for muscle, site in (bare if given.muscles is None else given.muscles).items()
     )
@@ -71,6 +75,8 @@ class _Site(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     outputs: dict[str, int] = {}
     joint_sign: float = 1.0
     effort_share: float = 1.0
+    activation_max: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)] = 1.0
+    strength: Annotated[float, msgspec.Meta(ge=0.1, le=2.0)] = 1.0
 
 
 class _Subject(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -48,7 +48,13 @@ class MuscleSite:
     joint_sign
         1 where its force raises the joint angle, -1 where it lowers it, 0 where it does not move it.
     effort_share
-        How much of a voluntary effort goes to it: 1 for what the protocol trains, little for an antagonist.
+        How much of a voluntary effort goes to it: 1 for what the protocol trains, little for an antagonist. A maximal
+        contraction of a muscle by its name goes to that muscle alone; only what pulls against it goes along, a little.
+    activation_max
+        Most of it that the person's will can drive: less than 1 after disuse or in pain. EMG and force are less.
+    strength
+        Its force over that of the person's other muscles at the same drive: a muscle that is smaller. Its EMG, which
+        says nothing of that, is the same.
     """
 
     name: str
@@ -56,6 +62,12 @@ class MuscleSite:
     outputs: tuple[tuple[int, str], ...] = ()
     joint_sign: float = 1.0
     effort_share: float = 1.0
+    activation_max: float = 1.0
+    strength: float = 1.0
+
+
+#: Of a maximal contraction, what goes to a muscle that pulls against it (our choice: a tenth, as in any effort).
+_COCONTRACTION = 0.1
 
 
 class Randomness:
@@ -146,7 +158,7 @@ class Person:
         _check(sites)
         self.parameters = parameters
         self.sites = tuple(sites)
-        self.muscles = [_differing(parameters, random.muscles) for _ in sites]
+        self.muscles = [_differing(parameters, random.muscles, site.strength) for site in sites]
         self.spasms = SpasmGenerator(parameters, len(sites), random.spasms, start_ns)
         self.effort = VoluntaryEffort(parameters, random.effort)
         self.tremor = Tremor(parameters, random.tremor)
@@ -160,7 +172,8 @@ class Person:
         self.outputs = {output: (number, name) for number, site in enumerate(sites) for output, name in site.outputs}
         self._signs = [site.joint_sign for site in sites]
         self._joint_signs = np.array(self._signs)
-        self._effort_shares = np.array([[site.effort_share] for site in sites])
+        self._trained = _shares([site.effort_share for site in sites], sites)
+        self._effort_shares = self._trained
         self._willed = 0.0
         self._current_ma = 0.0
 
@@ -168,6 +181,8 @@ class Person:
         """What the screen shows, from `now_ns` on."""
         self.effort.see(phase, now_ns)
         self.perception.see(phase)
+        if phase.kind:
+            self._effort_shares = self._maximal(phase.muscle) if phase.kind == "mvc" else self._trained
 
     def decide(
         self,
@@ -248,6 +263,18 @@ class Person:
         )
         return answers(form_id, state, self.parameters, self._says)
 
+    def _maximal(self, asked: str) -> Array:
+        """How a maximal contraction of one muscle is shared out; where none is named, as any effort."""
+        one = next((site for site in self.sites if site.name == asked), None)
+        if one is None:
+            return self._trained
+        against = [site.joint_sign * one.joint_sign < 0.0 for site in self.sites]
+        shares = [
+            1.0 if site is one else _COCONTRACTION if pulls else 0.0
+            for site, pulls in zip(self.sites, against, strict=True)
+        ]
+        return _shares(shares, self.sites)
+
     def _arrives(self, pulse: Pulse, fibres: Muscles, first: int) -> Arrived | None:
         site = self.outputs.get(pulse.output)
         if site is None or pulse.current_ma <= 0:
@@ -272,13 +299,18 @@ class Person:
         return max(0.0, self._current_ma - before_ma)
 
 
+def _shares(shares: Sequence[float], sites: Sequence[MuscleSite]) -> Array:
+    """Of a voluntary effort, of each muscle, (muscles, 1); none gets more than the will can drive."""
+    return np.array([[share * site.activation_max] for share, site in zip(shares, sites, strict=True)])
+
+
 def _ramp(before: float, after: float, steps: int) -> Array:
     if before == after:
         return np.full(steps + 1, after)
     return np.linspace(before, after, steps + 1)
 
 
-def _differing(person: SubjectParameters, rng: np.random.Generator) -> SubjectParameters:
+def _differing(person: SubjectParameters, rng: np.random.Generator, strength: float) -> SubjectParameters:
     """One of the person's muscles: it lies deeper or shallower, and its EMG is larger or smaller."""
     depth, size, slowing = (math.exp(person.muscle_spread * x) for x in np.clip(rng.standard_normal(3), -2, 2))
     changed = {
@@ -289,6 +321,7 @@ def _differing(person: SubjectParameters, rng: np.random.Generator) -> SubjectPa
         "emg_mvc_uv": person.emg_mvc_uv * size,
         "mwave_mv": person.mwave_mv * size,
         "cv_slowing": person.cv_slowing * math.sqrt(slowing),
+        "strength": person.strength * strength,
     }
     limits = {name: SubjectParameters.__dataclass_fields__[name].metadata for name in changed}
     return replace(

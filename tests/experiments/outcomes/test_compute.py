@@ -51,6 +51,7 @@ def answered(form: str, **values: Any) -> EventRow:
 def view(**more: Any) -> View:
     given: dict[str, Any] = {
         "muscles": {"ext": muscle(), "flex": muscle()}, "trials": (), "trial_spans": (), "phases": (), "events": (),
+        "trial_times_s": (),
         "samples": {}, "settings": {}, "stimulated_muscle": "ext",
         "joint": JointTrack(T_S, measure(np.nan)),
     }  # fmt: skip
@@ -185,7 +186,7 @@ def test_force_of_a_contraction_is_its_plateau_above_what_was_before() -> None:
     found = value_of(
         "mvc_force", samples={"force/cell": sampled(("N",), force)},
         trials=tuple(trial(number, outcome, "mvc") for number, _, _, outcome in pulls),
-        trial_spans=tuple(TrialSpan("await_effort", "mvc", 0, n, begin_s, begin_s + 5.0) for n, begin_s, _, _ in pulls),
+        trial_times_s=tuple((begin_s, None, begin_s + 5.0) for _, begin_s, _, _ in pulls),
     )  # fmt: skip
     assert found == pytest.approx(120.0)
 

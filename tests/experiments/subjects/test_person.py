@@ -82,3 +82,41 @@ def test_calibration_is_answered_at_the_threshold_of_today():
             felt |= {event.values["what"]: event.values["current_ma"] for event in output.events}
     assert felt["motor"] == np.floor(2.8 * np.exp(0.5) * 4) + 1
     assert felt["sensory"] == np.floor(1.3 * np.exp(0.5) * 4) + 1
+
+
+PAIR = (
+    MuscleSite("left", ("emg_l",)),
+    MuscleSite("right", ("emg_r",), activation_max=0.8, strength=0.5),
+    MuscleSite("flex", ("emg_f",), joint_sign=-1.0, effort_share=0.1),
+)
+
+
+def driven(muscle, kind="mvc"):
+    """Activation of each muscle, and the force on the joint, in the middle of an effort."""
+    made = VirtualSubject(replace(CALM, joint_fixed=1.0, effort_wander=0.0), 1, muscles=PAIR, force_cell=True)
+    asked = Phase(t_ns=0, session="s", state="running", kind=kind, trial=1, trial_state="await_effort", muscle=muscle)
+    made.see(asked, 0)
+    outputs, _ = live(made, 2)
+    force = np.vstack([each.force for each in outputs[-50:]]).mean()
+    return (made.person._effort_shares[:, 0]).tolist(), force
+
+
+@pytest.mark.parametrize(
+    ("muscle", "shares"),
+    [("left", [1.0, 0.0, 0.1]), ("right", [0.0, 0.8, 0.1]), ("flex", [0.1, 0.08, 1.0]), ("", [1.0, 0.8, 0.1])],
+)
+def test_a_maximal_contraction_is_of_the_muscle_that_is_named(muscle, shares):
+    assert driven(muscle)[0] == pytest.approx(shares)
+
+
+def test_a_muscle_that_is_smaller_or_driven_less_pulls_less():
+    (_, left), (_, right) = driven("left"), driven("right")
+    flexing = 0.1 * left / (1 - 0.1)
+    assert right + flexing == pytest.approx(0.5 * 0.8 * (left + flexing), rel=0.03)
+
+
+def test_other_efforts_go_where_the_protocol_trains():
+    made = VirtualSubject(CALM, 1, muscles=PAIR)
+    made.see(Phase(t_ns=0, session="s", state="running", kind="mvc", trial=1, muscle="flex"), 0)
+    made.see(Phase(t_ns=0, session="s", state="running", kind="block", trial=1), 1)
+    assert made.person._effort_shares[:, 0].tolist() == pytest.approx([1.0, 0.8, 0.1])

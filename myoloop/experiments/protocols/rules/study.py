@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from myoloop.experiments.outcomes.pairs import mvc_pair
 from myoloop.experiments.outcomes.registry import NEEDS, OUTCOMES
 from myoloop.experiments.protocols.evidence import safety_parameters
 from myoloop.experiments.protocols.personal import MOVABLE, movable_part
@@ -165,4 +166,5 @@ def _has(protocol: Protocol, need: str) -> bool:
         "block": bool(blocks),
         "calibration": "calibration" in kinds,
         "mvc": "mvc" in kinds,
+        "mvc_pair": mvc_pair(protocol) is not None,
     }.get(need, False)
