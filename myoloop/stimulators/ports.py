@@ -4,8 +4,8 @@ What a device is asked is its identity or version only, by the function ``identi
 built-in driver. It opens the port, asks, and closes it; where nothing that it knows answers it raises DriverError or
 returns None.
 
-Boards that take plain text are asked before devices whose frames have a checksum: noise in another line speed can
-mean something to the former only.
+Who only listens comes first, then who asks boards that take plain text, then who asks in frames with a checksum:
+noise in another line speed can mean something to boards that take plain text only.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Likely:
 
 
 _BOARDS = ("openemsstim", "ttl_trigger")
-_FRAMED = ("sciencemode34", "sciencemode2")
+_ORDER = ("sciencemode2", *_BOARDS, "sciencemode34")
 #: By vendor, then product; None for any of the vendor's.
 _LIKELY: Mapping[int, Mapping[int | None, Likely]] = {
     0x0483: {0x5740: Likely("STM32 USB serial: Hasomed P24 or I24 (ScienceMode 4)", ("sciencemode34",), False)},
@@ -53,9 +53,9 @@ _LIKELY: Mapping[int, Mapping[int | None, Likely]] = {
     0x0403: {
         0x6001: Likely(
             "FTDI adapter: Hasomed RehaMove3 or RehaStim2, or an older Arduino",
-            (*_BOARDS, *_FRAMED), True,
+            _ORDER, True,
         ),
-        None: Likely("FTDI adapter", _FRAMED, True),
+        None: Likely("FTDI adapter", ("sciencemode2", "sciencemode34"), True),
     },
     0x2341: {None: Likely("Arduino: openEMSstim or a TTL trigger", _BOARDS, True)},
     0x2A03: {None: Likely("Arduino: openEMSstim or a TTL trigger", _BOARDS, True)},
@@ -145,7 +145,7 @@ def likely(vid: int | None, pid: int | None) -> Likely | None:
 def found_identifiers() -> dict[str, Identify]:
     """Who can ask, of the built-in drivers, in the order in which to ask at a port that nothing is known of."""
     found = {}
-    for name in sorted(BUILT_IN, key=lambda each: (each not in _BOARDS, each)):
+    for name in sorted(BUILT_IN, key=lambda each: _ORDER.index(each) if each in _ORDER else len(_ORDER)):
         with contextlib.suppress(ModuleNotFoundError):  # of an extra that is not installed
             identify = getattr(importlib.import_module(BUILT_IN[name].partition(":")[0]), "identify", None)
             if identify is not None:

@@ -72,11 +72,11 @@ def test_what_opening_may_reset_is_not_opened_without_probe(usb):
     assert bench.asked
 
 
-def test_boards_that_take_plain_text_are_asked_before_those_with_a_checksum():
+def test_who_only_listens_is_first_and_boards_that_take_plain_text_are_before_frames_with_a_checksum():
     bench = Bench(plugged("/dev/ttyUSB0", FTDI))
     (found,) = bench.look(probe=True)
-    assert [driver for driver, _ in bench.asked] == ["openemsstim", "ttl_trigger", "sciencemode34", "sciencemode2"]
-    assert found.note.startswith("nothing known answers; port /dev/ttyUSB0: no answer in openemsstim; ")
+    assert [driver for driver, _ in bench.asked] == ["sciencemode2", "openemsstim", "ttl_trigger", "sciencemode34"]
+    assert found.note.startswith("nothing known answers; port /dev/ttyUSB0: no answer in sciencemode2; ")
 
 
 def test_asking_ends_at_the_first_that_answers():
@@ -86,7 +86,7 @@ def test_asking_ends_at_the_first_that_answers():
     )
     (found,) = bench.look(probe=True)
     assert found.answers == {"ttl_trigger": "TTL board 1"}
-    assert found.asked == ("openemsstim", "ttl_trigger")
+    assert found.asked == ("sciencemode2", "openemsstim", "ttl_trigger")
 
 
 @pytest.mark.parametrize("usb", [(None, None), (0x0483, 0x374B), (0x1D6B, 2)])

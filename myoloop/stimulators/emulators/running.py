@@ -80,7 +80,8 @@ class RunningEmulator:
         self.device, self.line = device, line
         self.outputs: dict[int, OutputTally] = {}
         self.longest_turn_ns = 0
-        self._start_ns = self._turn_ns = start_ns
+        self._start_ns = start_ns
+        self._turn_ns: int | None = None
         self._resets_on_open = resets_on_open
         self._faults = sorted(faults, key=lambda fault: fault.after_s)
         self._on_pulses = on_pulses
@@ -93,7 +94,8 @@ class RunningEmulator:
         EndpointError
             If the line cannot come back.
         """
-        self.longest_turn_ns = max(self.longest_turn_ns, now_ns - self._turn_ns)
+        if self._turn_ns is not None:
+            self.longest_turn_ns = max(self.longest_turn_ns, now_ns - self._turn_ns)
         self._turn_ns = now_ns
         device, line = self.device, self.line
         while self._faults and now_ns >= self._start_ns + round(self._faults[0].after_s * 1e9):
