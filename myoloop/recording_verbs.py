@@ -1,4 +1,4 @@
-"""The verbs about recordings: replay, verify, recover, info, export, report, outcomes."""
+"""The verbs about recordings: replay, verify, recover, info, export, report, outcomes, yoke."""
 
 from __future__ import annotations
 
@@ -187,3 +187,16 @@ def outcomes(
         problem = f"\n{found.diary_problem}" if found.diary_problem else ""
         say(data, as_json, say_outcomes(data) + problem)
         raise typer.Exit(CHECK_FAILED if found.missing or found.diary_problem else GOOD)
+
+
+@verb()
+def yoke(session: SessionPath, as_json: Json = False) -> None:
+    """The controller section that gives another person this session's trains at the times at which it was triggered.
+
+    Example: myoloop yoke study/sub-SIM1/ses-01/att-1
+    """
+    with clear_errors():
+        from myoloop.experiments.analysis.yoking import yoke_to
+
+        found = yoke_to(session)
+        say(found.as_data(), as_json, found.as_yaml())

@@ -27,6 +27,7 @@ BUILT_IN = {
     "adaptive_gain": "myoloop.controllers.policies.adaptive_gain:AdaptiveGain",
     "iterative_learning": "myoloop.controllers.policies.iterative_learning:IterativeLearning",
     "emg_proportional": "myoloop.controllers.policies.emg_proportional:EmgProportional",
+    "yoked": "myoloop.controllers.policies.yoked:Yoked",
 }
 #: A phase older than this is not known: request zero.
 PHASE_STALE_NS = 300_000_000

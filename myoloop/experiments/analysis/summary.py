@@ -90,4 +90,8 @@ def summarise(session: Session, measured: Measured | None = None) -> dict[str, A
 def _done(trial: Trial) -> bool:
     # A protocol's train may come to nothing: a reflex or the gate held it back.
     charge_mc = trial.values.get("charge_mc")
-    return trial.outcome in ("effort", "assisted", "done") and isinstance(charge_mc, int | float) and charge_mc > 0
+    return (
+        trial.outcome in ("effort", "assisted", "done", "yoked")
+        and isinstance(charge_mc, int | float)
+        and charge_mc > 0
+    )

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from myoloop.experiments.protocols.rigsummary import RigSummary
-from myoloop.experiments.protocols.rules import asking, consistency, dosing, places, serving, study
+from myoloop.experiments.protocols.rules import asking, consistency, dosing, places, serving, study, yoking
 from myoloop.experiments.protocols.schema import Protocol, load_protocol
 from myoloop.platform.yamlfile import FileError, KeyPath, UnreadableFile
 
@@ -62,7 +62,7 @@ def lint(protocol: Protocol, rig: RigSummary | None = None) -> list[Problem]:
         Where given, also what this rig cannot serve.
     """
     findings: list[Finding] = []
-    for rule in (*consistency.RULES, *dosing.RULES, *study.RULES, *places.RULES, *asking.RULES):
+    for rule in (*consistency.RULES, *dosing.RULES, *study.RULES, *yoking.RULES, *places.RULES, *asking.RULES):
         findings += rule(protocol)
     if rig is not None:
         for rig_rule in (*serving.RULES, *places.RIG_RULES):

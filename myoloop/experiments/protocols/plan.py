@@ -82,6 +82,8 @@ __all__ = [
 
 #: How long thresholds hold: what was felt yesterday says nothing of today's pads, skin and muscle.
 THRESHOLDS_HOLD_S = 24 * 3600.0
+#: The policy whose triggers are another person's.
+YOKED = "yoked"
 #: From the announcement of a maximal contraction to its prompt.
 MVC_CUE_S = 3.0
 
@@ -280,6 +282,7 @@ def _phase(protocol: Protocol, phase: AnyPhase, envelope: Envelope, caps: Sessio
         ),
         phase.order,
         phase.prompts,
+        yoked=protocol.controller.policy == YOKED,
     )
     return PhasePlan(phase.name, "block", phase.prompt, block=block)
 

@@ -108,6 +108,8 @@ class BlockPlan:
         Trials take turns in these; without any, `intensity` and `pulses` hold for all.
     prompts
         Forms asked after each repetition.
+    yoked
+        Whether the triggers are another person's, so that a train is no answer to an effort.
     """
 
     timing: TrialTiming
@@ -120,6 +122,7 @@ class BlockPlan:
     conditions: tuple[ConditionPlan, ...] = ()
     order: str = "fixed"
     prompts: tuple[str, ...] = ()
+    yoked: bool = False
 
 
 @dataclass(frozen=True, slots=True)

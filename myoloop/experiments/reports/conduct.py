@@ -30,7 +30,7 @@ _DEVIATIONS = {
     "false_alarm": "answer to a step without current",
     "injected": "fault brought in on purpose",
 }
-_NO_DEVIATION = frozenset({"effort", "assisted", "done", "skipped"})
+_NO_DEVIATION = frozenset({"effort", "assisted", "done", "skipped", "yoked"})
 
 
 def stops(session: Session) -> Table | None:

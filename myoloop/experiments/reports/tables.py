@@ -58,9 +58,10 @@ def trials(session: Session) -> Table | None:
     left = len(rows) - len(cells)
     caption = (
         f"n = {len(rows)} trials. Outcome: effort (the protocol's train answered the person's effort), assisted (it "
-        f"came without one), done (it came by the clock), skipped (no effort, no train), else what cut it. A train may "
-        f"carry no current where a reflex or the gate held it back. Charge: one phase, summed over pulses, by the "
-        f"gate's account. Fatigue: the last valid estimate at the trial's end."
+        f"came without one), yoked (it came when another person's effort started theirs), done (it came by the clock), "
+        f"skipped (no effort, no train), else what cut it. A train may carry no current where a reflex or the gate "
+        f"held it back. Charge: one phase, summed over pulses, by the gate's account. Fatigue: the last valid estimate "
+        f"at the trial's end."
     )
     if left > 0:
         caption += f" {left} more rows stand in trials.csv."

@@ -29,14 +29,17 @@ def trial_of_block(phase: PhasePlan, block: InBlock, now_ns: int, charge_mc: flo
     values: dict[str, float | str | None] = {"charge_mc": charge_mc - block.dose_mc}
     if block.condition:
         values["condition"] = block.condition
-    if state.trigger == "effort" and state.trigger_ns is not None:
+    yoked = state.trigger == "effort" and phase.block is not None and phase.block.yoked
+    if state.trigger == "effort" and state.trigger_ns is not None and not yoked:
         values["effort_after_ms"] = (state.trigger_ns - state.begin_ns) / 1e6
     for target in block.targets:
         values[f"target_ma_{target.channel}"] = target.current_ma
         values[f"peak_ma_{target.channel}"] = block.peak_ma.get(target.channel, 0.0)
     for muscle, fatigue in sorted(block.fatigue.items()):
         values[f"fatigue_{muscle}"] = fatigue
+    # A trigger that is another person's says nothing of this person's effort.
     done = {"effort": "effort", "assist": "assisted", "elapsed": "done", "": "skipped"}[state.trigger]
+    done = "yoked" if yoked else done
     return Trial(
         t_ns=now_ns,
         kind="block",

@@ -264,6 +264,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "adaptive_gain": {**TRACKED},
     "iterative_learning": {**TRACKED},
     "emg_proportional": {"muscle": "agonist", "full_uv": 60.0},
+    "yoked": {"delays_s": {"": [0.1]}},
 }
 
 
