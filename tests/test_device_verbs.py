@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from myoloop.cli import app
 from myoloop.platform.messages import ChannelSetting
+from myoloop.stimulators.emulators.emulate import emulate
 from myoloop.stimulators.serial_port import SerialTransport
 from myoloop.stimulators.simulated import SimulatedDriver, SimulatedDriverSettings
 
@@ -121,6 +122,29 @@ def test_a_port_that_vanishes_is_seen_by_the_driver(emulated):
     assert report.faults[0].startswith("port lost: ")
     driver.close()
     device.end()
+
+
+class PlaceTaker:
+    """A clock who takes the place of a terminal that has gone, a while after the emulator began."""
+
+    def __init__(self) -> None:
+        self.begin_ns, self.taken = time.monotonic_ns(), ()
+
+    def now_ns(self) -> int:
+        now_ns = time.monotonic_ns()
+        if not self.taken and now_ns - self.begin_ns > 150_000_000:
+            self.taken = os.openpty()
+        return now_ns
+
+
+def test_a_port_that_comes_back_under_another_name_is_said_again():
+    clock, said = PlaceTaker(), []
+    faults = ("vanished@0.1", "vanished=off@0.2")
+    emulate("simulated", "pty", lambda *here: said.append(here), faults=faults, length_s=0.3, clock=clock)
+    assert [setting for _, setting in said] == ["address", "address"]
+    assert said[0] != said[1]
+    for fd in clock.taken:
+        os.close(fd)
 
 
 def test_it_ends_after_its_time():

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
+from threading import Event, current_thread, main_thread
 from typing import Any
 
 from myoloop.platform.clock import Clock, MonotonicClock
@@ -41,7 +42,8 @@ def emulate(
     address
         As :func:`~myoloop.stimulators.emulators.lines.make_line` reads it.
     on_here
-        Told, once a host can connect, at which port, and what the driver calls that setting.
+        Told, when a host can connect, at which port, and what the driver calls that setting; again when the port has
+        come back under another name.
     ledger
         File to which each delivered pulse is added, without a buffer.
     faults
@@ -78,23 +80,33 @@ def emulate(
 
     running = RunningEmulator(device, line, start_ns, resets_on_open=kind.resets_on_open, faults=asked, on_pulses=keep)
     ends_ns = None if length_s is None else start_ns + round(length_s * 1e9)
-    before = signal.signal(signal.SIGTERM, _interrupt)
+    port = ""
     try:
         line.listen()
-        port = line.port.replace("socket://", "tcp:") if kind.setting == "address" else line.port
-        on_here(port, kind.setting)
-        while ends_ns is None or clock.now_ns() < ends_ns:
-            running.turn(clock.now_ns())
-            time.sleep(_PAUSE_S)
-    except KeyboardInterrupt:
+        with _asked_to_end() as asked_to_end:
+            while not asked_to_end.is_set() and (ends_ns is None or clock.now_ns() < ends_ns):
+                if line.port != port and line.port:
+                    # Also when it has come back as another terminal.
+                    port = line.port
+                    on_here(port.replace("socket://", "tcp:") if kind.setting == "address" else port, kind.setting)
+                running.turn(clock.now_ns())
+                time.sleep(_PAUSE_S)
         running.turn(clock.now_ns())
     finally:
-        signal.signal(signal.SIGTERM, before)
         line.close()
         if written is not None:
             os.close(written)
     return running.summary()
 
 
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+@contextmanager
+def _asked_to_end() -> Iterator[Event]:
+    """An event that Ctrl-C and a signal to terminate set: they end no turn half way, so the ledger has every pulse."""
+    asked = Event()
+    signals = (signal.SIGINT, signal.SIGTERM) if current_thread() is main_thread() else ()
+    before = [signal.signal(each, lambda number, frame: asked.set()) for each in signals]
+    try:
+        yield asked
+    finally:
+        for each, handler in zip(signals, before, strict=True):
+            signal.signal(each, handler)
