@@ -28,8 +28,9 @@ from myoloop.stimulators.port_holders import Holder, holders, say_holders
 
 _SOCKET = "socket://"
 _AT_ONCE_BYTES = 4096
-#: Beyond the time that bytes need on the wire: USB frames, an adapter's buffer, the host's scheduling.
-_LATE_S = 0.05
+#: Beyond the time that bytes need on the wire. Longer than a device may hold the line up while it switches its high
+#: voltage (80 ms, P24), shorter than the 250 ms within which current must have ended after a fault.
+_LATE_S = 0.15
 #: Longest that `close` lets the last bytes leave.
 _CLOSE_S = 0.2
 _LATENCY_TIMER_MS = 1
