@@ -20,6 +20,7 @@ from myoloop.platform import endpoint
 from myoloop.platform.messages import ChannelSetting
 from myoloop.stimulators.driver import DriverError
 from myoloop.stimulators.emulators.simulated import SimulatedDevice
+from myoloop.stimulators.serial_port import SerialTransport
 from myoloop.stimulators.simulated import SimulatedDriver, SimulatedDriverSettings
 from myoloop.stimulators.transport import SocketTransport
 
@@ -191,6 +192,35 @@ def test_a_vanished_device_hangs_up(served):
     with pytest.raises(DriverError):
         driver.write(driver.encode(TWENTY), served.now_ns)
     driver.close()
+
+
+def test_a_device_that_has_vanished_cannot_be_found_until_it_is_back(served):
+    served.server.body.device.faults.vanished = True
+    served.go(10)
+    with pytest.raises(DriverError, match="cannot connect"):
+        served.driver()
+    served.server.body.device.faults.vanished = False
+    served.go(10)
+    served.driver().close()
+
+
+def test_the_device_may_be_on_a_pseudo_terminal(short_folder):
+    link = short_folder / "stimulator"
+    served = Served(short_folder, (f"unix:{short_folder}/source", f"pty:{link}"))
+    port = SerialTransport(str(link), baud_rate=115_200)
+    driver = SimulatedDriver(SimulatedDriverSettings(channels={"stim": 0}), port)
+    served._with_serving(driver.open)
+    driver.write(driver.encode(TWENTY), served.now_ns)
+    served.go(100)
+    report, pulses = driver.poll(served.now_ns)
+    assert report.connected
+    assert [each.current_ma for each in pulses] == [20.0]
+    served.server.body.device.faults.vanished = True
+    served.go(5)
+    assert not driver.poll(served.now_ns)[0].connected
+    assert not link.is_symlink()
+    driver.close()
+    served.server.close()
 
 
 def test_the_end_is_said_and_the_sockets_are_removed(served):
