@@ -5,7 +5,9 @@ are worked off one at a time in the order in which they came. In low level each 
 as soon as the source is free and answered when it is over. In mid level the device repeats the pulses of its channel
 table by itself, until 2 s after the last Ml_update or Ml_get_current_data.
 
-What the vendor's text does not settle is marked ``assumption``. It shares no code with the driver.
+What the vendor's text does not settle is marked ``assumption``. Four hold throughout: commands that come while the
+high voltage is switched wait until that is done; a stop takes effect when its turn comes, not 40 ms later; a stop with
+no level is good; answers leave without any latency of the line. It shares no code with the driver.
 """
 
 from __future__ import annotations
@@ -147,7 +149,7 @@ class ScienceMode34Device:
         until_ns = max(until_ns, self._now_ns)
         while self.faults.general_errors:
             # assumption: what it says unasked has the number 0
-            self._say(0, GENERAL_ERROR, bytes((self.faults.general_errors.pop(0),)), self._now_ns)
+            self._say(0, GENERAL_ERROR, bytes((self.faults.general_errors.pop(0) & 0xFF,)), self._now_ns)
         while (event := self._next()) is not None and event[0] <= until_ns:
             self._now_ns, act = event
             act()
@@ -344,7 +346,7 @@ class ScienceMode34Device:
         if result not in self.profile.results and result in (HV_ERROR, LOW_CURRENT, BUSY):
             # assumption: the RehaMove3, without these codes, says electrode error or time-out
             result = ELECTRODE_ERROR if result == LOW_CURRENT else TIMEOUT_ERROR
-        self._say(number, command + 1, bytes((result,)) + fields, due_ns)
+        self._say(number, command + 1, bytes((result & 0xFF,)) + fields, due_ns)
 
     def _say(self, number: int, command: int, payload: bytes, due_ns: int) -> None:
         self._answers.add(packed(number, command, payload), due_ns, lambda: packed((number + 1) % 64, command, payload))

@@ -92,6 +92,7 @@ PROFILES = {
         commands=_COMMON | {50, 54},
         results=frozenset({0, 1, 2, 4, 7, 10, 11}),
         hv_volts={0: 150, 1: 0, 2: 30, 3: 60, 4: 90, 5: 120, 6: 150},
+        # assumption: it refuses what its data sheet does not have (1 to 500 Hz, 20 to 16000 us)
         period_us=(2_000, 1_000_000),
         pulse_us=(20, 16_000),
         quarter_periods=False,

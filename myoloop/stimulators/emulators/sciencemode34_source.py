@@ -1,7 +1,9 @@
 """The current source of a ScienceMode device and what hangs on its outputs: what really flows, and what it notices.
 
-One source serves all outputs, one pulse after the other. Before each it looks whether an electrode is there, which
-shows from about 15 mA on; a current that the high voltage cannot drive through the load is an error (28 on the P24).
+One source serves all outputs, one pulse after the other (assumption for the P24: the vendor's rule of total time sums
+over all channels). Before each it looks whether an electrode is there, which shows from about 15 mA on; a current that
+the high voltage cannot drive through the load is an error (28 on the P24). The small test pulse of that look is not in
+the ledger (assumption: it counts for nothing, and with it each pulse takes 60 us beside its points).
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ class ScienceModeFaults(LineFaults):
     ----------
     results_once, results_always
         Result code with which the next, or each, request of a command number is refused; nothing else comes of it.
+        One byte; 0 refuses nothing.
     general_errors
         Result codes that it says unasked (General_error), taken from here as soon as time goes on.
     open_electrodes

@@ -47,13 +47,14 @@ def test_the_eleventh_pulse_that_waits_is_refused_as_busy(host):
     assert len(host.times_ns(S)) == 10
 
 
-def test_ll_stop_drops_what_waits(host):
+def test_ll_stop_drops_what_waits_and_answers_only_what_was_given(host):
     host.low_level()
     for _ in range(5):
         host.send(2, host.config(), 50 * MS)
-    assert host.ask(4, b"", 51 * MS, 40 * MS) == b"\x00"
-    assert host.times_ns(S) == [50 * MS, 50 * MS + 660 * US]
+    host.send(4, b"", 51 * MS)
     assert host.device.active == ()
+    assert host.times_ns(S) == [50 * MS, 50 * MS + 660 * US]
+    assert [(one.command, one.payload[0]) for one in host.heard(S)] == [(3, 0), (3, 0), (5, 0)]
 
 
 @pytest.mark.parametrize(
@@ -68,6 +69,13 @@ def test_what_is_measured_comes_with_the_answer(host, measurement, first):
     assert samples[0] == first
     if measurement != 3:
         assert [k for k in range(128) if samples[k]] == [*range(50), *range(70, 120)]
+
+
+def test_before_the_leading_edge_no_current_is_measured(host):
+    host.low_level(b"\x10")
+    answer = host.ask(2, host.config(0, host.point(64, 0) + host.point(64, 5)), 50 * MS, MS)
+    samples = [int.from_bytes(answer[at : at + 2], "big") for at in range(5, len(answer), 2)]
+    assert samples == [0] * 64 + [500] * 64
 
 
 def test_with_the_high_voltage_off_nothing_is_given(host):
