@@ -52,23 +52,42 @@ def test_there_are_questions_to_ask():
     assert {driver for _, driver, _ in THERE} <= set(found_identifiers())
 
 
-@pytest.mark.parametrize(("name", "driver", "named"), THERE, ids=[row[0] for row in THERE])
-def test_asked_in_every_protocol_a_device_is_known_by_its_own_driver_and_gives_no_pulse(name, driver, named):
+def asked_by(identifiers, name):
+    """What came of it, after seeing that the device neither gave a pulse nor is about to."""
     with plugged_in(name) as (port, running):
-        (found,) = look(only=[port])
-    assert list(found.answers) == [driver], found
-    assert named in found.answers[driver]
+        (found,) = look(only=[port], identifiers=identifiers)
     assert running.outputs == {}
     assert running.device.active == ()
+    return found
 
 
-@pytest.mark.parametrize("name", [name for name, _, _ in THERE] + ["simulated"])
+@pytest.mark.parametrize(("name", "driver", "named"), THERE, ids=[row[0] for row in THERE])
+def test_a_device_is_known_by_its_own_driver_and_gives_no_pulse(name, driver, named):
+    found = asked_by({driver: found_identifiers()[driver]}, name)
+    assert named in found.answers[driver], found
+
+
+@pytest.mark.prove
+@pytest.mark.parametrize(("name", "driver", "named"), THERE, ids=[row[0] for row in THERE])
+def test_asked_in_every_protocol_in_turn_a_device_is_known_by_its_own_driver_only(name, driver, named):
+    found = asked_by(found_identifiers(), name)
+    assert list(found.answers) == [driver], found
+    assert named in found.answers[driver]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "rehastim2",
+        *(
+            pytest.param(each, marks=pytest.mark.prove)
+            for each in ("p24", "rehamove3", "openemsstim", "ttl", "simulated")
+        ),
+    ],
+)
 def test_questions_of_other_drivers_are_neither_answered_nor_obeyed(name):
     own = {emulator: driver for emulator, driver, _ in KNOWN}.get(name)
     others = {driver: ask for driver, ask in found_identifiers().items() if driver != own}
-    with plugged_in(name) as (port, running):
-        (found,) = look(only=[port], identifiers=others)
+    found = asked_by(others, name)
     assert found.answers == {}
     assert found.asked == tuple(others)
-    assert running.outputs == {}
-    assert running.device.active == ()
