@@ -13,8 +13,10 @@ from myoloop.stimulators.driver import Driver, DriverError
 
 GROUP = "myoloop.drivers"
 BUILT_IN = {
+    "openemsstim": "myoloop.stimulators.openemsstim:OpenEmsStimDriver",
     "sciencemode2": "myoloop.stimulators.sciencemode2:RehaStim2Driver",
     "simulated": "myoloop.stimulators.simulated:SimulatedDriver",
+    "ttl_trigger": "myoloop.stimulators.ttl_trigger:TtlTriggerDriver",
 }
 
 

@@ -106,6 +106,7 @@ class OpenEmsStimDevice:
         self._unit_start_ns = start_ns
         self._period_ns = round(1e9 / self.settings.unit_rate_hz)
         self._next_pulse = 0
+        self._line_free_ns = self._printed_ns = self._free_ns = self._ready_ns = start_ns
         self._boot(start_ns)
 
     def feed(self, data: bytes, now_ns: int) -> None:
@@ -146,10 +147,8 @@ class OpenEmsStimDevice:
         self._outputs = [_Output() for _ in range(OUTPUTS)]
         self._received: deque[tuple[int, int]] = deque()
         self._answers.clear()
-        self._line_free_ns: int = now_ns
-        self._printed_ns: int = now_ns
-        self._ready_ns: int = now_ns + self.settings.boot_ms * 1_000_000
-        self._free_ns: int = self._ready_ns
+        self._line_free_ns = self._printed_ns = now_ns
+        self._free_ns = self._ready_ns = now_ns + self.settings.boot_ms * 1_000_000
         self._print(READY)
 
     # The loop

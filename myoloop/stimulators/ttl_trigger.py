@@ -1,0 +1,471 @@
+"""Driver of the trigger box: a microcontroller that triggers a stimulator (DS8R, DS7A, DS5) at its input.
+
+Timing only. The amplitude and the width are set by hand on the stimulator and entered in the settings; nothing but
+that current, or none, can be asked for, and it cannot be lowered by software.
+
+The protocol, 115200 baud 8N1; every line is ``BODY*CCCC`` and a line feed, where CCCC is the CRC-16/CCITT-FALSE of the
+body in four capital hexadecimal digits; numbers are decimal, below 2^32; a line has at most 80 characters::
+
+    host    I,<seq>                         who are you
+            T,<seq>,<ms>,<p0>,<p1>,<p2>,<p3>   for so long, triggers at these periods in us; 0 is none
+            S,<seq>                         stop
+
+    box     H,<version>                     it has started
+            i,<seq>,<us>,<version>,<outputs>,<least period us>,<longest train ms>,<watchdog ms>,<most pulses>,<high us>
+            t,<seq>,<us>,<p0>,<p1>,<p2>,<p3>   obeyed: periods that hold now
+            s,<seq>,<us>,0,0,0,0            stopped
+            e,<seq>,<us>,<code>             all outputs are low: 1 not understood (its <seq> is 0), 2 out of range
+            i, t, s and e end with <count>,<age us> of each output: triggers given since it started, and how long ago
+            the last one was
+
+A T line replaces all periods. An output that had none gives its first trigger at once, none sooner than a period
+after its last one. All outputs go low when the train is over (at most 250 ms), 250 ms after the last whole line, at
+anything that is not understood, and at start. The firmware gives no output more than 150 triggers in a second or 40
+for a line. The sketch: ``examples/firmware/ttl_trigger/ttl_trigger.ino``.
+
+The gate writes at least every 50 ms; each write renews the train, and nothing else does.
+"""
+
+from __future__ import annotations
+
+import binascii
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from myoloop.platform.messages import ChannelSetting, DeviceReport, Pulses
+from myoloop.stimulators.driver import Capabilities, DecodedOutput, DriverError
+from myoloop.stimulators.serial_port import SerialTransport
+from myoloop.stimulators.transport import Transport
+
+BAUD_RATE = 115200
+VERSION = 1
+SYMMETRIC = "symmetric_biphasic"
+_OUTPUTS = 4
+_PERIOD_MAX_US = 1_000_000
+_TRAIN_MAX_MS = 250
+#: How late the firmware's loop may give triggers since the one before last; the next one counts from there.
+_LOOP_NS = 200_000
+#: Slowest and quickest resonator of a small board against the host's clock: 0.5 %.
+_DRIFT = 0.005
+_EXCHANGES = 8
+_U32 = 1 << 32
+_ERRORS = {1: "a line it did not understand", 2: "a value out of range"}
+
+
+@dataclass(frozen=True, slots=True)
+class TtlTriggerDriverSettings:
+    """How the box and the stimulator behind it are set.
+
+    Attributes
+    ----------
+    channels
+        Output of the box, 0 to 3, of each stimulation channel of the rig.
+    port
+        Device path, or ``socket://HOST:PORT``.
+    set_current_ma, set_phase_us
+        As set by hand on the stimulator: amplitude and width of each phase.
+    set_waveform
+        As set on the stimulator; only ``symmetric_biphasic`` is balanced as the gate asks.
+    rate_max_hz
+        Most that may be asked for, at most the firmware's 149.9.
+    train_ms
+        How long the box goes on after a line.
+    ready_s
+        How long the box may take to start; opening its port restarts it.
+    """
+
+    channels: Mapping[str, int]
+    port: str
+    set_current_ma: float
+    set_phase_us: float
+    set_waveform: str
+    rate_max_hz: float = 100.0
+    train_ms: int = 150
+    ready_s: float = 5.0
+
+    def __post_init__(self) -> None:
+        for channel, output in self.channels.items():
+            if output not in range(_OUTPUTS):
+                raise DriverError(f"channel {channel}: output {output}, the box has 0 to {_OUTPUTS - 1}")
+        if len(set(self.channels.values())) != len(self.channels):
+            raise DriverError(f"two channels on one output: {dict(self.channels)}")
+        for name, least, most in (
+            ("set_current_ma", 0.0, 130.0), ("set_phase_us", 0.0, 2000.0), ("rate_max_hz", 1.0, 149.9),
+            ("train_ms", 100, _TRAIN_MAX_MS), ("ready_s", 0.0, 60.0),
+        ):  # fmt: skip
+            value = getattr(self, name)
+            if not (least <= value <= most and value > 0):
+                raise DriverError(f"{name} {value}: must be above 0, at least {least:g} and at most {most:g}")
+        if self.set_waveform != SYMMETRIC:
+            raise DriverError(f"set_waveform {self.set_waveform!r}: must be {SYMMETRIC}, others leave net charge")
+
+
+@dataclass(slots=True)
+class _Heard:
+    """What the box has said so far."""
+
+    ack_of: int = 0
+    acknowledged: tuple[ChannelSetting, ...] = ()
+    raw_us: int | None = None
+    device_us: int = 0
+    counts: list[int] = field(default_factory=lambda: [0] * _OUTPUTS)
+    periods: list[int] = field(default_factory=lambda: [0] * _OUTPUTS)
+
+
+class TtlTriggerDriver:
+    """Driver of the box.
+
+    Parameters
+    ----------
+    settings
+        How it and its stimulator are set.
+    transport
+        The byte stream; None opens ``settings.port`` at :meth:`open`.
+    """
+
+    Settings = TtlTriggerDriverSettings
+
+    def __init__(self, settings: TtlTriggerDriverSettings, transport: Transport | None = None) -> None:
+        self._settings = settings
+        self._transport = transport
+        self._channel_of = {output: channel for channel, output in settings.channels.items()}
+        self._sent = 0
+        self._unanswered: deque[tuple[int, int]] = deque()
+        self._received = bytearray()
+        self._heard = _Heard()
+        self._exchanges: deque[tuple[int, int, int]] = deque(maxlen=_EXCHANGES)
+        self._pulses: list[tuple[int, list[int], int, str]] = []
+        self._faults: list[str] = []
+        self._connected = False
+        self._identity = ""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """One current, the one that is set; any period in whole us."""
+        s = self._settings
+        return Capabilities(
+            outputs=_OUTPUTS,
+            current_max_ma=s.set_current_ma,
+            current_step_ma=s.set_current_ma,
+            phase_min_us=s.set_phase_us,
+            phase_max_us=s.set_phase_us,
+            phase_step_us=0.0,
+            rate_min_hz=1e6 / _PERIOD_MAX_US,
+            rate_max_hz=s.rate_max_hz,
+            lease_ms=s.train_ms,
+            times_itself=True,
+            period_step_us=1.0,
+        )
+
+    def open(self) -> str:
+        """Stop the box and ask who it is, until it answers."""
+        s = self._settings
+        try:
+            if self._transport is None:
+                self._transport = SerialTransport(s.port, baud_rate=BAUD_RATE)
+            self._connected = True
+            deadline = time.monotonic() + s.ready_s
+            while time.monotonic() < deadline:
+                self._transport.send(b"\n" + self._plain("S") + self._plain("I"))
+                asked, again = self._sent, min(time.monotonic() + 0.25, deadline)
+                while time.monotonic() < again:
+                    self._received += self._transport.receive()
+                    for kind, sequence, numbers in self._lines():
+                        if kind == "i" and sequence == asked:
+                            return self._recognise(numbers)
+                    time.sleep(0.002)
+            raise DriverError(f"port {s.port}: no trigger box has answered within {s.ready_s:g} s")
+        except OSError as error:
+            self.close()
+            raise DriverError(f"trigger box: {error}") from None
+        except DriverError:
+            self.close()
+            raise
+
+    def encode(self, settings: Sequence[ChannelSetting]) -> bytes:
+        """One T line; the same for the same settings until something is written."""
+        s = self._settings
+        periods = [0] * _OUTPUTS
+        seen: set[int] = set()
+        for wanted in settings:
+            output = s.channels.get(wanted.channel)
+            if output is None or output in seen:
+                known = ", ".join(sorted(s.channels))
+                raise DriverError(f"channel {wanted.channel!r}: unknown or twice; there are {known}")
+            seen.add(output)
+            if wanted.current_ma == 0:
+                continue
+            if wanted.current_ma != s.set_current_ma:
+                raise DriverError(
+                    f"current_ma {wanted.current_ma}: the stimulator is set to {s.set_current_ma:g} by hand; "
+                    "allowed is that or 0"
+                )
+            if not wanted.phase_us == s.set_phase_us:
+                raise DriverError(f"phase_us {wanted.phase_us}: the stimulator is set to {s.set_phase_us:g} by hand")
+            if not 1e6 / _PERIOD_MAX_US <= wanted.rate_hz <= s.rate_max_hz:
+                raise DriverError(f"rate_hz {wanted.rate_hz} is not within 1 to {s.rate_max_hz:g}")
+            period_us = round(1e6 / wanted.rate_hz)
+            if abs(1e6 / wanted.rate_hz - period_us) > 1e-6 * period_us * 1e-3:
+                raise DriverError(f"rate_hz {wanted.rate_hz}: its period is no whole number of us")
+            periods[output] = period_us
+        fields = ",".join(map(str, (s.train_ms, *periods)))
+        return _line(f"T,{self._sent + 1},{fields}")
+
+    def decode(self, data: bytes) -> tuple[DecodedOutput, ...]:
+        """Read one T line character by character, with a CRC computed bit by bit."""
+        wrong = DriverError(f"{len(data)} bytes that are not one train line")
+        if data[:2] != b"T," or data[-1:] != b"\n" or data[-6:-5] != b"*":
+            raise wrong
+        register = 65535
+        for byte in data[:-6]:
+            register ^= byte << 8
+            for _ in range(8):
+                register = register << 1 ^ 69665 if register & 32768 else register << 1
+        if data[-5:-1] != f"{register & 65535:04X}".encode():
+            raise wrong
+        words = data[2:-6].split(b",")
+        if len(words) != 6 or any(not word.isdigit() or str(int(word)).encode() != word for word in words):
+            raise wrong
+        if not 0 < int(words[1]) <= 250:
+            raise DriverError(f"a train of {int(words[1])} ms, allowed is up to 250")
+        decoded = []
+        for output in range(4):
+            period_us = int(words[2 + output])
+            if period_us:
+                s = self._settings
+                # The wire has no current and no charge: the stimulator's own waveform is balanced, or it is refused.
+                decoded.append(DecodedOutput(output, s.set_current_ma, s.set_phase_us, 1e6 / period_us, 0))
+        return tuple(decoded)
+
+    def write(self, data: bytes, now_ns: int) -> int:
+        """Send the line of the newest :meth:`encode`."""
+        if self._transport is None or not self._connected:
+            raise DriverError("trigger box: not open")
+        sequence = data[2:].split(b",")[0]
+        if sequence != str(self._sent + 1).encode():
+            raise DriverError(f"trigger box: a line numbered {sequence!r}, the next one is {self._sent + 1}")
+        self._sent += 1
+        self._unanswered.append((self._sent, now_ns))
+        try:
+            self._transport.send(data)
+        except OSError as error:
+            self._lose(error)
+            raise DriverError(f"trigger box: {error}") from None
+        return self._sent
+
+    def stop(self, now_ns: int) -> None:
+        """Write the stop line three times; what may stand cut before it is ended first."""
+        if self._transport is None or not self._connected:
+            return
+        lines = b"\n"
+        for _ in range(3):
+            lines += self._plain("S")
+            self._unanswered.append((self._sent, now_ns))
+        try:
+            self._transport.send(lines)
+        except OSError as error:
+            self._lose(error)
+
+    def poll(self, now_ns: int) -> tuple[DeviceReport, tuple[Pulses, ...]]:
+        """Collect the box's answers."""
+        if self._transport is not None and self._connected:
+            try:
+                self._received += self._transport.receive()
+            except OSError as error:
+                self._lose(error)
+            for kind, sequence, numbers in self._lines():
+                self._listen(kind, sequence, numbers, now_ns)
+        report = DeviceReport(
+            t_ns=now_ns,
+            connected=self._connected,
+            identity=self._identity,
+            acknowledged=self._heard.acknowledged,
+            ack_of=self._heard.ack_of,
+            sent=self._sent,
+            oldest_unacknowledged_ns=self._unanswered[0][1] if self._unanswered else None,
+            faults=tuple(dict.fromkeys(self._faults)),
+        )
+        self._faults.clear()
+        return report, self._timed_pulses(now_ns)
+
+    def close(self) -> None:
+        """Stop the box and let go of it."""
+        if self._transport is not None:
+            self.stop(0)
+            self._transport.close()
+        self._transport = None
+        self._connected = False
+
+    # What goes out
+
+    def _plain(self, kind: str) -> bytes:
+        self._sent += 1
+        return _line(f"{kind},{self._sent}")
+
+    def _lose(self, error: OSError) -> None:
+        if self._connected:
+            self._faults.append(f"port lost: {error}")
+        self._connected = False
+
+    # What comes in
+
+    def _lines(self) -> list[tuple[str, int, list[int]]]:
+        """Whole lines with a good CRC: kind, sequence, numbers; anything else is skipped."""
+        *rows, rest = bytes(self._received).split(b"\n")
+        self._received = bytearray(rest[-256:])
+        lines = []
+        for row in rows:
+            # Garbage may stand before a line: its CRC tells where it begins.
+            starts = [at for at in range(len(row)) if row[at] in b"Hitse"]
+            for body, crc in ((row[at:].rpartition(b"*")[0], row[-4:]) for at in starts):
+                if b"%04X" % binascii.crc_hqx(body, 0xFFFF) == crc and row[-5:-4] == b"*":
+                    words = body.decode("latin-1").split(",")
+                    if all(word.isascii() and word.isdigit() for word in words[1:]):
+                        numbers = [int(word) for word in words[1:]]
+                        lines.append((words[0], numbers[0] if numbers else 0, numbers[1:]))
+                    break
+        return lines
+
+    def _recognise(self, numbers: list[int]) -> str:
+        if len(numbers) != 8 + 2 * _OUTPUTS:
+            raise DriverError("trigger box: its answer is not of this protocol")
+        device_us, version, outputs, least_us, train_ms, watchdog_ms = numbers[:6]
+        s = self._settings
+        for what, wants, has, good in (
+            ("protocol version", VERSION, version, version == VERSION),
+            ("outputs", _OUTPUTS, outputs, outputs == _OUTPUTS),
+            ("largest rate in Hz", s.rate_max_hz, 1e6 / max(least_us, 1), least_us * s.rate_max_hz <= 1e6),
+            ("longest train in ms", s.train_ms, train_ms, s.train_ms <= train_ms <= _TRAIN_MAX_MS),
+            ("watchdog in ms", _TRAIN_MAX_MS, watchdog_ms, 0 < watchdog_ms <= _TRAIN_MAX_MS),
+        ):
+            if not good:
+                raise DriverError(f"trigger box: {what} is {has:g}, the rig says {wants:g}")
+        self._heard = _Heard(ack_of=self._sent, raw_us=device_us, device_us=device_us, counts=numbers[8::2])
+        self._unanswered.clear()
+        self._identity = f"TTL trigger box, protocol {version}, for a stimulator set to {s.set_current_ma:g} mA by hand"
+        return self._identity
+
+    def _listen(self, kind: str, sequence: int, numbers: list[int], now_ns: int) -> None:
+        heard = self._heard
+        if kind == "H":
+            self._faults.append("the trigger box restarted")
+            self._exchanges.clear()
+            self._heard = _Heard(ack_of=heard.ack_of)
+            return
+        fields = {"t": _OUTPUTS, "s": _OUTPUTS, "e": 1}.get(kind)
+        if fields is None or len(numbers) != 1 + fields + 2 * _OUTPUTS:
+            return
+        if kind == "e":
+            self._faults.append(f"the trigger box refused {_ERRORS.get(numbers[1], f'(code {numbers[1]})')}")
+        elif not heard.ack_of < sequence <= self._sent:
+            return
+        # Its microseconds wrap after 71 minutes.
+        since_us = 0 if heard.raw_us is None else (numbers[0] - heard.raw_us) % _U32
+        if since_us > _U32 // 2:
+            if kind != "e":
+                self._faults.append("the trigger box restarted")
+                self._exchanges.clear()
+                self._heard = _Heard(ack_of=heard.ack_of)
+            return
+        heard.device_us = heard.device_us + since_us if heard.raw_us is not None else numbers[0]
+        heard.raw_us = numbers[0]
+        if kind == "e":
+            if heard.ack_of < sequence <= self._sent:
+                self._answered(sequence, None)
+            periods = [0] * _OUTPUTS
+        else:
+            periods = numbers[1 : 1 + _OUTPUTS]
+            self._answered(sequence, now_ns)
+            heard.acknowledged = tuple(
+                ChannelSetting(
+                    channel=self._channel_of.get(output, f"output {output}"),
+                    current_ma=self._settings.set_current_ma,
+                    phase_us=self._settings.set_phase_us,
+                    rate_hz=1e6 / period_us,
+                )
+                for output, period_us in enumerate(periods)
+                if period_us
+            )
+        if kind == "e":
+            heard.acknowledged = ()
+        self._count(numbers[1 + fields :], periods)
+
+    def _answered(self, sequence: int, now_ns: int | None) -> None:
+        """An answer to `sequence` has come, and with a time it also bounds the offset between the clocks."""
+        self._heard.ack_of = sequence
+        while self._unanswered and self._unanswered[0][0] <= sequence:
+            number, sent_ns = self._unanswered.popleft()
+            if number == sequence and now_ns is not None:
+                self._exchanges.append((sent_ns, now_ns, self._heard.device_us * 1000))
+
+    def _count(self, edges: list[int], periods: list[int]) -> None:
+        heard = self._heard
+        for output in range(_OUTPUTS):
+            made = (edges[2 * output] - heard.counts[output]) % _U32
+            heard.counts[output] = edges[2 * output]
+            before_us = heard.periods[output]
+            period_us = periods[output] or before_us
+            heard.periods[output] = period_us
+            if not made:
+                continue
+            if made > 1000:
+                self._faults.append(f"{self._channel_of.get(output, f'output {output}')}: {made} triggers at once")
+                continue
+            last_us = heard.device_us - edges[2 * output + 1]
+            times = [last_us - back * period_us for back in reversed(range(made))]
+            # Where the period has changed in between, it is not said after which of them.
+            steady = made == 1 or period_us == before_us
+            late_us = 0 if steady else made * max(period_us, before_us)
+            self._pulses.append((output, times, late_us, "acknowledged" if steady else "predicted"))
+
+    def _timed_pulses(self, now_ns: int) -> tuple[Pulses, ...]:
+        if not self._pulses or not self._exchanges:
+            return ()
+        newest_ns = self._exchanges[-1][1]
+        drifts = [round((newest_ns - heard_ns) * _DRIFT) for _, heard_ns, _ in self._exchanges]
+        low_ns = max(sent - device - drift for (sent, _, device), drift in zip(self._exchanges, drifts, strict=True))
+        high_ns = min(heard - device + drift for (_, heard, device), drift in zip(self._exchanges, drifts, strict=True))
+        if low_ns > high_ns:
+            sent_ns, heard_ns, device_ns = self._exchanges[-1]
+            low_ns, high_ns = sent_ns - device_ns, heard_ns - device_ns
+        told = []
+        for output, times, late_us, kind in self._pulses:
+            host = [t_us * 1000 + (low_ns + high_ns) // 2 for t_us in times]
+            drift_ns = round((now_ns - host[0]) * _DRIFT)
+            told.append(
+                Pulses(
+                    channel=self._channel_of.get(output, f"output {output}"),
+                    t_ns=tuple(host),
+                    uncertainty_ns=(high_ns - low_ns) // 2 + late_us * 1000 + max(drift_ns, 0) + _LOOP_NS,
+                    kind=kind,
+                    current_ma=self._settings.set_current_ma,
+                    phase_us=self._settings.set_phase_us,
+                )
+            )
+        self._pulses.clear()
+        return tuple(told)
+
+
+def identify(port: str) -> str | None:
+    """What answers at a port: the box, or None. It is sent a stop and the question, and nothing else.
+
+    Raises
+    ------
+    DriverError
+        If the port cannot be opened.
+    """
+    settings = TtlTriggerDriverSettings({}, port, 1.0, 200.0, SYMMETRIC)
+    driver = TtlTriggerDriver(settings, SerialTransport(port, baud_rate=BAUD_RATE))
+    try:
+        driver.open()
+    except DriverError:
+        return None
+    driver.close()
+    return "TTL trigger box"
+
+
+def _line(body: str) -> bytes:
+    data = body.encode("ascii")
+    return data + b"*%04X\n" % binascii.crc_hqx(data, 0xFFFF)
