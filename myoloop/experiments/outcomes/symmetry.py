@@ -47,10 +47,10 @@ def symmetry(view: View) -> Value:
     by_emg, by_force = (_told(each, pair) for each in (emg, force))
     parts = {**by_force.parts("force"), **by_emg.parts("EMG")}
     count = sum(map(len, emg.values()))
-    if by_force.index is not None:
-        return Value(by_force.index, count, parts)
-    if by_emg.index is not None:
-        return Value(by_emg.index, count, parts, why=EMG_ALONE)
+    if by_force.pct is not None:
+        return Value(by_force.pct, count, parts)
+    if by_emg.pct is not None:
+        return Value(by_emg.pct, count, parts, why=EMG_ALONE)
     lacking = " and ".join(name for name in emg if not emg[name])
     return Value(None, count, why=f"no maximal contraction of {lacking}" if lacking else "nothing to compare")
 
@@ -58,11 +58,11 @@ def symmetry(view: View) -> Value:
 class _Told(NamedTuple):
     """An index and how far single contractions scatter about it, both in %."""
 
-    index: float | None
-    scatter: float | None
+    pct: float | None
+    scatter_pct: float | None
 
     def parts(self, name: str) -> dict[str, float]:
-        told = {name: self.index, f"{name}, scatter of single contractions": self.scatter}
+        told = {name: self.pct, f"{name}, scatter of single contractions": self.scatter_pct}
         return {key: value for key, value in told.items() if value is not None}
 
 

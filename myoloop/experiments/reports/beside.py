@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from myoloop.experiments.analysis.sensitivity import Sensitivity, sensitivity_of
 from myoloop.experiments.analysis.session import Session
 from myoloop.experiments.outcomes.attempt import Measured, measure
 from myoloop.experiments.studies.adverse import AdverseEvent, read_events
@@ -42,6 +43,8 @@ class Beside:
         Of the attempt's audit.
     problems
         Why a log was not believed.
+    sensitivity
+        What the person felt at this and each earlier attempt.
     """
 
     measured: Measured
@@ -51,6 +54,7 @@ class Beside:
     confounders: tuple[Confounder, ...]
     acts: tuple[Mapping[str, Any], ...]
     problems: tuple[str, ...]
+    sensitivity: Sensitivity = Sensitivity(())
 
 
 def read_beside(session: Session, measured: Measured | None = None) -> Beside:
@@ -78,6 +82,8 @@ def read_beside(session: Session, measured: Measured | None = None) -> Beside:
         acts = read_chained(session.path.parent / AUDIT_FILE)
     except UserError as error:
         problems.append(f"{AUDIT_FILE} cannot be believed: {error}")
+    sensitivity = sensitivity_of(session)
+    problems += sensitivity.problems
     return Beside(
         measured,
         place,
@@ -86,6 +92,7 @@ def read_beside(session: Session, measured: Measured | None = None) -> Beside:
         confounders(taken("diary", read_diary)),
         tuple(acts),
         tuple(problems),
+        sensitivity,
     )
 
 

@@ -27,6 +27,7 @@ _DEVIATIONS = {
     "electrode_changed": "electrode changed",
     "lead_off": "lead off",
     "dropped": "sites left out",
+    "flare": "smaller dose after a flare",
     "false_alarm": "answer to a step without current",
     "injected": "fault brought in on purpose",
 }

@@ -11,7 +11,17 @@ import myoloop
 from myoloop.experiments.analysis.session import Session, load
 from myoloop.experiments.analysis.summary import spasm_score, summarise
 from myoloop.experiments.origins import EVERYTHING
-from myoloop.experiments.reports import calibration, conduct, doses, evidence, outcomes, screening, tables
+from myoloop.experiments.reports import (
+    calibration,
+    conduct,
+    doses,
+    evidence,
+    outcomes,
+    screening,
+    sensitivity,
+    tables,
+    unmeasured,
+)
 from myoloop.experiments.reports.beside import Beside, read_beside
 from myoloop.experiments.reports.drawing import Drawn
 from myoloop.experiments.sessions.trials import write_trials_csv
@@ -150,6 +160,7 @@ def render(session: Session, verification: Verification, figures: list[Drawn], b
         outcomes_heading=outcomes.heading(beside.measured),
         outcomes=outcomes.table(beside.measured),
         outcomes_missing=beside.measured.missing,
+        unmeasured=unmeasured.unmeasured(session, beside.measured),
         stops=conduct.stops(session),
         adverse=conduct.adverse(session, beside),
         deviations=conduct.deviations(session, beside),
@@ -166,6 +177,13 @@ def render(session: Session, verification: Verification, figures: list[Drawn], b
             calibration.thresholds(session),
             calibration.personal_envelope(session),
             calibration.maximal(session),
+        ],
+        sensitivity=[
+            (
+                "Thresholds from session to session",
+                sensitivity.thresholds(beside.sensitivity, protocol, blinded=is_blinded(session)),
+            ),
+            ("Pain at light touch", sensitivity.light_touch(beside.sensitivity)),
         ],
         planned=doses.planned(session),
         course=doses.course(session, beside),

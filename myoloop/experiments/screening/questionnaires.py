@@ -36,6 +36,21 @@ QUESTIONNAIRES = (
         (_rating("current", "How strong is your pain now, from 0 (none) to 10 (the worst there could be)?"),),
     ),
     Form(
+        "allodynia_map",
+        "Pain at light touch: a stroke of a soft brush, at each site",
+        (
+            _rating("brush", "How much does the stroke hurt beside the pads, from 0 (not) to 10 (as bad as can be)?"),
+            _rating("brush_other_side", "How much at the same place of the other side (0 to 10)?", optional=True),
+            _rating("brush_worst", "How much where it hurts most on this limb or part (0 to 10)?"),
+            Field("worst_at", "Where is that?", "text", optional=True),
+            Field(
+                "zone_cm", "How far from the nearer pad does the zone begin in which a stroke hurts?", "number",
+                unit="cm", high=100, whole=False, optional=True,
+            ),
+        ),
+        "site",
+    ),
+    Form(
         "pgic",
         "Change since the study began",
         (

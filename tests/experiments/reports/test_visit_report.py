@@ -148,6 +148,10 @@ def test_it_says_on_what_the_protocol_rests(text, visit_attempt):
     assert "For research use only." in text
 
 
+def test_it_says_what_was_not_measured(text):
+    assert "Not measured in this session: blood flow, oxygen in the tissue, skin temperature, swelling" in text
+
+
 def test_a_visit_without_trouble_says_so(text):
     assert "Deviations from the protocol time (s) what who why with none n = 0." in text
     assert "session state none n = 0: those reported of this session" in text

@@ -45,6 +45,7 @@ def test_all_the_forms_of_a_session_are_there() -> None:
         "contraindications", "clearance", "skin", "medication", "patch_test", "inspection", "placement", "supervision",
         "skin_after", "adverse_event", "nrs", "pgic", "expectations", "blinding_guess", "doms", "sensation_words",
         "follow_up", "unblinding_reason", "yes_no_feel", "mood_sleep", "concomitant_care", "incident", "override",
+        "allodynia_map",
     }  # fmt: skip
 
 
