@@ -15,6 +15,7 @@ GROUP = "myoloop.drivers"
 BUILT_IN = {
     "openemsstim": "myoloop.stimulators.openemsstim:OpenEmsStimDriver",
     "sciencemode2": "myoloop.stimulators.sciencemode2:RehaStim2Driver",
+    "sciencemode34": "myoloop.stimulators.sciencemode.driver:ScienceMode34Driver",
     "simulated": "myoloop.stimulators.simulated:SimulatedDriver",
     "ttl_trigger": "myoloop.stimulators.ttl_trigger:TtlTriggerDriver",
 }
