@@ -160,9 +160,14 @@ def test_it_is_the_same_in_every_arm_and_names_none(studies: dict[str, Path]) ->
 
 
 def test_nothing_sealed_is_read(studies: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    folder, asked = studies["numbatscheinarm"], []
-    session, frames = load(folder), Recording.frames
-    monkeypatch.setattr(Recording, "frames", lambda self, topics=None: (asked.append(topics), frames(self, topics))[1])
+    session, frames = load(studies["numbatscheinarm"]), Recording.frames
+    asked = []
+
+    def watched(recording: Recording, topics: Any = None) -> Any:
+        asked.append(topics)
+        return frames(recording, topics)
+
+    monkeypatch.setattr(Recording, "frames", watched)
     assert len(sensitivity_of(session).visits) == 3
     assert asked == [{"trial", "event"}] * 2
 
