@@ -22,7 +22,8 @@ from myoloop.stimulators.driver import Capabilities, DecodedOutput, DriverError
 from myoloop.stimulators.sciencemode2 import commands, encoder
 from myoloop.stimulators.sciencemode2.decoder import decode_setting
 from myoloop.stimulators.sciencemode2.frames import Parser
-from myoloop.stimulators.sciencemode2.session import ANNOUNCING, WATCHDOG_NS, Session
+from myoloop.stimulators.sciencemode2.session import ANNOUNCING, Session
+from myoloop.stimulators.sciencemode2.timing import WATCHDOG_NS
 from myoloop.stimulators.serial_port import SerialTransport
 from myoloop.stimulators.transport import Transport
 
@@ -109,25 +110,8 @@ class RehaStim2Driver:
     def open(self) -> str:
         """Stop the device, wait until it announces itself, and hear that it is at rest; up to 4 s."""
         try:
-            if self._transport is None:
-                self._transport = _open_port(self._settings.port)
-            self._restart()
-            self._connected = True
-            session = self._session
-            self._transport.send(session.stop(self._clock.now_ns()))
-            if not self._await(lambda: session.mode == ANNOUNCING, _ANNOUNCED_S):
-                raise DriverError(
-                    f"port {self._settings.port}: no RehaStim2 announced itself within {_ANNOUNCED_S:g} s; "
-                    "it must be switched on and in ScienceMode"
-                )
-            version = session.version
-            self._transport.send(session.acknowledge_init(self._clock.now_ns()))
-            if version != commands.VERSION:
-                raise DriverError(f"RehaStim2: it speaks version {version} of its protocol, needed is 1")
-            session.faults.clear()
-            self._transport.send(session.stop(self._clock.now_ns()))
-            if not self._await(lambda: session.at_rest, _STOPPED_S) or session.faults:
-                raise DriverError("; ".join(session.faults) or "RehaStim2 has not confirmed that it is stopped")
+            transport = self._transport = self._transport or _open_port(self._settings.port)
+            version = self._begin(transport)
         except OSError as error:
             self.close()
             raise DriverError(f"RehaStim2: {error}") from None
@@ -159,8 +143,11 @@ class RehaStim2Driver:
         return number
 
     def stop(self, now_ns: int) -> None:
-        """Write StopChannelListMode three times, whatever is in flight; forget what was wanted."""
-        if self._transport is None or not self._connected:
+        """Write StopChannelListMode three times, whatever is in flight; forget what was wanted.
+
+        Also where the port seems lost: it may be that only the way back is.
+        """
+        if self._transport is None:
             return
         try:
             self._transport.send(self._session.stop(now_ns))
@@ -172,8 +159,7 @@ class RehaStim2Driver:
         session = self._session
         if self._transport is not None and self._connected:
             try:
-                self._hear(now_ns)
-                self._transport.send(session.advance(now_ns))
+                self._listen(self._transport, now_ns)
             except OSError as error:
                 self._lose(error, now_ns)
         session.reckon(now_ns)
@@ -200,6 +186,27 @@ class RehaStim2Driver:
         self._transport = None
         self._connected = False
 
+    def _begin(self, transport: Transport) -> int:
+        """Begin a session, as the device's own watchdog lets it: the device announces itself, and is at rest."""
+        self._restart()
+        self._connected = True
+        session = self._session
+        transport.send(session.stop(self._clock.now_ns()))
+        if not self._await(transport, lambda: session.mode == ANNOUNCING, _ANNOUNCED_S):
+            raise DriverError(
+                f"port {self._settings.port}: no RehaStim2 announced itself within {_ANNOUNCED_S:g} s; "
+                "it must be switched on and in ScienceMode"
+            )
+        version = session.version
+        transport.send(session.acknowledge_init(self._clock.now_ns()))
+        if version != commands.VERSION:
+            raise DriverError(f"RehaStim2: it speaks version {version} of its protocol, needed is {commands.VERSION}")
+        session.faults.clear()
+        transport.send(session.stop(self._clock.now_ns()))
+        if not self._await(transport, lambda: session.at_rest, _STOPPED_S) or session.faults:
+            raise DriverError("; ".join(session.faults) or "RehaStim2 has not confirmed that it is stopped")
+        return commands.VERSION
+
     def _restart(self) -> None:
         self._session = Session(self._channel_of)
         self._parser = Parser()
@@ -207,19 +214,19 @@ class RehaStim2Driver:
         self._identity = ""
         self._lost = ()
 
-    def _hear(self, now_ns: int) -> None:
-        if self._transport is not None:
-            for packet in self._parser.take(self._transport.receive()):
-                self._session.hear(packet, now_ns)
+    def _listen(self, transport: Transport, now_ns: int) -> None:
+        """Hear what has come, and send what follows from it."""
+        for packet in self._parser.take(transport.receive()):
+            self._session.hear(packet, now_ns)
+        transport.send(self._session.advance(now_ns))
 
-    def _await(self, true: Callable[[], bool], within_s: float) -> bool:
+    def _await(self, transport: Transport, true: Callable[[], bool], within_s: float) -> bool:
         end_ns = self._clock.now_ns() + round(within_s * 1e9)
-        while self._transport is not None and not true():
+        while not true():
             now_ns = self._clock.now_ns()
             if now_ns > end_ns:
                 return False
-            self._hear(now_ns)
-            self._transport.send(self._session.advance(now_ns))
+            self._listen(transport, now_ns)
             self._pause(_LOOK_S)
         return True
 

@@ -20,28 +20,20 @@ from myoloop.stimulators.sciencemode2 import commands
 from myoloop.stimulators.sciencemode2.commands import NAMES, result_of
 from myoloop.stimulators.sciencemode2.decoder import decode_setting
 from myoloop.stimulators.sciencemode2.frames import Packet, Parser, frame
+from myoloop.stimulators.sciencemode2.timing import (
+    ANNOUNCE_NS,
+    ANSWER_NS,
+    FEED_NS,
+    INIT_AGAIN_NS,
+    INIT_FRESH_NS,
+    LAPSE_MARGIN_NS,
+    MS,
+    ORDER_NS,
+    SILENCE_NS,
+    STOP_SAID_NS,
+    WATCHDOG_NS,
+)
 from myoloop.stimulators.sciencemode2.train import PredictedTrain
-
-MS = 1_000_000
-#: Without a valid packet for this long the device stops and forgets everything.
-WATCHDOG_NS = 1200 * MS
-#: Signs of life are not closer together.
-FEED_NS = 400 * MS
-#: The device answers within 100 ms; the line and this host may add to it.
-ANSWER_NS = 150 * MS
-#: An order that was not given again for this long is not carried out any more.
-ORDER_NS = 100 * MS
-#: For so long a stop that is not confirmed is said again; then silence lets the device's watchdog act.
-STOP_SAID_NS = 200 * MS
-SILENCE_NS = WATCHDOG_NS + 100 * MS
-#: Only a fresh Init is acknowledged: the next one, 500 ms later, must not cross the answer.
-INIT_FRESH_NS = 300 * MS
-#: An Init so soon after its acknowledgement has crossed it, or the acknowledgement was lost.
-INIT_AGAIN_NS = 600 * MS
-#: A device that announces itself this much sooner than its watchdog allows has restarted by itself.
-LAPSE_MARGIN_NS = 50 * MS
-#: A device that has nothing to say announces itself every 500 ms; one that does not is not there.
-ANNOUNCE_NS = 1000 * MS
 
 #: The device's modes; in UNKNOWN and ANNOUNCING (Init not acknowledged) it takes no command.
 UNKNOWN, ANNOUNCING, START, INITIALISED, STARTED = "unknown", "announcing", "start", "initialised", "started"
@@ -60,11 +52,14 @@ class _Order:
         return self.packets[commands.INIT_LIST].data
 
 
+_NO_ORDER = _Order(0, (), {}, 0)
+
+
 @dataclass(slots=True)
 class _InFlight:
     packet: Packet
     sent_ns: int
-    order: _Order | None = None
+    order: _Order = _NO_ORDER
     overdue: bool = False
     #: A stimulation error came first: its success says nothing any more.
     void: bool = False
@@ -293,7 +288,7 @@ class Session:
             self._to_verify = True
         elif command == commands.INIT_LIST:
             self.mode, self._channel_list, self._to_verify = INITIALISED, asked.packet.data, False
-        elif asked.order is not None:
+        else:
             self._started(asked.order, asked.sent_ns, now_ns)
         self._settle()
 
@@ -376,8 +371,7 @@ class Session:
         return number
 
     def _fall_silent(self) -> None:
-        if self._sent_ns is not None:
-            self._mute_until_ns = self._sent_ns + SILENCE_NS
+        self._mute_until_ns = (self._sent_ns or 0) + SILENCE_NS
 
     def _lapsed(self, now_ns: int) -> bool:
         return self._sent_ns is not None and now_ns - self._sent_ns >= WATCHDOG_NS
@@ -414,7 +408,7 @@ class Session:
     def _presume_started(self, at_ns: int) -> None:
         """Reckon a Start that was never answered as obeyed: what may have been given is told."""
         asked = self._in_flight
-        if asked is None or asked.order is None or asked.packet.command != commands.START_LIST or asked.void:
+        if asked is None or asked.packet.command != commands.START_LIST or asked.void:
             return
         late_ns = max(asked.sent_ns, min(at_ns, asked.sent_ns + ANSWER_NS))
         self._begun(asked.order, asked.sent_ns, late_ns)

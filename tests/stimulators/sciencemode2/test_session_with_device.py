@@ -11,10 +11,11 @@ from myoloop.platform.clock import MonotonicClock, VirtualClock
 from myoloop.platform.messages import ChannelSetting
 from myoloop.stimulators.driver import Driver, DriverError
 from myoloop.stimulators.emulators.sciencemode2 import RehaStim2Device
+from myoloop.stimulators.hearing import disagreement
 from myoloop.stimulators.registry import make_driver
 from myoloop.stimulators.sciencemode2 import RehaStim2Driver, RehaStim2Settings, identify
 from myoloop.stimulators.sciencemode2 import driver as driver_module
-from myoloop.stimulators.sciencemode2.frames import Parser
+from myoloop.stimulators.sciencemode2.frames import Packet, Parser, frame
 from myoloop.stimulators.transport import MemoryTransport
 
 MS = 1_000_000
@@ -33,6 +34,7 @@ class Line(MemoryTransport):
         self.sent = []
         self.gone = self.closed = False
         self.lose_next = 0
+        self.injected = b""
         self._clock_seen = clock
 
     def send(self, data):
@@ -47,7 +49,8 @@ class Line(MemoryTransport):
     def receive(self):
         if self.gone:
             raise OSError("no such device")
-        return super().receive()
+        injected, self.injected = self.injected, b""
+        return injected + super().receive()
 
     def close(self):
         self.closed = True
@@ -64,6 +67,7 @@ class Bench:
             RehaStim2Settings(channels=channels), self.line, clock=self.clock, pause=self.pause
         )
         self.pulses, self.told, self.faults, self.reports = [], [], [], []
+        self.orders = {}
 
     def pause(self, for_s):
         self.clock.advance(round(for_s * 1e9))
@@ -77,8 +81,15 @@ class Bench:
         self.told += told
         self.faults += report.faults
         self.reports.append(report)
+        # As the gate hears it: what is said to be an order's acknowledgement is what was ordered.
+        assert disagreement(self.orders.get(report.ack_of, report.acknowledged), report.acknowledged) == ""
         if write:
-            self.written = self.driver.write(self.driver.encode(wanted), now_ns)
+            data = self.driver.encode(wanted)
+            assert [(out.output, out.current_ma, out.phase_us, out.rate_hz) for out in self.driver.decode(data)] == [
+                (CHANNELS[one.channel], one.current_ma, one.phase_us, one.rate_hz) for one in wanted if one.current_ma
+            ]
+            self.written = self.driver.write(data, now_ns)
+            self.orders[self.written] = wanted
         return report
 
     def run(self, ms, *wanted, write=True):
@@ -541,6 +552,49 @@ def test_a_device_that_has_stopped_or_started_something_by_itself_is_told_by_its
     assert bench.reports[-1].acknowledged == (setting(),)
 
 
+def test_a_mode_that_there_is_not_is_a_fault(bench):
+    bench.run(100)
+    bench.device._mode = 7
+    bench.run(500)
+    assert bench.faults == ["RehaStim2 is in a mode that there is not"]
+
+
+@pytest.mark.parametrize(("data", "told"), [(b"\x20", 32), (b"", None)])
+def test_a_command_that_the_device_does_not_know_is_a_fault(bench, data, told):
+    bench.run(100, setting())
+    bench.line.injected = frame(Packet(9, 3, data))
+    bench.tick(setting())
+    assert bench.faults == [f"RehaStim2 does not know command {told}"]
+
+
+def test_a_stimulation_error_that_is_not_in_the_makers_text_is_told_by_its_number(bench):
+    bench.run(100, setting())
+    bench.line.injected = frame(Packet(9, 38, b"\xf7"))
+    bench.tick(write=False)
+    assert bench.faults == ["RehaStim2: stimulation error -9 (on: left)"]
+
+
+def test_packets_that_are_no_answer_change_nothing(bench):
+    bench.run(500, setting())
+    for command in (11, 31, 33, 35, 60, 255):
+        bench.line.injected += frame(Packet(200, command, b"\x00\x00"))
+    assert bench.run(300, setting()).acknowledged == (setting(),)
+    assert bench.faults == []
+
+
+def test_an_init_without_a_version_is_not_accepted():
+    bench = Bench()
+    bench.device.faults.vanished = True
+    bench.line.injected = frame(Packet(0, 1))
+    with pytest.raises(DriverError, match="speaks version None"):
+        bench.driver.open()
+
+
+def test_before_it_is_opened_it_says_that_it_is_not_connected():
+    report, pulses = Bench().driver.poll(5)
+    assert (report.connected, report.acknowledged, pulses) == (False, (), ())
+
+
 # -- the line
 
 
@@ -707,6 +761,7 @@ def test_identify_listens_and_sends_nothing(monkeypatch):
     clock = MonotonicClock()
     line = Line(RehaStim2Device(start_ns=clock.now_ns()), clock)
     monkeypatch.setattr(driver_module, "_open_port", lambda port: line)
+    line.injected = frame(Packet(3, 11, b"\x00\x00"))
     assert identify("/dev/ttyUSB0") == "RehaStim2, ScienceMode 2, protocol version 1"
     assert line.sent == []
     assert line.closed
