@@ -12,6 +12,7 @@ period where that is longer. Whoever changes them faster than that gets no pulse
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -268,4 +269,7 @@ def identify(port: str) -> str:
 
 
 def _open_port(port: str) -> SerialTransport:
-    return SerialTransport(port, baud_rate=BAUD_RATE, parity="E", stop_bits=1)
+    # A pseudo terminal (an emulator) has no parity, and is refused where nothing but parity would change: each time
+    # but the first that it is opened.
+    parity = "N" if os.path.realpath(port).startswith("/dev/pts/") else "E"
+    return SerialTransport(port, baud_rate=BAUD_RATE, parity=parity, stop_bits=1)
