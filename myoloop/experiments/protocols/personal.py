@@ -27,13 +27,21 @@ _PATH = re.compile(r"^phases\[(\d+)\]\.block\.(.+)$")
 
 @dataclass(frozen=True, slots=True)
 class SessionCaps:
-    """A smaller session: shares of the envelope's current and of its time on, 0 to 1."""
+    """A smaller session: shares of the envelope's current and of its time on, 0 to 1.
+
+    Attributes
+    ----------
+    flare_share
+        What of `on_share` is for a flare that is on record: the same flare, told again, takes no more away.
+    """
 
     current_share: float = 1.0
     on_share: float = 1.0
+    flare_share: float = 1.0
 
     def __post_init__(self) -> None:
-        for name, share in (("current_share", self.current_share), ("on_share", self.on_share)):
+        for name in ("current_share", "on_share", "flare_share"):
+            share = getattr(self, name)
             if not 0.0 < share <= 1.0:
                 raise ValueError(f"caps.{name}: found {share!r}, allowed is more than 0 and at most 1")
 

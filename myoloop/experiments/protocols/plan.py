@@ -29,6 +29,7 @@ from myoloop.experiments.protocols.planned import (
     ChecksPlan,
     ConditionPlan,
     Continuation,
+    FlarePlan,
     FormsPlan,
     FoundThresholds,
     IntensityPlan,
@@ -45,6 +46,7 @@ from myoloop.experiments.protocols.planned import (
 )
 from myoloop.experiments.protocols.rigsummary import RigSummary
 from myoloop.experiments.protocols.schema import Protocol
+from myoloop.experiments.protocols.study import FlareRule
 from myoloop.experiments.sessions.thresholds import AscentPlan, Thresholds
 from myoloop.experiments.sessions.trial_machine import TrialTiming
 from myoloop.platform.quantities import QuantityError, parse
@@ -58,6 +60,7 @@ __all__ = [
     "ChecksPlan",
     "ConditionPlan",
     "Continuation",
+    "FlarePlan",
     "FormsPlan",
     "FoundThresholds",
     "IntensityPlan",
@@ -145,6 +148,7 @@ def make_plan(
         screening=replace(screening or ScreeningPlan(), rig_class=rig.rig_class),
         overrides=dict(sorted((personal or {}).items())),
         go_on=None if go_on is None else _still_good(go_on),
+        flare=None if protocol.flare is None else _flare(protocol.flare, caps),
     )
 
 
@@ -325,6 +329,10 @@ def _sites(protocol: Protocol, items: list[PhaseItem]) -> tuple[SitePlan, ...]:
         )
         for name, site in protocol.sites.items()
     )
+
+
+def _flare(rule: FlareRule, caps: SessionCaps | None) -> FlarePlan:
+    return FlarePlan(rule.next_share, on_record=caps is not None and caps.flare_share < 1)
 
 
 def _still_good(go_on: Continuation) -> Continuation:

@@ -235,6 +235,22 @@ class ScreeningPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class FlarePlan:
+    """What becomes of this session's dose where a flare is told in it, before anything is given.
+
+    Attributes
+    ----------
+    on_share
+        Share of the envelope's time on that is left.
+    on_record
+        Whether that share is taken already, for a flare that was on record before.
+    """
+
+    on_share: float
+    on_record: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class UsedTrials:
     """Trials of one repetition of a block that have begun in an earlier attempt; none of them is given again.
 
@@ -316,6 +332,8 @@ class Plan:
         Values of the protocol's file that this person's progression has moved, by path.
     go_on
         What an attempt that was killed leaves to go on with; None for a fresh one.
+    flare
+        For a flare that is told today; None where the protocol has no such rule.
     """
 
     protocol: str
@@ -329,6 +347,7 @@ class Plan:
     screening: ScreeningPlan = ScreeningPlan()
     overrides: Mapping[str, float] = field(default_factory=dict)
     go_on: Continuation | None = None
+    flare: FlarePlan | None = None
 
     def site_of(self, channel: str) -> SitePlan | None:
         """Where a stimulation channel is."""

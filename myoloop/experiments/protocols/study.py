@@ -9,9 +9,9 @@ from pydantic import Field, model_validator
 from myoloop.experiments.protocols.fields import (
     Count,
     Duration,
-    Factor,
     Name,
     Number,
+    PartOfTheWay,
     Seconds,
     Share,
     Strict,
@@ -204,6 +204,9 @@ class Progression(Strict):
 
 
 class FlareRule(Strict):
-    """After a flare that is recorded, the next session's dose is this share of what it would be."""
+    """After a flare that is recorded, the next session's dose is this share of what it would be.
 
-    next_share: Factor
+    One that is told in a session, before anything is given, makes that very session smaller as well.
+    """
+
+    next_share: PartOfTheWay

@@ -113,6 +113,15 @@ def event_due(form_id: str, values: Mapping[str, Any]) -> str:
     return ""
 
 
+def tells_flare(form_id: str, values: Mapping[str, Any]) -> bool:
+    """Whether an answer tells of a flare of the pain since the last session: then there is less of the next dose."""
+    field = _FLARES.get(form_id.partition(".")[0])
+    return field is not None and values.get(field) in (True, "yes")
+
+
+#: Forms in which a flare is told, and the question.
+_FLARES = {"contraindications": "flare", "follow_up": "flared"}
+
 #: Form, question, and what an answer other than no means.
 _DUE = (
     ("doms", "dark_urine", "dark urine after a session: muscle breakdown must be ruled out by a physician"),

@@ -199,5 +199,5 @@ def _smaller(
     after_flare = 1.0
     if protocol.flare is not None:
         after_flare = progression.flare_share(protocol.flare.next_share, results, number)
-    caps = SessionCaps(first.current_share, first.on_time_share * after_flare)
+    caps = SessionCaps(first.current_share, first.on_time_share * after_flare, after_flare)
     return (None if caps == SessionCaps() else caps), personal

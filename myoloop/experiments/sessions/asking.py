@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from myoloop.experiments.protocols.plan import Plan
+from myoloop.experiments.screening.adverse import tells_flare
 from myoloop.experiments.screening.forms import FORMS, check_form, form_of
 from myoloop.experiments.screening.gate import Screened, evaluate, required_forms
 from myoloop.experiments.screening.history import History
@@ -141,7 +142,7 @@ def go_on(steering: Steering, plan: Plan, place: Place, out: Outbox) -> None:
     if phase.kind == "screening":
         _judge(steering, plan, place, out)
     else:
-        steering.enter(place.index + 1, out)
+        _leave(steering, plan, place, out)
 
 
 def planned_sites(plan: Plan, place: Place) -> tuple[PlannedSite, ...]:
@@ -211,7 +212,7 @@ def _judge(steering: Steering, plan: Plan, place: Place, out: Outbox) -> None:
         out.event("screening", why=block.why, values=said)
     closed = [site for site in screened.sites if site not in screened.free_sites]
     if not closed:
-        steering.enter(place.index + 1, out)
+        _leave(steering, plan, place, out)
         return
     needed = cannot_do_without(plan, place, closed)
     if not needed:
@@ -263,9 +264,40 @@ def _judge_pads(plan: Plan, place: Place, out: Outbox) -> None:
     place.forms = again
 
 
+def _leave(steering: Steering, plan: Plan, place: Place, out: Outbox) -> None:
+    """Go on to the next phase; where a flare was told, with a smaller envelope, which is confirmed like any."""
+    _spare(plan, place, out)
+    smaller = place.own_envelope(plan)
+    if smaller.session_on_s_max < place.envelope.session_on_s_max:
+        place.envelope = smaller
+        place.index += 1
+        steering.set_envelope(out)
+    else:
+        steering.enter(place.index + 1, out)
+
+
+def _spare(plan: Plan, place: Place, out: Outbox) -> None:
+    """Take a flare that was told into account, once, as the next session would."""
+    told = [form for form, values in place.answers.items() if tells_flare(form, values)]
+    rule = plan.flare
+    to_come = any(phase.pulses for phase in plan.phases[place.index :])
+    if rule is None or place.flare or not told or not to_come:
+        return
+    before_s = place.open_envelope(plan).session_on_s_max
+    place.flare = ", ".join(told)
+    now_s = place.open_envelope(plan).session_on_s_max
+    done = "today's dose is smaller for a flare on record already" if rule.on_record else "today's dose is smaller too"
+    out.event(
+        "flare",
+        why=f"a flare was told in {place.flare}: {done}",
+        values={"share_of_time_on": rule.on_share, "on_at_most_before_s": before_s, "on_at_most_s": now_s},
+    )
+
+
 def _drop(steering: Steering, plan: Plan, place: Place, closed: list[str], out: Outbox) -> None:
     """Leave sites out of this session: the stimulator's envelope allows nothing on their channels any more."""
     gone = tuple(channel for site in plan.sites if site.name in closed for channel in site.channels)
+    _spare(plan, place, out)
     place.dropped = (*place.dropped, *gone)
     out.event("dropped", why="screening", values={"sites": ", ".join(closed), "channels": ", ".join(gone)})
     place.envelope = place.own_envelope(plan)

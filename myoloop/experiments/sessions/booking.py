@@ -13,6 +13,7 @@ from myoloop.experiments.outcomes.attempt import PROTOCOL_COPY
 from myoloop.experiments.outcomes.compute import COMPUTED
 from myoloop.experiments.outcomes.view import View
 from myoloop.experiments.protocols.schema import Protocol, load_protocol
+from myoloop.experiments.screening.adverse import tells_flare
 from myoloop.experiments.studies import progression
 from myoloop.experiments.studies.chained import read_chained
 from myoloop.experiments.studies.courselog import begun_line, ended_line, plan_line, plan_of, read_course
@@ -21,8 +22,6 @@ from myoloop.experiments.studies.signatures import sha256_of
 from myoloop.experiments.studies.studyfile import load_study
 from myoloop.platform.recording.folder import place_of
 
-#: Forms in which a flare is told.
-_FLARES = {"contraindications": "flare", "follow_up": "flared"}
 _TOLD_BY = "the person"
 
 
@@ -97,7 +96,8 @@ def _progress(
         result = progression.Result(number, "session_end", measures, flare=flared)
         append_record(study, person, "progression", progression.result_line(result, now))
     results, changes = progression.read_progression(read_chained(path))
-    if results[-1].session != number:
+    newest = progression.newest_result(results)
+    if newest is None or newest.session != number:
         return ()
     present = {rule.path: float(protocol.written(protocol.keys(rule.path))) for rule in rules}
     present.update({change.path: change.new for change in changes})
@@ -128,9 +128,5 @@ def _tolerance_share(doses: tuple[ChannelDose, ...]) -> float | None:
 
 def _flared(session: Session) -> bool:
     """Whether the person told of a flare since the last session."""
-    return any(_says_flare(event.values) for event in session.events if event.kind == "form")
-
-
-def _says_flare(values: Any) -> bool:
-    field = _FLARES.get(str(values.get("form")))
-    return field is not None and values.get(field) in (True, "yes")
+    told = (event.values for event in session.events if event.kind == "form")
+    return any(tells_flare(str(values.get("form")), values) for values in told)

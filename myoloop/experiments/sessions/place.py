@@ -194,6 +194,8 @@ class Place(msgspec.Struct):
         Why thresholds do not hold any more, until they are measured again; whether any ever were not.
     attended_ns
         When the operator last did anything.
+    flare
+        Forms in which a flare was told that has been taken into account; empty where none was.
     blind, blind_ns
         What current rests on and is missing, as ``gate`` and ``controller`` tell; since when anything is.
     """
@@ -246,6 +248,7 @@ class Place(msgspec.Struct):
     stale: str = ""
     anew: bool = False
     attended_ns: int = 0
+    flare: str = ""
     blind: dict[str, str] = {}
     blind_ns: int | None = None
 
@@ -258,13 +261,16 @@ class Place(msgspec.Struct):
         return tuple(pulse for pulse in pulses if pulse.channel not in self.dropped)
 
     def open_envelope(self, plan: Plan) -> Envelope:
-        """The protocol's envelope, with nothing allowed on the channels that screening has taken out."""
+        """The protocol's envelope, with nothing on channels that screening has taken out, and shorter after a flare."""
         # They stay in it: a controller names every channel in each request, and one that is unknown is refused.
         channels = tuple(
             replace(limits, current_max_ma=0.0) if limits.channel in self.dropped else limits
             for limits in plan.envelope.channels
         )
-        return replace(plan.envelope, channels=channels)
+        on_s = plan.envelope.session_on_s_max
+        if self.flare and plan.flare is not None and not plan.flare.on_record:
+            on_s *= min(plan.flare.on_share, 1.0)
+        return replace(plan.envelope, channels=channels, session_on_s_max=on_s)
 
     def own_envelope(self, plan: Plan) -> Envelope:
         """The same below what this person called enough."""

@@ -2,8 +2,9 @@
 
 A rule looks at one measure of the sessions (or blocks) since its value last changed: where enough of the newest in a
 row meet the comparison, the value moves by one step, within bounds. Regression is the same with a step down. A missing
-result moves nothing, a value moves at most once in a session, and a session with a flare moves nothing up. Changes
-belong to the person's record, never to the protocol file.
+result moves nothing, a value moves at most once in a session, and a session with a flare moves nothing up. A flare of
+a session that has no result is no result: it breaks no row. Changes belong to the person's record, never to the
+protocol file.
 """
 
 from __future__ import annotations
@@ -153,9 +154,9 @@ def progress(
     missing = sorted({rule.path for rule in rules if not _finite(present.get(rule.path))})
     if missing:
         raise ProgressionError(f"progression: no number at {', '.join(missing)}")
-    if not results:
+    newest = newest_result(results)
+    if newest is None:
         return ()
-    newest = results[-1]
     moved = {change.path for change in changes if change.session == newest.session}
     flare = any(each.flare for each in results if each.session == newest.session)
     found: list[Change] = []
@@ -174,8 +175,15 @@ def progress(
     return tuple(sorted(found, key=lambda each: each.path))
 
 
+def newest_result(results: Sequence[Result]) -> Result | None:
+    """The newest result in which something was measured; a flare told of a session without one is none."""
+    return next((each for each in reversed(results) if each.measures), None)
+
+
 def flare_share(next_share: float, results: Iterable[Result], session: int) -> float:
     """Share of its dose that a session has: `next_share` where the session held before it had a flare, else all.
+
+    Where a flare was told in an attempt at this very session, all its attempts have that share.
 
     Parameters
     ----------
@@ -189,9 +197,9 @@ def flare_share(next_share: float, results: Iterable[Result], session: int) -> f
     """
     if not 0 < next_share <= 1:
         raise ProgressionError(f"flare: found {next_share!r}, allowed is a share above 0, at most 1")
-    before = [each for each in results if each.session < session]
-    last = max((each.session for each in before), default=None)
-    return next_share if any(each.flare for each in before if each.session == last) else 1.0
+    so_far = [each for each in results if each.session <= session]
+    last = max((each.session for each in so_far if each.session < session), default=None)
+    return next_share if any(each.flare for each in so_far if each.session in (last, session)) else 1.0
 
 
 def personal_values(log: Iterable[Mapping[str, Any]]) -> dict[str, float]:
@@ -259,13 +267,14 @@ def change_line(change: Change, at: datetime) -> dict[str, Any]:
 
 def _run(rule: ProgressionRule, fresh: Sequence[Result]) -> list[float] | None:
     """Take the newest results in a row that meet the rule; None where there are not enough, or one is missing."""
-    newest = [each.measures.get(rule.measure) for each in fresh if each.when == rule.when][-rule.in_a_row :]
+    told = [each for each in fresh if each.when == rule.when and each.measures]
+    newest = [each.measures.get(rule.measure) for each in told][-rule.in_a_row :]
     run = [value for value in newest if value is not None and math.isfinite(value) and rule.met(value)]
     return run if len(run) == rule.in_a_row else None
 
 
 def _with_flare(results: Sequence[Result], session: int) -> list[Result]:
-    """Mark the session's results; one that has none gets an empty one, so that its flare is not forgotten."""
+    """Mark the session's results; one that has none gets one without measures, which only its flare is told by."""
     marked = [replace(each, flare=True) if each.session == session else each for each in results]
     if all(each.session != session for each in results):
         marked.append(Result(session, "session_end", {}, flare=True))

@@ -24,7 +24,7 @@ from myoloop.experiments.studies.identity import (
     parse_identity,
 )
 from myoloop.experiments.studies.personrecord import append_record
-from myoloop.experiments.studies.progression import Change, Result, change_line, result_line
+from myoloop.experiments.studies.progression import Change, Result, change_line, flare_line, result_line
 from myoloop.experiments.studies.signatures import sha256_of, sign
 from myoloop.platform.errors import UserError
 from myoloop.platform.rig import Rig
@@ -133,6 +133,17 @@ def test_after_a_flare_the_next_session_lasts_half_as_long(tmp_path: Path) -> No
     caps = admit(tmp_path, "P1", PROTOCOL, "SIM", NOW).caps
     assert caps is not None
     assert (caps.current_share, caps.on_share) == (1.0, 0.5)
+    # It is known that this is for the flare: told again today, it takes no more away.
+    assert caps.flare_share == 0.5
+
+
+def test_after_a_flare_in_a_session_that_was_cut_short_its_next_attempt_is_smaller_too(tmp_path: Path) -> None:
+    booked(tmp_path, 1, NOW - timedelta(days=4))
+    booked(tmp_path, 2, NOW - timedelta(days=1), outcome="stopped")
+    append_record(tmp_path, "P1", "progression", flare_line(2, NOW, "the person", "told in a form"))
+    caps = admit(tmp_path, "P1", PROTOCOL, "SIM", NOW, session=2).caps
+    assert caps is not None
+    assert (caps.on_share, caps.flare_share) == (0.5, 0.5)
 
 
 def test_a_mistake_in_the_studys_own_file_is_told(tmp_path: Path) -> None:

@@ -6,12 +6,16 @@ from pathlib import Path
 
 import pytest
 
+from myoloop.experiments.analysis.session import load
+from myoloop.experiments.reports.beside import read_beside
+from myoloop.experiments.reports.conduct import deviations
 from myoloop.experiments.sessions.admission import RefusedError
 from myoloop.experiments.sessions.run import prepare, run_lockstep
 from myoloop.experiments.sessions.script import load_script
 from myoloop.experiments.sessions.settling import settle
 from myoloop.experiments.studies.chained import read_chained, verify_chained
 from myoloop.experiments.studies.personrecord import record_path
+from myoloop.platform.recording.reader import Recording
 
 TEXT = """
 protocol: {id: course, version: 1.0.0, schema: 1, title: A short course, rigs: [SIM], evidence: {grade: none}}
@@ -131,3 +135,42 @@ def test_a_flare_that_was_told_in_a_session_cut_short_halves_the_next(play, tmp_
     second, _ = play("2026-11-03T09:00")
     # Half of the first session's share of 60 %, because no session was complete yet.
     assert second.plan.envelope.session_on_s_max == pytest.approx(20.0 * 0.6 * 0.5)
+
+
+FLARED = """
+operator: {name: A. Smith}
+others: clear
+forms:
+  follow_up: {after_h: 24, reached: yes, current: 2, flared: "yes", came_back: "no", new_complaint: "no"}
+"""
+
+
+def test_a_flare_told_before_the_first_train_halves_this_session_and_the_next(play, tmp_path) -> None:
+    asked = TEXT.replace("phases:\n", "phases:\n  - questions: {name: since then, forms: [follow_up]}\n")
+    asked = asked.replace("phases[1]", "phases[2]") + "flare: {next_share: 0.5}\n"
+    (tmp_path / "course.yaml").write_text(asked)
+    first, ended = play("2026-11-02T09:00", FLARED)
+    assert ended.outcome == "complete", ended.reason
+    recording = Recording.open(first.folder)
+    acts = [each.received.message for each in recording.messages({"command"})]
+    set_s = [act.arguments["session_on_s_max"] for act in acts if act.kind == "set_envelope"]
+    assert set_s == pytest.approx([12.0, 6.0])
+    (told,) = [
+        message
+        for each in recording.messages({"event"})
+        if (message := each.received.message).kind == "flare"
+    ]  # fmt: skip
+    assert "today's dose is smaller too" in told.why
+
+    session = load(first.folder)
+    rows = deviations(session, read_beside(session)).rows
+    assert ("smaller dose after a flare", told.why) in [(row[1], row[3]) for row in rows]
+    # Two trials were done, but nothing moves up after a flare.
+    lines = read_chained(record_path(play.study, "SIM1", "progression"))
+    assert [(line["kind"], line.get("flare")) for line in lines] == [("result", True)]
+
+    second, _ = play("2026-11-03T09:00", FLARED.replace('flared: "yes"', 'flared: "no"'))
+    assert second.plan.phases[2].block.trials == 2
+    assert second.plan.envelope.session_on_s_max == pytest.approx(20.0 * 0.5)
+    third, _ = play("2026-11-05T09:00", FLARED.replace('flared: "yes"', 'flared: "no"'))
+    assert third.plan.envelope.session_on_s_max == pytest.approx(20.0)

@@ -20,6 +20,7 @@ from myoloop.experiments.studies.progression import (
     change_line,
     flare_line,
     flare_share,
+    newest_result,
     personal_values,
     progress,
     read_progression,
@@ -128,8 +129,42 @@ def test_a_flare_moves_nothing_up_and_halves_the_next_dose_once() -> None:
     assert step([*flared, Result(1, "block_end", {"success_share": 0.1})]) == [(0.5, 0.4)]
     assert flare_share(0.5, flared, session=2) == 0.5
     assert flare_share(0.5, [*flared, *blocks(0.9, session=2)], session=3) == 1.0
-    assert flare_share(0.5, flared, session=1) == 1.0
+    # Another attempt at the session in which it was told has the same share.
+    assert flare_share(0.5, flared, session=1) == 0.5
     assert flare_share(0.5, [], session=1) == 1.0
+
+
+def _in_a_row(*measured: float) -> list[Result]:
+    return [Result(number, "session_end", {"m": value}) for number, value in enumerate(measured, 1)]
+
+
+def test_a_flare_of_a_session_without_a_result_breaks_no_row() -> None:
+    rule = ProgressionRule(
+        name="up", when="session_end", measure="m", comparison="at_least", value=0.8, in_a_row=3, path="p", by=1.0,
+        least=0.0, most=9.0,
+    )  # fmt: skip
+    told = [result_line(each, NOW) for each in _in_a_row(0.9, 0.9)]
+    # Session 3 was cut short, and a flare was told in it; session 4 is whole.
+    told.append(flare_line(3, NOW, "the person", "told in a form"))
+    told.append(result_line(Result(4, "session_end", {"m": 0.9}), NOW))
+    results, changes = read_progression(told)
+    assert [(each.session, each.flare) for each in results] == [(1, False), (2, False), (3, True), (4, False)]
+    assert [(each.old, each.new) for each in progress([rule], results, {"p": 1.0}, changes)] == [(1.0, 2.0)]
+    # A result in which the measure was not had breaks it all the same.
+    missing = [*told[:2], result_line(Result(3, "session_end", {"m": None}), NOW), told[-1]]
+    assert progress([rule], read_progression(missing)[0], {"p": 1.0}, ()) == ()
+
+
+def test_a_flare_told_later_of_an_earlier_session_without_a_result_leaves_the_newest_one_the_newest() -> None:
+    results, _ = read_progression([
+        *(result_line(each, NOW) for each in _in_a_row(0.9, 0.9)), flare_line(1, NOW, "A", "hot"),
+        flare_line(7, NOW, "A", "hot"),
+    ])  # fmt: skip
+    newest = newest_result(results)
+    assert newest is not None
+    assert newest.session == 2
+    assert newest_result(results[3:]) is None
+    assert flare_share(0.5, results, session=8) == 0.5
 
 
 @pytest.mark.parametrize("share", [0.0, -0.5, 1.5, math.nan])
