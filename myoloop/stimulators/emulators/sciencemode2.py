@@ -118,6 +118,7 @@ class RehaStim2Device:
         self._ear = Ear()
         self._answers = AnswerQueue(self.faults)
         self._delivered: deque[Pulse] = deque()
+        self._until_ns = start_ns
         self._begin(start_ns)
 
     @property
@@ -199,6 +200,7 @@ class RehaStim2Device:
     def _advance(self, until_ns: int) -> None:
         while (event := self._next_event(until_ns)) is not None:
             event()
+        self._until_ns = until_ns
         if self.faults.quick_stop != self._pressed:
             self._pressed = self.faults.quick_stop
             # assumption: said once, when it is pressed, by a device in a session; releasing it says nothing.
@@ -210,7 +212,7 @@ class RehaStim2Device:
         reset_ns = self.faults.reset_at_ns
         due: list[tuple[int, int, Callable[[], None]]] = []
         if reset_ns is not None:
-            due.append((reset_ns, 0, self._reset))
+            due.append((max(reset_ns, self._until_ns), 0, self._reset))
         if self._in_session:
             due.append((self._deadline_ns, 1, lambda: self._forget(self._deadline_ns)))
         else:
@@ -223,9 +225,9 @@ class RehaStim2Device:
         return event if at_ns <= until_ns else None
 
     def _reset(self) -> None:
-        at_ns, self.faults.reset_at_ns = self.faults.reset_at_ns, None
+        at_ns, self.faults.reset_at_ns = self.faults.reset_at_ns or 0, None
         self._answers.clear()
-        self._begin(at_ns or 0)
+        self._begin(max(at_ns, self._until_ns))
 
     def _announce(self) -> None:
         self._announced_number = self._own_number
