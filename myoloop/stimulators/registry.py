@@ -13,6 +13,7 @@ from myoloop.stimulators.driver import Driver, DriverError
 
 GROUP = "myoloop.drivers"
 BUILT_IN = {
+    "analog": "myoloop.stimulators.analog:AnalogDriver",
     "openemsstim": "myoloop.stimulators.openemsstim:OpenEmsStimDriver",
     "sciencemode2": "myoloop.stimulators.sciencemode2:RehaStim2Driver",
     "sciencemode34": "myoloop.stimulators.sciencemode.driver:ScienceMode34Driver",
