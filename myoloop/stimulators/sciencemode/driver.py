@@ -18,6 +18,7 @@ from myoloop.stimulators.sciencemode.link import Asked, Link, Purpose
 from myoloop.stimulators.sciencemode.low_level import LowLevel
 from myoloop.stimulators.sciencemode.mid_level import MidLevel
 from myoloop.stimulators.sciencemode.settings import ScienceMode34Settings
+from myoloop.stimulators.serial_port import SerialTransport
 from myoloop.stimulators.transport import Transport
 
 #: After stop bytes: what answers to them have not come by then do not hold up the question whether it has stopped.
@@ -29,6 +30,8 @@ _PENDING_MAX = 48
 _AGAIN_NS = 100_000_000
 #: Results of a stop command that are no fault: done, and nothing was on.
 _STOP_RESULTS = frozenset((0, 7))
+#: The gate writes again at least each 50 ms.
+_HELD_NS = 100_000_000
 _PULL = "pull the leads"
 
 
@@ -89,7 +92,7 @@ class ScienceMode34Driver:
 
     def open(self) -> str:
         """Open the port, stop whatever runs, ask who it is, begin the level."""
-        if self._connected:
+        if self._link is not None:
             raise DriverError(f"{self._settings.profile.name}: already open")
         transport = self._transport if self._transport is not None else open_port(self._settings.port)
         link = self._link = Link(transport)
@@ -100,7 +103,8 @@ class ScienceMode34Driver:
                 stopped = wait_for(link, self._send_stop(link, one, 0), self._sleep)
                 if stopped.result not in _STOP_RESULTS:
                     raise DriverError(f"{self._settings.profile.name}: not stopped: {result_text(stopped.result)}")
-            self._identity = identity_of(link, self._settings.profile, self._sleep)
+            notes = transport.notes if isinstance(transport, SerialTransport) else ()
+            self._identity = "; ".join((identity_of(link, self._settings.profile, self._sleep), *notes))
             begun = wait_for(link, self._begin(link, 0), self._sleep)
             if begun.result:
                 raise DriverError(f"{self._identity}: cannot begin {self._level.name}: {result_text(begun.result)}")
@@ -111,6 +115,9 @@ class ScienceMode34Driver:
             self.close()
             raise
         self._state = _State.READY
+        self._not_stopped = ""
+        self._held = None
+        self._level.halted(0)
         return self._identity
 
     def encode(self, settings: Sequence[ChannelSetting]) -> bytes:
@@ -274,7 +281,8 @@ class ScienceMode34Driver:
                 self._faults.append(f"cannot begin {self._level.name}: {result_text(answer.result)}")
                 return
             self._state = _State.READY
-            if held is not None:
+            # What was held too long is not carried out after the gap: a healthy gate has written again by now.
+            if held is not None and now_ns - held.written_ns <= _HELD_NS:
                 self._level.give(held, link, now_ns)
         else:
             self._level.hear(asked, answer, link, now_ns)

@@ -143,7 +143,7 @@ class LowLevel:
     def give(self, order: Order, link: Link, now_ns: int) -> None:
         """Let the train be this from now on: outputs that are new begin as soon as their last pulse allows."""
         self._orders.append(order)
-        self._lease_end_ns = now_ns + TRAIN_LEASE_NS
+        self._lease_end_ns = order.written_ns + TRAIN_LEASE_NS
         trains = {}
         for said, period_us in self._read(order.data):
             period_ns = period_us * 1000

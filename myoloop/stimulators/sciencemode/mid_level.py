@@ -134,11 +134,10 @@ class MidLevel:
         self._prediction.end()
 
     def pulses(self, link: Link | None, now_ns: int) -> tuple[Pulses, ...]:
-        """Predicted up to the oldest command that may still change them, at most to the end of the device's lease."""
+        """Predicted up to the oldest update without answer, or to a stop that is not confirmed yet."""
         until_ns = now_ns
         if link is not None:
-            changing = (Purpose.UPDATE, Purpose.STOP)
-            sent = [one.sent_ns for one in link.pending.values() if one.purpose in changing]
+            sent = [one.sent_ns for one in link.pending.values() if one.purpose is Purpose.UPDATE]
             until_ns = min((t for t in sent if now_ns - t < _ANSWER_LATEST_NS), default=now_ns)
         given = self._prediction.until(until_ns)
         return tuple(
@@ -213,7 +212,10 @@ class Prediction:
         self._changes.append((0 if self._end_ns is None else self._end_ns, 0, ()))
 
     def until(self, until_ns: int) -> list[tuple[DecodedOutput, list[int], int]]:
-        """What is given until then that was not told yet: settings, times, uncertainty."""
+        """What is given until then that was not told yet: settings, times, uncertainty.
+
+        No later than a stop that may yet be confirmed, and than the end of the device's own lease.
+        """
         given: list[tuple[DecodedOutput, list[int], int]] = []
         for t_ns, lease_end_ns, outputs in self._changes:
             given += self._advance(min(t_ns, self._lease_end_ns))
@@ -228,6 +230,8 @@ class Prediction:
                 running[said.output] = _Running(said, next_ns)
             self._running = running
         self._changes.clear()
+        if self._end_ns is not None and until_ns - self._end_ns < _ANSWER_LATEST_NS:
+            until_ns = min(until_ns, self._end_ns)
         return given + self._advance(min(until_ns, self._lease_end_ns))
 
     def _advance(self, until_ns: int) -> list[tuple[DecodedOutput, list[int], int]]:

@@ -239,6 +239,25 @@ def test_a_rhythm_stays_while_the_period_does_and_begins_anew_with_another():
     assert prediction.until(3000 * MS) == []
 
 
+def test_after_a_stop_nothing_is_predicted_that_its_confirmation_would_take_back(make_bench):
+    bench = make_bench("p24", "mid")
+    bench.run(210, setting())
+    bench.driver.stop(bench.now_ns)
+    stopped_ns = bench.now_ns
+    bench.run(300, write=False)
+    assert max(t_ns for t_ns, _ in bench.told) <= stopped_ns
+    assert abs(len(bench.told) - len(bench.made)) <= 1
+    # One that is never confirmed may have been in vain.
+    bench.run(210, setting())
+    bench.line.pulled = True
+    bench.driver.stop(bench.now_ns)
+    bench.told.clear()
+    bench.run(490, write=False)
+    assert bench.told == []
+    bench.run(3000, write=False)
+    assert 95 <= len(bench.told) <= 100
+
+
 def test_a_stop_that_is_confirmed_ended_it_when_it_was_told_first():
     prediction = Prediction()
     prediction.change([train(50.0)], 1000 * MS, 1000 * MS)

@@ -214,6 +214,29 @@ def test_an_order_after_a_stop_begins_the_level_anew_once_the_device_has_stopped
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_an_order_that_was_held_too_long_is_not_carried_out(make_bench, kind):
+    bench = make_bench(*kind)
+    bench.driver.stop(bench.now_ns)
+    bench.write(setting())
+    report = bench.run(500, write=False)
+    assert bench.made == []
+    assert bench.device.active == ()
+    assert (report.acknowledged, report.oldest_unacknowledged_ns, report.faults) == ((), None, ())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_closed_while_current_may_flow_and_opened_anew_it_knows_of_no_current(make_bench, kind):
+    bench = make_bench(*kind)
+    bench.run(100, setting())
+    bench.driver.close()
+    bench.driver._transport = bench.line
+    bench.driver.open()
+    report = bench.poll()
+    assert (report.acknowledged, report.faults) == ((), ())
+    assert bench.run(100, setting()).acknowledged == (setting(),)
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_stop_while_the_level_is_begun_leaves_it_stopped(make_bench, kind):
     bench = make_bench(*kind)
     bench.driver.stop(bench.now_ns)
