@@ -83,7 +83,7 @@ class RehaStim2Driver:
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
         self._settings = settings
-        self._transport = transport
+        self._transport = self._given_transport = transport
         self._clock = clock or MonotonicClock()
         self._pause = pause
         self._channel_of = {output: channel for channel, output in settings.channels.items()}
@@ -111,7 +111,10 @@ class RehaStim2Driver:
     def open(self) -> str:
         """Stop the device, wait until it announces itself, and hear that it is at rest; up to 4 s."""
         try:
-            transport = self._transport = self._transport or _open_port(self._settings.port)
+            if self._given_transport is None:
+                # A port that was lost is opened anew.
+                self.close()
+            self._transport = transport = self._given_transport or _open_port(self._settings.port)
             version = self._begin(transport)
         except OSError as error:
             self.close()

@@ -539,6 +539,8 @@ def test_a_restart_by_itself_is_a_fault_and_zero_begins_anew(bench):
     bench.run(50, write=False)
     assert bench.faults == ["RehaStim2 has restarted by itself"]
     assert bench.reports[-1].acknowledged == ()
+    with pytest.raises(DriverError, match="zero comes before current"):
+        bench.driver.write(bench.driver.encode([setting()]), bench.clock.now_ns())
     bench.run(1000)
     assert bench.run(200, setting()).acknowledged == (setting(),)
     assert len(bench.faults) == 1
@@ -699,6 +701,26 @@ def test_a_port_that_is_lost_is_a_fault_and_is_never_opened_again_by_itself(benc
     assert bench.driver.open().startswith("RehaStim2")
     assert bench.run(100).connected
     assert bench.run(300, setting()).acknowledged == (setting(),)
+
+
+def test_opened_anew_the_driver_lets_go_of_the_lost_port_and_stops_the_device_on_the_new_one(monkeypatch):
+    clock = VirtualClock()
+    device = RehaStim2Device(start_ns=clock.now_ns())
+    lines = [Line(device, clock), Line(device, clock)]
+    opened = iter(lines)
+    monkeypatch.setattr(driver_module, "_open_port", lambda port: next(opened))
+    driver = RehaStim2Driver(
+        RehaStim2Settings(channels=CHANNELS, port="/dev/x"),
+        clock=clock,
+        pause=lambda for_s: clock.advance(round(for_s * 1e9)),
+    )
+    driver.open()
+    lines[0].gone = True
+    assert driver.poll(clock.now_ns())[0].faults == ("port lost: no such device",)
+    assert driver.open().startswith("RehaStim2")
+    assert [line.closed for line in lines] == [True, False]
+    assert Parser().take(lines[1].sent[0][1])[0].command == 34
+    assert driver.poll(clock.now_ns())[0].connected
 
 
 @pytest.mark.parametrize("act", ["write", "stop", "poll"])
