@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
-import yaml
+from ruamel.yaml import YAML
 
 from myoloop.experiments.protocols.plan import YOKED
 from myoloop.platform.errors import UserError
@@ -65,8 +66,12 @@ class Yoke:
             lines.append(f"# {block}: {len(delays)} trials, {triggered} triggered.")
             if numbers := ", ".join(map(str, self.missing.get(block, ()))):
                 lines.append(f"# {block}: not in this recording, taken as without a trigger: trial {numbers}.")
-        text = yaml.safe_dump({"controller": self.controller}, sort_keys=False, allow_unicode=True, width=100)
-        return "\n".join([*lines, text.rstrip()])
+        yaml = YAML(typ="safe", pure=True)
+        yaml.default_flow_style = False
+        yaml.sort_base_mapping_type_on_output = False
+        text = StringIO()
+        yaml.dump({"controller": self.controller}, text)
+        return "\n".join([*lines, text.getvalue().rstrip()])
 
 
 def trigger_delays_ns(messages: Iterable[Message]) -> tuple[dict[str, list[int | None]], dict[str, list[int]]]:

@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 import pytest
-import yaml
 from typer.testing import CliRunner
 
 from myoloop.cli import app
@@ -20,6 +19,7 @@ from myoloop.experiments.sessions.lockstep import TICK_NS
 from myoloop.experiments.sessions.run import prepare, run_lockstep
 from myoloop.platform.messages import Estimate, Phase, Trial
 from myoloop.platform.recording.verify import verify
+from myoloop.platform.yamlfile import parse_yaml
 
 TEXT = """
 protocol: {id: effort, version: 1.0.0, schema: 1, title: Trains by effort, rigs: [SIM], evidence: {grade: none}}
@@ -97,7 +97,7 @@ def test_a_yoked_train_is_called_one_and_counts_for_no_effort(first, second):
 
 def test_the_section_says_of_which_session_it_is_and_keeps_the_reflexes(first):
     found = yoke_to(first.path)
-    section = yaml.safe_load(found.as_yaml())["controller"]
+    section = parse_yaml(found.as_yaml())[0]["controller"]
     assert section["policy"] == "yoked"
     assert section["reflex"] == {"fatigue": {"enabled": False}}
     head = verify(first.path).head
