@@ -399,6 +399,28 @@ def test_a_device_that_goes_on_is_told_of_and_left_to_its_watchdog_in_silence(be
     assert len(told_times(bench)) == pytest.approx(len(bench.pulses), abs=2)
 
 
+def test_while_it_is_left_to_its_watchdog_writing_sends_nothing_either(bench):
+    bench.run(300, setting())
+    bench.device.faults.stuck_on = True
+    bench.driver.stop(bench.clock.now_ns())
+    bench.run(100, write=False)
+    before, silent_ns = len(bench.line.sent), bench.line.sent[-1][0]
+    bench.run(1000)
+    assert bench.line.sent[before:] == []
+    bench.run(1000)
+    assert bench.device.active == ()
+    assert bench.pulses[-1].t_ns < silent_ns + 1200 * MS
+
+
+def test_a_stop_that_is_refused_for_ever_is_left_to_the_watchdog_too(bench):
+    bench.run(300, setting())
+    bench.device.faults.results[34] = -8
+    stopped_ns = bench.clock.now_ns()
+    gate_stops(bench, 1500)
+    assert bench.pulses[-1].t_ns <= stopped_ns + (250 + 1200) * MS
+    assert bench.device.active == ()
+
+
 def test_a_stop_whose_answers_are_lost_is_not_said_for_ever(bench):
     bench.run(300, setting())
     bench.device.faults.drop_answers = True
@@ -458,6 +480,28 @@ def test_current_is_refused_when_the_watchdog_must_have_acted_though_nothing_was
     before = len(bench.line.sent)
     bench.driver.write(bench.driver.encode([]), bench.clock.now_ns())
     assert commands_sent(bench, before) == [34]
+
+
+def test_an_init_that_is_not_fresh_is_not_acknowledged_but_the_next_one(bench):
+    bench.run(2000, write=False)
+    while bench.device._beacon_ns - bench.clock.now_ns() > 100 * MS:
+        bench.tick(write=False)
+    before = len(bench.line.sent)
+    bench.run(90)
+    assert bench.line.sent[before:] == []
+    bench.run(50)
+    assert commands_sent(bench, before) == [2]
+
+
+def test_an_order_behind_a_stop_waits_until_the_stop_is_confirmed(bench):
+    bench.run(300, setting())
+    before = len(bench.line.sent)
+    bench.driver.stop(bench.clock.now_ns())
+    bench.driver.write(bench.driver.encode([setting(5.0)]), bench.clock.now_ns())
+    assert commands_sent(bench, before) == [34, 34, 34]
+    bench.run(200, setting(5.0))
+    assert commands_sent(bench, before)[3:5] == [30, 32]
+    assert bench.faults == []
 
 
 def test_a_stop_while_it_announces_itself_is_still_written(bench):
