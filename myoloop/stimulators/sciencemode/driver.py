@@ -183,6 +183,8 @@ class ScienceMode34Driver:
             return
         # A receipt read now says more exactly when its pulse was than one read at the next poll.
         self._hear(self._link, now_ns)
+        if not self._connected:
+            return
         try:
             self._level.pulse(self._link, now_ns)
         except OSError as error:

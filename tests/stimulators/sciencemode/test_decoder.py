@@ -228,3 +228,57 @@ def test_no_spoiled_byte_passes(what, data):
     reading = {"update": read, "pulse": lambda b: decoder.one_pulse(b, outputs=8, gap_us=0), "table": read_table}
     with pytest.raises(DriverError):
         reading[what](bad)
+
+
+# Soundness: what passes is within the device's range and is said by exactly one sequence of bytes.
+
+codes = st.one_of(st.sampled_from([0, 1, 20, 260, 261, 300, -1, -20, -260, -300]), st.integers(-300, 723))
+words = st.one_of(
+    st.tuples(st.sampled_from([0, 1, 10, 200, 4095]), codes).map(lambda one: word(*one)),
+    st.binary(min_size=4, max_size=4),
+)
+symmetric = st.tuples(st.integers(1, 4095), st.integers(1, 300)).map(
+    lambda one: word(one[0], one[1]) + word(one[0], -one[1])
+)
+shapes = st.one_of(symmetric, st.lists(words, min_size=1, max_size=4).map(b"".join))
+
+
+@settings(deadline=None)
+@given(st.one_of(st.sampled_from([0x81, 0xA1, 0xF1]), st.integers(0, 255)), shapes)
+def test_no_pulse_passes_that_is_not_symmetric_and_within_130_ma(head, shape):
+    data = framed(2, bytes((head,)) + shape)
+    try:
+        number, output, current_ma, phase_us, net = decoder.one_pulse(data, outputs=8, gap_us=0)
+    except DriverError:
+        return
+    assert 0 < current_ma <= 130
+    assert 0 < phase_us <= 4095
+    assert net == 0
+    half_ma = round(current_ma * 2)
+    points = (Point(round(phase_us), half_ma), Point(round(phase_us), -half_ma))
+    assert commands.ll_channel_config(number, output % 4, output // 4, points) == data
+
+
+@settings(deadline=None)
+@given(st.integers(0, 255), st.lists(st.tuples(st.integers(0, 65535), shapes), max_size=3), st.booleans())
+def test_no_update_passes_that_is_not_said_in_just_these_bytes(mask, trains, ramped):
+    fields = b"".join(
+        bytes(((len(shape) // 4 - 1) << 4 | ramped,)) + period.to_bytes(2, "big") + shape for period, shape in trains
+    )
+    if len(trains) < 3:
+        mask = (0, 4, 17)[len(trains)]
+    data = framed(32, bytes((mask,)) + fields)
+    try:
+        number, outputs = decoder.update(data, outputs=8, gap_us=0, quarter_ms=True)
+    except DriverError:
+        return
+    assert not ramped or not outputs
+    assert all(0 < one.current_ma <= 130 and one.net_charge_wire == 0 for one in outputs)
+    again = {}
+    for (period, _), one in zip(trains, outputs, strict=True):
+        half_ma = round(one.current_ma * 2)
+        again[one.output] = Train(
+            (Point(round(one.phase_us), half_ma), Point(round(one.phase_us), -half_ma)), period >> 1, bool(period & 1)
+        )
+        assert one.rate_hz == pytest.approx(1000 / ((period >> 1) * (0.25 if period & 1 else 0.5)), rel=1e-12)
+    assert commands.ml_update(number, again) == data

@@ -141,3 +141,23 @@ def test_noise_alone_never_fills_the_memory():
         receiver.feed(encode(Frame(0, 3, bytes(1000)))[:-200])
         receiver.feed(b"\xf0\x81")
     assert len(receiver._buffer) < 2 * LONGEST
+
+
+# Where science_mode_4 does otherwise (reference: stimulators.md, section 0), and why ours does not.
+
+
+@pytest.mark.parametrize(("garbage", "count"), [(3, 2), (20, 3)])
+def test_garbage_swallows_no_packet_after_it(garbage, count):
+    # science_mode_4 cuts its buffer from the wrong place: of these it finds 1 of 2, and 2 of 3.
+    sent = [Frame(number, 63, b"\0\0\1") for number in range(count)]
+    assert Receiver().feed(bytes(garbage) + b"".join(map(encode, sent))) == sent
+
+
+def test_frames_without_payload_are_found():
+    # science_mode_4 looks for their stop byte behind it.
+    assert Receiver().feed(encode(Frame(0, 52))) == [Frame(0, 52)]
+
+
+def test_the_length_is_checked():
+    # science_mode_4 never looks at it.
+    assert Receiver().feed(raw(b"\x00\x34", length=13) + raw(b"\x00\x34")) == [Frame(0, 52)]

@@ -389,6 +389,11 @@ def test_a_port_that_takes_no_pulse_no_stop_or_no_question_is_lost(make_bench):
     assert bench.poll().faults == ("port lost: full",)
     assert bench.told == []
     bench = make_bench()
+    bench.write(setting())
+    bench.line.pulled = True
+    bench.driver.pulse(bench.now_ns)
+    assert bench.poll().faults == ("port lost: the cable is out",)
+    bench = make_bench()
     bench.line.send = lambda data: (_ for _ in ()).throw(OSError("full"))
     bench.driver.stop(bench.now_ns)
     assert bench.poll().faults == ("port lost: full",)
