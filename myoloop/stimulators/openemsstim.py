@@ -19,21 +19,25 @@ from __future__ import annotations
 import re
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from myoloop.platform.messages import ChannelSetting, DeviceReport, Pulses
 from myoloop.stimulators.driver import Capabilities, DecodedOutput, DriverError
+from myoloop.stimulators.openemsstim_lines import (
+    LEVELS,
+    ON_TIME_MS,
+    OUTPUTS,
+    SYMMETRIC,
+    OpenEmsStimDriverSettings,
+    encoded,
+    framed,
+    off_lines,
+)
 from myoloop.stimulators.serial_port import SerialTransport
 from myoloop.stimulators.transport import Transport
 
 BAUD_RATE = 19200
-ON_TIME_MS = 300
-SYMMETRIC = "symmetric_biphasic"
-_OUTPUTS = 2
-#: Intensity of each level: the largest whose current is not above so many thirds of that at 100 %.
-_PERCENT = {1: 11, 2: 55, 3: 100}
-_LEVELS = 3
 #: Between two commands that only say the same again; between others, of which there are few.
 _AGAIN_NS = 90_000_000
 _CHANGE_NS = 40_000_000
@@ -51,54 +55,6 @@ _BYTE_NS = round(10 * 1e9 / BAUD_RATE)
 _OBEYED_NS = 150_000_000
 _ECHO = re.compile(r"USB: received command: (.*)")
 _READY = "SETUP DONE"
-
-
-@dataclass(frozen=True, slots=True)
-class OpenEmsStimDriverSettings:
-    """How the board and the unit behind it are set.
-
-    Attributes
-    ----------
-    channels
-        Output, 0 or 1, of each stimulation channel of the rig.
-    port
-        Device path, or ``socket://HOST:PORT``.
-    unit_current_ma_at_full
-        Measured behind the board at an intensity of 100 %, on the dummy load.
-    unit_phase_us, unit_rate_hz
-        As set on the unit.
-    unit_waveform
-        As the unit's manual says; only ``symmetric_biphasic`` is balanced as the gate asks.
-    framing
-        ``wv`` as the board's radio would, or ``plain``, which the newest firmware does not take.
-    ready_s
-        How long the board may take to start; opening its port restarts it.
-    """
-
-    channels: Mapping[str, int]
-    port: str
-    unit_current_ma_at_full: float
-    unit_phase_us: float
-    unit_rate_hz: float
-    unit_waveform: str
-    framing: str = "wv"
-    ready_s: float = 10.0
-
-    def __post_init__(self) -> None:
-        for channel, output in self.channels.items():
-            if output not in range(_OUTPUTS):
-                raise DriverError(f"channel {channel}: output {output}, the board has 0 and 1")
-        if len(set(self.channels.values())) != len(self.channels):
-            raise DriverError(f"two channels on one output: {dict(self.channels)}")
-        for name, most in (
-            ("unit_current_ma_at_full", 130.0), ("unit_phase_us", 1000.0), ("unit_rate_hz", 200.0), ("ready_s", 60.0),
-        ):  # fmt: skip
-            if not 0 < getattr(self, name) <= most:
-                raise DriverError(f"{name} {getattr(self, name)}: must be above 0 and at most {most:g}")
-        if self.unit_waveform != SYMMETRIC:
-            raise DriverError(f"unit_waveform {self.unit_waveform!r}: must be {SYMMETRIC}, others leave net charge")
-        if self.framing not in ("wv", "plain"):
-            raise DriverError(f"framing {self.framing!r}: must be wv or plain")
 
 
 @dataclass(slots=True)
@@ -154,7 +110,7 @@ class OpenEmsStimDriver:
         self._settings = settings
         self._transport = transport
         self._channel_of = {output: channel for channel, output in settings.channels.items()}
-        self._off = tuple(command_line(output, None, 0, settings.framing) for output in range(_OUTPUTS))
+        self._off = off_lines(settings.framing)
         self._outputs = [_Output(line=off, confirmed=off) for off in self._off]
         self._orders: deque[_Order] = deque()
         self._in_flight: deque[_Sent] = deque()
@@ -175,9 +131,9 @@ class OpenEmsStimDriver:
         """The unit's one width and rate, and three levels of its current."""
         s = self._settings
         return Capabilities(
-            outputs=_OUTPUTS,
+            outputs=OUTPUTS,
             current_max_ma=s.unit_current_ma_at_full,
-            current_step_ma=s.unit_current_ma_at_full / _LEVELS,
+            current_step_ma=s.unit_current_ma_at_full / LEVELS,
             phase_min_us=s.unit_phase_us,
             phase_max_us=s.unit_phase_us,
             phase_step_us=0.0,
@@ -197,7 +153,7 @@ class OpenEmsStimDriver:
             # A board that is not restarted by opening its port says nothing; its echo must do.
             self._await((_READY,), s.ready_s)
             self._received.clear()
-            self._transport.send(b"\n" + _frame("C9G", s.framing))
+            self._transport.send(b"\n" + framed("C9G", s.framing))
             converted = r"Converted HEX command:\s*C9G[\r\n]" if s.framing == "wv" else r"received command: C9G[\r\n]"
             heard = self._await((converted,), 2.0)
             if s.framing == "plain":
@@ -221,42 +177,21 @@ class OpenEmsStimDriver:
 
     def encode(self, settings: Sequence[ChannelSetting]) -> bytes:
         """Two lines, one for each output."""
-        s = self._settings
-        lines = list(self._off)
-        seen: set[int] = set()
-        for wanted in settings:
-            output = s.channels.get(wanted.channel)
-            if output is None or output in seen:
-                known = ", ".join(sorted(s.channels))
-                raise DriverError(f"channel {wanted.channel!r}: unknown or twice; there are {known}")
-            seen.add(output)
-            if not 0 <= wanted.current_ma <= s.unit_current_ma_at_full:
-                raise DriverError(f"current_ma {wanted.current_ma} is not within 0 to {s.unit_current_ma_at_full:g}")
-            step_ma = s.unit_current_ma_at_full / _LEVELS
-            level = max(n for n in range(_LEVELS + 1) if n * step_ma <= wanted.current_ma * (1 + 1e-12))
-            if level == 0:
-                continue
-            for name, value, is_set in (
-                ("phase_us", wanted.phase_us, s.unit_phase_us), ("rate_hz", wanted.rate_hz, s.unit_rate_hz),
-            ):  # fmt: skip
-                if not value == is_set:
-                    raise DriverError(f"{name} {value}: the unit is set to {is_set:g}, nothing else can be had")
-            lines[output] = command_line(output, _PERCENT[level], ON_TIME_MS, s.framing)
-        return b"".join(lines)
+        return encoded(self._settings, settings)
 
     def decode(self, data: bytes) -> tuple[DecodedOutput, ...]:
         """Read two lines character by character."""
         decoded = []
         rows = data.split(b"\n")
-        if len(rows) != _OUTPUTS + 1 or rows[-1]:
+        if len(rows) != 3 or rows[-1]:
             raise DriverError(f"{len(data)} bytes that are not one line for each output")
         for output, row in enumerate(rows[:-1]):
             text = row
             if self._settings.framing == "wv":
-                framed = re.fullmatch(rb"WV,[0-9]{4},((?:[0-9]{2})+)\.", row)
-                if framed is None:
+                notice = re.fullmatch(rb"WV,[0-9]{4},((?:[0-9]{2})+)\.", row)
+                if notice is None:
                     raise DriverError(f"a line for output {output} that is not framed as WV")
-                text = bytes.fromhex(framed[1].decode())
+                text = bytes.fromhex(notice[1].decode())
             fields = re.fullmatch(rb"C([01])(?:I([1-9][0-9]?|100)T([1-9][0-9]{0,2})|T0)G", text)
             if fields is None or int(fields[1]) != output:
                 raise DriverError(f"a line for output {output} that is not one of its commands")
@@ -402,15 +337,15 @@ class OpenEmsStimDriver:
         self._stops_left = max(0, self._stops_left - 1)
         self._stopped_ns = self._line_ns = now_ns
         self._busy_until_ns = now_ns + _STOP_NS
-        everything = tuple(range(_OUTPUTS))
-        framed = _frame("C9G", self._settings.framing)
+        everything = tuple(range(OUTPUTS))
+        all_off = framed("C9G", self._settings.framing)
         for index, (output, off) in enumerate(zip(self._outputs, self._off, strict=True)):
             output.line, output.number = off, self._keep(off, (index,), now_ns)
             output.until_ns, output.current_ma = min(output.until_ns, now_ns), 0.0
-        self._keep(framed, everything, now_ns)
+        self._keep(all_off, everything, now_ns)
         self._keep(b"Connection End\n", everything, now_ns)
         try:
-            self._transport.send(b"".join(self._off) + framed + b"Connection End\n")
+            self._transport.send(b"".join(self._off) + all_off + b"Connection End\n")
         except OSError as error:
             self._lose(error)
 
@@ -482,7 +417,7 @@ class OpenEmsStimDriver:
 
     def _settings_of(self, data: bytes) -> tuple[ChannelSetting, ...]:
         """The gate's words for what was confirmed: whole steps; what flows is below by less than one."""
-        step_ma = self._settings.unit_current_ma_at_full / _LEVELS
+        step_ma = self._settings.unit_current_ma_at_full / LEVELS
         return tuple(
             ChannelSetting(
                 channel=self._channel_of.get(each.output, f"output {each.output}"),
@@ -526,12 +461,6 @@ class OpenEmsStimDriver:
         return tuple(told)
 
 
-def command_line(output: int, percent: int | None, on_time_ms: int, framing: str) -> bytes:
-    """One line: an output on at an intensity, or with None for it just its time."""
-    intensity = "" if percent is None else f"I{percent}"
-    return _frame(f"C{output}{intensity}T{on_time_ms}G", framing)
-
-
 def identify(port: str) -> str | None:
     """What answers at a port: the board, or None. It is sent what shuts it off, and nothing else.
 
@@ -548,12 +477,6 @@ def identify(port: str) -> str | None:
         return None
     driver.close()
     return "openEMSstim board"
-
-
-def _frame(text: str, framing: str) -> bytes:
-    if framing == "wv":
-        return f"WV,0018,{text.encode('ascii').hex().upper()}.\n".encode("ascii")
-    return text.encode("ascii") + b"\n"
 
 
 def _only(lines: tuple[bytes, ...], index: int, line: bytes) -> bytes:

@@ -31,20 +31,18 @@ from __future__ import annotations
 import binascii
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from myoloop.platform.messages import ChannelSetting, DeviceReport, Pulses
 from myoloop.stimulators.driver import Capabilities, DecodedOutput, DriverError
 from myoloop.stimulators.serial_port import SerialTransport
 from myoloop.stimulators.transport import Transport
+from myoloop.stimulators.ttl_trigger_settings import OUTPUTS, SYMMETRIC, TRAIN_MAX_MS, TtlTriggerDriverSettings
 
 BAUD_RATE = 115200
 VERSION = 1
-SYMMETRIC = "symmetric_biphasic"
-_OUTPUTS = 4
 _PERIOD_MAX_US = 1_000_000
-_TRAIN_MAX_MS = 250
 #: How late the firmware's loop may give triggers since the one before last; the next one counts from there.
 _LOOP_NS = 200_000
 #: Slowest and quickest resonator of a small board against the host's clock: 0.5 %.
@@ -52,54 +50,6 @@ _DRIFT = 0.005
 _EXCHANGES = 8
 _U32 = 1 << 32
 _ERRORS = {1: "a line it did not understand", 2: "a value out of range"}
-
-
-@dataclass(frozen=True, slots=True)
-class TtlTriggerDriverSettings:
-    """How the box and the stimulator behind it are set.
-
-    Attributes
-    ----------
-    channels
-        Output of the box, 0 to 3, of each stimulation channel of the rig.
-    port
-        Device path, or ``socket://HOST:PORT``.
-    set_current_ma, set_phase_us
-        As set by hand on the stimulator: amplitude and width of each phase.
-    set_waveform
-        As set on the stimulator; only ``symmetric_biphasic`` is balanced as the gate asks.
-    rate_max_hz
-        Most that may be asked for, at most the firmware's 149.9.
-    train_ms
-        How long the box goes on after a line.
-    ready_s
-        How long the box may take to start; opening its port restarts it.
-    """
-
-    channels: Mapping[str, int]
-    port: str
-    set_current_ma: float
-    set_phase_us: float
-    set_waveform: str
-    rate_max_hz: float = 100.0
-    train_ms: int = 150
-    ready_s: float = 5.0
-
-    def __post_init__(self) -> None:
-        for channel, output in self.channels.items():
-            if output not in range(_OUTPUTS):
-                raise DriverError(f"channel {channel}: output {output}, the box has 0 to {_OUTPUTS - 1}")
-        if len(set(self.channels.values())) != len(self.channels):
-            raise DriverError(f"two channels on one output: {dict(self.channels)}")
-        for name, least, most in (
-            ("set_current_ma", 0.0, 130.0), ("set_phase_us", 0.0, 2000.0), ("rate_max_hz", 1.0, 149.9),
-            ("train_ms", 100, _TRAIN_MAX_MS), ("ready_s", 0.0, 60.0),
-        ):  # fmt: skip
-            value = getattr(self, name)
-            if not (least <= value <= most and value > 0):
-                raise DriverError(f"{name} {value}: must be above 0, at least {least:g} and at most {most:g}")
-        if self.set_waveform != SYMMETRIC:
-            raise DriverError(f"set_waveform {self.set_waveform!r}: must be {SYMMETRIC}, others leave net charge")
 
 
 @dataclass(slots=True)
@@ -110,8 +60,8 @@ class _Heard:
     acknowledged: tuple[ChannelSetting, ...] = ()
     raw_us: int | None = None
     device_us: int = 0
-    counts: list[int] = field(default_factory=lambda: [0] * _OUTPUTS)
-    periods: list[int] = field(default_factory=lambda: [0] * _OUTPUTS)
+    counts: list[int] = field(default_factory=lambda: [0] * OUTPUTS)
+    periods: list[int] = field(default_factory=lambda: [0] * OUTPUTS)
 
 
 class TtlTriggerDriver:
@@ -146,7 +96,7 @@ class TtlTriggerDriver:
         """One current, the one that is set; any period in whole us."""
         s = self._settings
         return Capabilities(
-            outputs=_OUTPUTS,
+            outputs=OUTPUTS,
             current_max_ma=s.set_current_ma,
             current_step_ma=s.set_current_ma,
             phase_min_us=s.set_phase_us,
@@ -187,7 +137,7 @@ class TtlTriggerDriver:
     def encode(self, settings: Sequence[ChannelSetting]) -> bytes:
         """One T line; the same for the same settings until something is written."""
         s = self._settings
-        periods = [0] * _OUTPUTS
+        periods = [0] * OUTPUTS
         seen: set[int] = set()
         for wanted in settings:
             output = s.channels.get(wanted.channel)
@@ -329,16 +279,16 @@ class TtlTriggerDriver:
         return lines
 
     def _recognise(self, numbers: list[int]) -> str:
-        if len(numbers) != 8 + 2 * _OUTPUTS:
+        if len(numbers) != 8 + 2 * OUTPUTS:
             raise DriverError("trigger box: its answer is not of this protocol")
         device_us, version, outputs, least_us, train_ms, watchdog_ms = numbers[:6]
         s = self._settings
         for what, wants, has, good in (
             ("protocol version", VERSION, version, version == VERSION),
-            ("outputs", _OUTPUTS, outputs, outputs == _OUTPUTS),
+            ("outputs", OUTPUTS, outputs, outputs == OUTPUTS),
             ("largest rate in Hz", s.rate_max_hz, 1e6 / max(least_us, 1), least_us * s.rate_max_hz <= 1e6),
-            ("longest train in ms", s.train_ms, train_ms, s.train_ms <= train_ms <= _TRAIN_MAX_MS),
-            ("watchdog in ms", _TRAIN_MAX_MS, watchdog_ms, 0 < watchdog_ms <= _TRAIN_MAX_MS),
+            ("longest train in ms", s.train_ms, train_ms, s.train_ms <= train_ms <= TRAIN_MAX_MS),
+            ("watchdog in ms", TRAIN_MAX_MS, watchdog_ms, 0 < watchdog_ms <= TRAIN_MAX_MS),
         ):
             if not good:
                 raise DriverError(f"trigger box: {what} is {has:g}, the rig says {wants:g}")
@@ -354,8 +304,8 @@ class TtlTriggerDriver:
             self._exchanges.clear()
             self._heard = _Heard(ack_of=heard.ack_of)
             return
-        fields = {"t": _OUTPUTS, "s": _OUTPUTS, "e": 1}.get(kind)
-        if fields is None or len(numbers) != 1 + fields + 2 * _OUTPUTS:
+        fields = {"t": OUTPUTS, "s": OUTPUTS, "e": 1}.get(kind)
+        if fields is None or len(numbers) != 1 + fields + 2 * OUTPUTS:
             return
         if kind == "e":
             self._faults.append(f"the trigger box refused {_ERRORS.get(numbers[1], f'(code {numbers[1]})')}")
@@ -374,9 +324,9 @@ class TtlTriggerDriver:
         if kind == "e":
             if heard.ack_of < sequence <= self._sent:
                 self._answered(sequence, None)
-            periods = [0] * _OUTPUTS
+            periods = [0] * OUTPUTS
         else:
-            periods = numbers[1 : 1 + _OUTPUTS]
+            periods = numbers[1 : 1 + OUTPUTS]
             self._answered(sequence, now_ns)
             heard.acknowledged = tuple(
                 ChannelSetting(
@@ -402,7 +352,7 @@ class TtlTriggerDriver:
 
     def _count(self, edges: list[int], periods: list[int]) -> None:
         heard = self._heard
-        for output in range(_OUTPUTS):
+        for output in range(OUTPUTS):
             made = (edges[2 * output] - heard.counts[output]) % _U32
             heard.counts[output] = edges[2 * output]
             before_us = heard.periods[output]

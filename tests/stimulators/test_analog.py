@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from myoloop.platform.messages import ChannelSetting
-from myoloop.stimulators.analog import AnalogDriver, AnalogSettings
+from myoloop.stimulators.analog import AnalogDriver
+from myoloop.stimulators.analog_source import AnalogSettings
 from myoloop.stimulators.driver import Driver, DriverError, PulseByPulse
 from myoloop.stimulators.gate.limits import round_down
 

@@ -6,7 +6,8 @@ from typing import ClassVar
 
 import pytest
 
-from myoloop.stimulators.analog import AnalogDriver, AnalogSettings
+from myoloop.stimulators.analog import AnalogDriver
+from myoloop.stimulators.analog_source import AnalogSettings
 from myoloop.stimulators.driver import DriverError
 from myoloop.stimulators.ni_output import NiOutput
 

@@ -14,7 +14,8 @@ from myoloop.platform.messages import ChannelSetting
 from myoloop.stimulators.driver import Driver, DriverError
 from myoloop.stimulators.emulators.ttl_trigger import TtlTriggerDevice, TtlTriggerSettings
 from myoloop.stimulators.transport import MemoryTransport
-from myoloop.stimulators.ttl_trigger import TtlTriggerDriver, TtlTriggerDriverSettings
+from myoloop.stimulators.ttl_trigger import TtlTriggerDriver
+from myoloop.stimulators.ttl_trigger_settings import TtlTriggerDriverSettings
 
 MS = 1_000_000
 CHANNELS = {"left": 0, "right": 2}
@@ -147,7 +148,7 @@ def test_capabilities_say_that_there_is_one_current_and_whole_us():
 
 def test_encode_and_decode_share_no_function_or_table():
     decode = inspect.getsource(TtlTriggerDriver.decode)
-    for name in ("_line", "crc_hqx", "_PERIOD", "_OUTPUTS", "_TRAIN"):
+    for name in ("_line", "crc_hqx", "_PERIOD", "OUTPUTS", "TRAIN"):
         assert name not in decode
     assert "DecodedOutput" not in inspect.getsource(TtlTriggerDriver.encode)
 
