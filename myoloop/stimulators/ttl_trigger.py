@@ -272,7 +272,7 @@ class TtlTriggerDriver:
             for body, crc in ((row[at:].rpartition(b"*")[0], row[-4:]) for at in starts):
                 if b"%04X" % binascii.crc_hqx(body, 0xFFFF) == crc and row[-5:-4] == b"*":
                     words = body.decode("latin-1").split(",")
-                    if all(word.isascii() and word.isdigit() for word in words[1:]):
+                    if all(word.isascii() and word.isdigit() and len(word) <= 10 for word in words[1:]):
                         numbers = [int(word) for word in words[1:]]
                         lines.append((words[0], numbers[0] if numbers else 0, numbers[1:]))
                     break

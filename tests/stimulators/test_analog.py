@@ -231,6 +231,22 @@ def test_net_charge_is_told_in_codes_times_samples():
     assert output.net_charge_wire == -2
 
 
+def test_tables_that_must_never_be_played_are_not_decoded():
+    driver = AnalogDriver(settings_with(lease_ms=1))
+    good = driver.encode([setting(phase_us=30.0)])
+    train = good[8:]
+    other_output = b"\x02" + train[1:]
+    no_period = train[:1] + bytes(4) + train[5:]
+    for trains in ([other_output], [no_period], [train, train]):
+        with pytest.raises(DriverError, match="not one table"):
+            driver.decode(good[:7] + bytes((len(trains),)) + b"".join(trains))
+    longer = AnalogDriver(settings_with()).encode([setting(phase_us=600.0)])
+    with pytest.raises(DriverError, match="longer than 1 ms"):
+        driver.decode(longer)
+    with pytest.raises(DriverError, match="not one table"):
+        AnalogDriver(settings_with(sample_rate_hz=50_000)).decode(good)
+
+
 @settings(deadline=None, max_examples=60)
 @given(st.data())
 def test_bytes_that_are_not_one_whole_table_are_refused(data):
@@ -308,6 +324,21 @@ def test_the_samples_of_every_pulse_are_read_again_before_they_are_played(bench)
         assert bench.device.played == []
         assert "buffer" in bench.driver.poll(bench.now_ns)[0].faults[0]
         assert bench.driver.due_ns is None
+
+
+def test_an_output_where_no_pulse_is_due_rests(bench):
+    bench.driver.write(bench.driver.encode([setting(), setting(channel="right")]), bench.now_ns)
+    with pytest.raises(DriverError, match="where no pulse is due"):
+        bench.driver._check(1, bench.driver._trains[1].codes, [0])
+
+
+def test_a_pulse_that_nobody_waits_for_is_none(bench):
+    bench.driver.pulse(bench.now_ns)
+    bench.driver.write(bench.driver.encode([setting()]), bench.now_ns)
+    bench.driver.pulse(bench.now_ns)
+    bench.driver.pulse(bench.now_ns)
+    bench.driver.pulse(bench.now_ns + 10 * MS)
+    assert len(bench.device.played) == 1
 
 
 def test_the_relay_is_held_by_writes_alone(bench):

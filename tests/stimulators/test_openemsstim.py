@@ -350,6 +350,13 @@ def test_a_board_that_does_not_understand_is_a_fault(bench):
     assert bench.run(300)[2] == ["the board did not understand a command"]
 
 
+def test_noise_without_an_end_is_let_go(bench):
+    bench.driver._received += b"x" * 5000
+    assert bench.driver.poll(bench.clock.now_ns())[0].faults == ()
+    assert len(bench.driver._received) == 0
+    assert bench.run(400, setting())[0][-1].acknowledged == (setting(),)
+
+
 class Gone:
     def send(self, data):
         raise BrokenPipeError("gone")
@@ -383,6 +390,11 @@ def test_a_port_that_breaks_while_writing_or_stopping_is_lost():
     bench.driver._transport = Gone()
     bench.driver.stop(bench.clock.now_ns())
     assert bench.driver.poll(bench.clock.now_ns())[0].faults == ("port lost: gone",)
+
+
+def test_a_port_that_is_gone_at_once_is_one_line():
+    with pytest.raises(DriverError, match=r"^openEMSstim: gone$"):
+        OpenEmsStimDriver(settings_with(), Gone()).open()
 
 
 def test_closing_in_a_train_ends_it(bench):

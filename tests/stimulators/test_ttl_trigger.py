@@ -324,6 +324,24 @@ def test_a_box_that_restarts_says_so(bench, deaf):
     assert faults == ["the trigger box restarted"]
 
 
+@pytest.mark.parametrize(
+    "body", ["t,1", "x,1,2,3", "q,99999999999", "t,one,2", "t," + ",".join(["9" * 5000] * 13), "i,1,2,3"]
+)
+def test_lines_of_nothing_that_was_asked_change_nothing(bench, body):
+    bench.run(100, setting())
+    bench.driver._received += b"t*\n" + line(body)
+    report, _ = bench.driver.poll(bench.clock.now_ns())
+    assert (report.acknowledged, report.faults) == ((setting(),), ())
+
+
+def test_a_count_that_cannot_be_is_a_fault(bench):
+    bench.run(100, setting())
+    bench.device._outputs[0].made += 5000
+    faults = bench.run(100, setting())[2]
+    assert len(faults) == 1
+    assert "triggers at once" in faults[0]
+
+
 def test_microseconds_that_wrap_change_nothing():
     bench = Bench(start_ns=(2**32 * 1000) - 500 * MS)
     told = bench.run(1000, setting())[1]
