@@ -233,7 +233,8 @@ class OpenEmsStimDriver:
 
     def stop(self, now_ns: int) -> None:
         """Shut both outputs off in the three ways there are; twice more when the firmware is through with that."""
-        if self._transport is None or not self._connected:
+        # On a port that is lost it is tried all the same.
+        if self._transport is None:
             return
         self._predict(now_ns)
         self._sent += 1
@@ -257,8 +258,8 @@ class OpenEmsStimDriver:
                 self._send_changes(now_ns)
             except OSError as error:
                 self._lose(error)
-            if self._stops_left and self._stopped_ns is not None and now_ns - self._stopped_ns >= _STOP_NS:
-                self._send_stop(now_ns)
+        if self._stops_left and self._stopped_ns is not None and now_ns - self._stopped_ns >= _STOP_NS:
+            self._send_stop(now_ns)
         self._see_through()
         self._predict(now_ns)
         report = DeviceReport(
@@ -278,7 +279,7 @@ class OpenEmsStimDriver:
         """Shut the board off and let go of it."""
         if self._transport is not None:
             told = any(output.line != off for output, off in zip(self._outputs, self._off, strict=True))
-            if self._connected and (told or self._stopped_ns is None):
+            if told or self._stopped_ns is None:
                 self._send_stop(self._line_ns or 0)
             self._transport.close()
         self._transport = None
@@ -333,7 +334,8 @@ class OpenEmsStimDriver:
         self._transport.send(line)
 
     def _send_stop(self, now_ns: int) -> None:
-        assert self._transport is not None
+        if self._transport is None:
+            return
         self._stops_left = max(0, self._stops_left - 1)
         self._stopped_ns = self._line_ns = now_ns
         self._busy_until_ns = now_ns + _STOP_NS

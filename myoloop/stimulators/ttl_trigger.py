@@ -207,7 +207,8 @@ class TtlTriggerDriver:
 
     def stop(self, now_ns: int) -> None:
         """Write the stop line three times; what may stand cut before it is ended first."""
-        if self._transport is None or not self._connected:
+        # On a port that is lost it is tried all the same.
+        if self._transport is None:
             return
         lines = b"\n"
         for _ in range(3):

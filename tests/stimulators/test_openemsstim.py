@@ -357,6 +357,39 @@ def test_noise_without_an_end_is_let_go(bench):
     assert bench.run(400, setting())[0][-1].acknowledged == (setting(),)
 
 
+class Stutter:
+    """A port that takes nothing for a moment, and then does again."""
+
+    def __init__(self, link):
+        self.link, self.full = link, True
+
+    def send(self, data):
+        if self.full:
+            raise BlockingIOError("full")
+        self.link.send(data)
+
+    def receive(self):
+        return self.link.receive()
+
+    def close(self):
+        pass
+
+
+def test_a_port_that_was_lost_for_a_moment_is_stopped_all_the_same(bench):
+    bench.run(300, setting())
+    bench.driver._transport = Stutter(bench.driver._transport)
+    with pytest.raises(DriverError, match="full"):
+        bench.driver.write(bench.driver.encode([setting(5.0)]), bench.clock.now_ns())
+    bench.driver._transport.full = False
+    t_ns = bench.clock.now_ns()
+    bench.driver.stop(t_ns)
+    bench.run(1000, write=False)
+    assert all(pulse.t_ns < t_ns + 250 * MS for pulse in bench.pulses())
+    assert bench.device.active == ()
+    with pytest.raises(DriverError, match="not open"):
+        bench.driver.write(bench.driver.encode([]), bench.clock.now_ns())
+
+
 class Gone:
     def send(self, data):
         raise BrokenPipeError("gone")
