@@ -202,6 +202,10 @@ def test_a_device_that_goes_on_after_a_planned_end_is_a_fault(station):
     station.run(3000, 0.0)
     assert station.report.state == "FAULT"
     assert max(pulse.t_ns for pulse in station.pulses) <= ended_ns + (250 + 1200) * MS
+    station.device.faults.stuck_on = False
+    station.run(11_000)
+    station.act("acknowledge")
+    station.to_current()
 
 
 def test_a_controller_that_falls_silent_ends_it_within_150_ms_and_a_lease(station):
