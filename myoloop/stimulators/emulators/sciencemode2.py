@@ -238,6 +238,7 @@ class RehaStim2Device:
 
     def _plan_round(self) -> None:
         """Lay out the next round from what was last told; a change never touches one that has begun."""
+        # assumption: what a later Start says holds from the next round on, and does not move the rounds.
         begin_ns, wanted = self._next_round_ns, self._list
         if begin_ns is None or wanted is None:
             return
@@ -286,7 +287,8 @@ class RehaStim2Device:
         obeys = {10: self._tell_mode, 12: self._tell_motomed, 30: self._init, 32: self._start, 34: self._stop,
                  36: self._single}.get(command)  # fmt: skip
         if obeys is None:
-            # assumption: training commands of the MOTOmed are unknown to a device without one.
+            # assumption: training commands of the MOTOmed are unknown to a device without one; that is answered with
+            # the command's own number. A packet with a wrong checksum is not answered at all.
             self.unknown.append(command)
             self._answer(number, 3, bytes((command,)), now_ns)
             return
@@ -294,6 +296,7 @@ class RehaStim2Device:
             # assumption: the refusal takes as long as an answer.
             self._answer(number, command + 1, bytes((BUSY & 0xFF,)), now_ns)
             return
+        # assumption: a command is obeyed when it is heard, and the device is busy until its answer leaves.
         self._busy_until_ns = now_ns + self._answer_ns
         result, more = self._forced(command)
         if result == OK:

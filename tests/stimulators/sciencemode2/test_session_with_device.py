@@ -294,7 +294,7 @@ def test_an_order_that_is_not_given_again_is_not_carried_out_late(bench):
     assert len(bench.pulses) == 1
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=20)
 @given(
     st.lists(
         st.tuples(
@@ -790,7 +790,7 @@ def test_close_stops_the_device(bench):
     assert bench.line.closed
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=20)
 @given(
     st.lists(
         st.tuples(
