@@ -115,6 +115,7 @@ def word(us, half_ma, low=0):
         (framed(32, b"\x01\x10\x00\x50" + word(200, 20, 0x20) + word(200, -20)), "reserved"),
         (framed(32, b"\x01\x10\x00\x50" + word(200, 261) + word(200, -261)), "130"),
         (update(ramp=1), "ramp"),
+        (update(ramp=8), "ramp"),
     ],
 )  # fmt: skip
 def test_updates_that_are_not_whole_or_say_more_are_refused(data, why):

@@ -303,6 +303,30 @@ def test_whether_it_has_stopped_is_asked_though_the_stop_is_not_answered(make_be
     assert bench.run(300, write=False).acknowledged == ()
 
 
+def test_one_lost_answer_to_a_stop_is_no_fault_where_the_device_says_that_it_has_stopped(make_bench):
+    bench = make_bench()
+    bench.run(100, setting())
+    bench.device.faults.drop_answers = True
+    bench.device.faults.answers_left = 1
+    bench.driver.stop(bench.now_ns)
+    report = bench.run(300, write=False)
+    assert (report.acknowledged, report.oldest_unacknowledged_ns, bench.faults) == ((), None, [])
+
+
+@pytest.mark.parametrize("level", ["low", "mid"])
+def test_a_stop_empties_what_was_held(level):
+    driver, line = scripted("p24", level)
+    driver.open()
+    driver.stop(MS)
+    driver.write(driver.encode([setting()]), 2 * MS)
+    driver.stop(3 * MS)
+    before = len(line.sent)
+    for t_ms in range(4, 10):
+        report, _ = driver.poll(t_ms * MS)
+    assert [frame.command for frame in sent(line, before)] == [62]
+    assert report.oldest_unacknowledged_ns is None
+
+
 def test_a_stop_always_finds_a_number():
     driver, line = scripted("p24", "mid")
     driver.open()
@@ -440,6 +464,17 @@ def test_an_order_that_was_held_until_its_number_was_taken_is_not_written(make_b
     (fault,) = bench.poll().faults
     assert "encode again" in fault
     assert bench.device.active == ()
+
+
+def test_an_answer_to_another_command_is_no_acknowledgement(make_bench):
+    bench = make_bench("p24", "mid")
+    bench.device.faults.drop_answers = True
+    t_ns = bench.now_ns
+    bench.write(setting())
+    (update,) = sent(bench.line, len(bench.line.sent) - 1)
+    bench.line.receive = lambda: encode(Frame(update.number, 35, b"\0"))
+    report = bench.poll()
+    assert (report.acknowledged, report.oldest_unacknowledged_ns) == ((), t_ns)
 
 
 def test_a_silent_device_leaves_no_number(make_bench):
