@@ -3,8 +3,8 @@
 A page's ```console blocks are run in order, in a folder of the page's own, for each line that begins with
 ``$ myoloop`` (a line that ends in a backslash goes on in the next). A command must end with 0, or with what
 ``<!-- exits: 2 -->`` before its block says. A block after ``<!-- not-run: reason -->`` is left out, and listed with
-the reason, so that leaving out is seen. Small commands on files (mkdir, cp, head, echo), which a page may need between
-ours, are run too; other ``$`` lines (make, git, pip) are listed as not run.
+the reason, so that leaving out is seen. Small commands on files (mkdir, cp, head, echo, sed), which a page may need
+between ours, are run too; other ``$`` lines (make, git, pip) are listed as not run.
 
 A ```yaml block after ``<!-- file: mine.yaml -->`` is added to the end of that file in the page's folder, so that a page
 can tell a file piece by piece, and the commands after it read what the reader reads.
@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-RUN = frozenset({"myoloop", "mkdir", "cp", "head", "echo"})
+RUN = frozenset({"myoloop", "mkdir", "cp", "head", "echo", "sed"})
 _FENCE = re.compile(r"^(?P<indent> *)(?P<ticks>`{3,})(?P<language>[\w{}:-]*).*$")
 _MARK = re.compile(r"^\s*<!--\s*(?P<key>not-run|exits|file):\s*(?P<value>.+?)\s*-->\s*$")
 _FILE = re.compile(r"^\w[\w.-]*$")

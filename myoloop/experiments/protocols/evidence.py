@@ -20,7 +20,11 @@ GRADES: tuple[Grade, ...] = ("trial", "review", "maker", "web", "unverified")
 FREE_MARKS = {"GK": "general knowledge, unverified", "PROP": "our own proposal"}
 
 #: Values on which safety rests, as beginnings or ends of their paths; see `safety_parameters`.
-_SAFETY_SECTIONS = ("envelope.", "stimulation.", "stop_rules", "course.", "thresholds.")
+_SAFETY_SECTIONS = (
+    "envelope.", "stimulation.", "stop_rules", "course.", "thresholds.", "progression[", "flare.", "sham.",
+)  # fmt: skip
+#: Of these, what is no such value: names, and what only asks.
+_NO_SAFETY = (".site", ".waveform_class", ".name", ".check.form", ".check.during", ".check.after")
 _SAFETY_KEYS = frozenset(
     {"pad", "step", "start", "stop_at", "interval", "burst", "ramp_up", "hold", "ramp_down", "rest", "intensity",
      "phase", "rate", "trials", "repeat", "catch_trials", "abort_pain_rise", "at_most", "avoid", "impedance_max"}
@@ -78,7 +82,8 @@ def safety_parameters(protocol: Protocol) -> tuple[SafetyParameter, ...]:
     """Every value of the file on which safety rests, in the order of its lines.
 
     These are what a clinician signs one by one where their grade is not ``trial``: limits, pulses, pads, steps of
-    calibration, lengths and intensity of trains, rules of stopping and of the course.
+    calibration, lengths and intensity of trains, rules of stopping and of the course; what progression may move, how
+    far and for which result; what is left after a flare; what a sham gives.
     """
     evidence = protocol.protocol.evidence
     return tuple(
@@ -105,7 +110,7 @@ def _upwards(path: str) -> Iterator[str]:
 
 def _is_safety(path: str) -> bool:
     if path.startswith(_SAFETY_SECTIONS):
-        return not path.endswith((".site", ".waveform_class"))
+        return not path.endswith(_NO_SAFETY)
     if not path.startswith(("phases[", "sites.")):
         return False
     # Phases have their number and kind before their keys, sites their name.

@@ -8,7 +8,17 @@ from pathlib import Path
 from typing import Literal
 
 from myoloop.experiments.protocols.rigsummary import RigSummary
-from myoloop.experiments.protocols.rules import asking, consistency, dosing, places, serving, study, yoking
+from myoloop.experiments.protocols.rules import (
+    asking,
+    calibrated,
+    consistency,
+    dosing,
+    meaningless,
+    places,
+    serving,
+    study,
+    yoking,
+)
 from myoloop.experiments.protocols.schema import Protocol, load_protocol
 from myoloop.platform.yamlfile import FileError, KeyPath, UnreadableFile
 
@@ -52,6 +62,17 @@ Finding = tuple[KeyPath, str, Severity]
 Rule = Callable[[Protocol], Iterator[Finding]]
 RigRule = Callable[[Protocol, RigSummary], Iterator[Finding]]
 
+_RULES: tuple[Rule, ...] = (
+    *consistency.RULES,
+    *dosing.RULES,
+    *calibrated.RULES,
+    *study.RULES,
+    *meaningless.RULES,
+    *yoking.RULES,
+    *places.RULES,
+    *asking.RULES,
+)
+
 
 def lint(protocol: Protocol, rig: RigSummary | None = None) -> list[Problem]:
     """Everything that is wrong with a protocol that could be read, in the order of its lines.
@@ -62,7 +83,7 @@ def lint(protocol: Protocol, rig: RigSummary | None = None) -> list[Problem]:
         Where given, also what this rig cannot serve.
     """
     findings: list[Finding] = []
-    for rule in (*consistency.RULES, *dosing.RULES, *study.RULES, *yoking.RULES, *places.RULES, *asking.RULES):
+    for rule in _RULES:
         findings += rule(protocol)
     if rig is not None:
         for rig_rule in (*serving.RULES, *places.RIG_RULES):

@@ -57,7 +57,7 @@ def outcomes_are_of_this_person(protocol: Protocol) -> Iterator[Finding]:
     """What a yoked train cannot tell is no outcome: whether and when an own effort would have started it."""
     if protocol.controller.policy != YOKED:
         return
-    named = [(("outcomes", "primary"), protocol.outcomes.primary.measure)]
+    named: list[tuple[KeyPath, str | None]] = [(("outcomes", "primary"), protocol.outcomes.primary.measure)]
     named += [(("outcomes", "secondary", i), each.measure) for i, each in enumerate(protocol.outcomes.secondary)]
     named += [(("progression", i, "measure"), rule.measure) for i, rule in enumerate(protocol.progression)]
     for keys, measure in named:

@@ -124,6 +124,13 @@ MISTAKES = [
      "motor threshold of ext, which no calibration before it finds"),
     ("      trials: 10", "      phase: 300 us\n      trials: 10", "39: phases[2].block.intensity: ext is used at 300 us, "
      "its thresholds were found at 250 us"),
+    ("      burst: 0.5 s", "      burst: 0.6 s\n      rate: 5 Hz", "39: phases[2].block.intensity: ext is used at 35 Hz, a "
+     "contraction; its thresholds were found at 5 Hz, in single twitches: allowed is a calibration above 12 Hz"),
+    ("      intensity: {ref: motor, x: 1.2}", "      intensity: {ref: motor, x: 1.2}\n      conditions: {slow: {rate: 10 Hz},"
+     " quick: {rate: 35 Hz}}\n  - calibration: {order: [motor, tolerance], step: 1 mA, stop_at: 40 mA, interval: 2 s, "
+     "burst: 0.8 s, rate: 12 Hz}\n  - block: {trials: 2, machine: cyclic, ramp_up: 0.5 s, hold: 2 s, ramp_down: 0.5 s, "
+     "rest: 8 s, intensity: {ref: motor, share: 0.2}}", "41: phases[4].block.intensity: ext is used at 35 Hz, a contraction; "
+     "its thresholds were found at 12 Hz"),
     # dose
     ("current_max: 40 mA", "current_max: 200 mA", "16: envelope.current_max: found 200 mA, allowed for nmes is at most "
      "130 mA"),
@@ -275,6 +282,10 @@ def test_given_thresholds_and_a_person_do_not_go_together(tmp_path):
     ("before", "after", "line"),
     [
         ("  - session_max: 20 min", "  - pain_rise: 2", "42: stop_rules: warning: no session_max"),
+        ("      trials: 10", "      rate: 50 Hz\n      trials: 10", "39: phases[2].block.intensity: warning: ext is used at "
+         "50 Hz, its thresholds were found at 35 Hz: what is borne falls with the rate"),
+        ("      trials: 10", "      rate: 20 Hz\n      trials: 10", "39: phases[2].block.intensity: warning: ext is used at "
+         "20 Hz, its thresholds were found at 35 Hz: they hold for that rate only"),
         ("  - rest: {duration: 10 s}", "  - rest: {duration: 10 s, baseline: false}", "29: phases[2].block: warning: no rest"),
         ("charge_max: 12 uC", "charge_max: 5 uC", "16: envelope.current_max: warning: found 40 mA, but ext at 250 us and 35 Hz "
          "is held to 20 mA"),

@@ -9,6 +9,7 @@ import re
 import pytest
 
 from myoloop.experiments.outcomes.registry import OUTCOMES
+from myoloop.experiments.protocols.evidence import safety_parameters
 from myoloop.experiments.protocols.json_schema import json_schema
 from myoloop.experiments.protocols.lint import lint_file
 from myoloop.experiments.protocols.schema import load_protocol, presets
@@ -26,7 +27,9 @@ allocation:
 sham: {type: transient, on: 30 s, fade: 15 s, check: {during: true, after: true}}
 course:
 """.replace("HASH", HASH)
-ARMED = STUDY.replace("course:\n", ARMS, 1)
+ARMED = STUDY.replace("course:\n", ARMS, 1).replace(
+    "      flare: [PROP]\n", "      flare: [PROP]\n      sham: [PROP]\n", 1
+)
 
 
 @pytest.fixture
@@ -67,7 +70,7 @@ MISTAKES = [
     (STUDY, "screening:\n      forms: [information, consent, ", "screening:\n      forms: [information, ", "phases[0].screening.forms: consent is missing, but needed"),
     (STUDY, "  - screening:\n      forms: [information, consent, contraindications, clearance, supervision, medication, skin, pads, inspection]\n", "", "phases: no screening before anything is given"),
     (STUDY, "  - checks: {placement: true, listen: 5 s, noise_max: 25 uV, impedance_max: 10 kOhm}\n", "", "phases: no checks before anything is given"),
-    (STUDY, "forms: [nrs, mood_sleep]", "forms: [nrs, horoscope]", "phases[1].questions.forms[1]: found 'horoscope', allowed is one of"),
+    (STUDY, "forms: [nrs, mood_sleep", "forms: [nrs, horoscope", "phases[1].questions.forms[1]: found 'horoscope', allowed is one of"),
     (STUDY, "prompts: [nrs_now]", "prompts: [nrs_later]", "phases[5].block.prompts[0]: found 'nrs_later', allowed is one of"),
     (STUDY, "[{form: nrs_now, after: [24 h]}]", "[{form: dreams, after: [24 h]}]", "course.diary[0].form: found 'dreams', allowed is one of"),
     # arms and sham
@@ -86,6 +89,13 @@ MISTAKES = [
     (STUDY, "  min_gap: 20 h\n", "  min_gap: 20 h\n  carry_over: true\n", "course.carry_over: what carries over needs a washout"),
     (STUDY, "min_gap: 20 h", "min_gap: 20", "course.min_gap: found 20: no unit"),
     (STUDY, "current_share: 80 %", "current_share: 180 %", "course.first_session.current_share: found '180 %': allowed is at most"),
+    (STUDY, re.search(r"course:\n(?:  .*\n)+", STUDY)[0], "", "flare: a flare rule needs a course: nothing is kept"),
+    (STUDY, "flare: {next_share: 0.5}", "flare: {next_share: 1.5}", "flare.next_share: found 1.5"),
+    (STUDY, "flare: {next_share: 0.5}", "flare: {next_share: 0}", "flare.next_share: found 0"),
+    (STUDY, "\ncourse:\n", "\nfirst_session: {current_share: 80 %, on_share: 60 %}\ncourse:\n", "first_session: unknown key"),
+    (STUDY, "      flare: [PROP]\n", "", "protocol.evidence.marks: no mark says what flare.next_share rests on"),
+    (ARMED, "      sham: [PROP]\n", "", "protocol.evidence.marks: no mark says what sham.type, sham.on, sham.fade rests on"),
+    ("crps_motor_reeducation", "      progression: [PROP]\n", "", "protocol.evidence.marks: no mark says what progression[0].measure, "),
     # progression
     ("crps_motor_reeducation", "measure: effort_started_share, at_least", "measure: courage, at_least", "progression[0].measure: found 'courage', allowed is one of"),
     ("crps_motor_reeducation", 'path: "phases[7].block.intensity.share", by: -0.05', 'path: "envelope.current_max", by: -0.05', "progression[0].path: found 'envelope.current_max', allowed is intensity.x"),
@@ -115,6 +125,49 @@ def test_a_planted_mistake_gives_its_line(found, study, before, after, line):
     lines = found(text, before, after)
     assert any(re.sub(r"^\d+: ", "", each).startswith(line) for each in lines), lines
     assert all(re.match(r"\d+: ", each) for each in lines)
+
+
+#: What means nothing where it stands, and is no mistake that keeps anybody from a session.
+ODD = [
+    ("flare: {next_share: 0.5}", "flare: {next_share: 1}", "flare.next_share: warning: found 1, which takes nothing away"),
+    ("{current_share: 80 %, on_share: 60 %}", "{current_share: 100 %, on_share: 100 %}", "course.first_session: warning: found shares of all"),
+    ("max_sessions: 15", "max_sessions: 1", "course.first_session: warning: found with max_sessions: 1"),
+    ("  min_gap: 20 h\n", "  min_gap: 20 h\n  washout: 2 wk\n", "course.washout: warning: means nothing without carry_over: true"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("before", "after", "line"), ODD)
+def test_what_means_nothing_is_told_in_one_line(tmp_path, before, after, line):
+    assert STUDY.count(before) == 1
+    path = tmp_path / "p.yaml"
+    path.write_text(STUDY.replace(before, after), encoding="utf-8")
+    (problem,) = [each for each in lint_file(path) if each.severity == "warning"]
+    assert re.sub(r"^\d+: ", "", str(problem).replace(f"{path}:", "")).startswith(line)
+
+
+def test_a_flare_of_which_nobody_asks_is_odd(tmp_path):
+    text = STUDY.replace("  schema: 1\n", "  schema: 1\n  rigs: [SIM]\n").replace("  followups: [4 wk, 12 wk]\n", "")
+    text = re.sub(r"  - screening:\n(?:      .*\n)+", "", text)
+    path = tmp_path / "p.yaml"
+    path.write_text(text, encoding="utf-8")
+    told = [str(each) for each in lint_file(path)]
+    assert any("flare: warning: nothing asks of a flare" in each for each in told), told
+    path.write_text(text.replace("form: nrs_now, after: [24 h]", "form: follow_up, after: [24 h]"), encoding="utf-8")
+    assert not any("nothing asks of a flare" in str(each) for each in lint_file(path))
+
+
+def test_what_progression_flare_and_sham_move_or_hold_is_signed_value_by_value(tmp_path):
+    path = tmp_path / "p.yaml"
+    path.write_text(ARMED, encoding="utf-8")
+    paths = {each.path for each in safety_parameters(load_protocol(path))}
+    assert {"flare.next_share", "sham.type", "sham.on", "sham.fade"} <= paths
+    assert not any(each.startswith("sham.check") for each in paths)
+    moved = {each.path: each for each in safety_parameters(load_protocol("crps_motor_reeducation"))}
+    of_a_rule = ("measure", "at_least", "in_a_row", "path", "by", "least", "most")
+    assert {f"progression[0].{key}" for key in of_a_rule} == {
+        each for each in moved if each.startswith("progression[0].")
+    }
+    assert (moved["progression[0].by"].written, moved["progression[0].by"].grade) == ("-0.05", "unverified")
 
 
 def test_a_mistake_knows_its_column(tmp_path):
