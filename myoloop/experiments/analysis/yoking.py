@@ -66,7 +66,7 @@ class Yoke:
             lines.append(f"# {block}: {len(delays)} trials, {triggered} triggered.")
             if numbers := ", ".join(map(str, self.missing.get(block, ()))):
                 lines.append(f"# {block}: not in this recording, taken as without a trigger: trial {numbers}.")
-        yaml = YAML(typ="safe", pure=True)
+        yaml: Any = YAML(typ="safe", pure=True)
         yaml.default_flow_style = False
         yaml.sort_base_mapping_type_on_output = False
         text = StringIO()
