@@ -24,6 +24,7 @@ from myoloop.experiments.sessions.setup import (
     recording_metadata,
     stimulator_node_settings,
 )
+from myoloop.experiments.sessions.virtual_body import emulates
 from myoloop.platform.messages import (
     Answer,
     Command,
@@ -193,6 +194,9 @@ class LiveSession:
         runtime = supervisor.runtime
         body = rig.node_of("subject")
         addresses = {what: f"unix:{runtime.socket_path(f'{body}.{what}')}" for what in ("source", "device")}
+        terminal = runtime.socket_path(f"{body}.tty")
+        if emulates(rig):
+            addresses["device"] = f"pty:{terminal}"
         if body is not None:
             settings = {
                 "body": msgspec.to_builtins(body_settings(setup)),
@@ -228,6 +232,8 @@ class LiveSession:
             settings = stimulator_node_settings(setup, descriptors)
             if rig.nodes[stimulator].driver == "simulated" and body is not None:
                 settings["driver_settings"]["address"] = addresses["device"]
+            elif emulates(rig):
+                settings["driver_settings"]["port"] = str(terminal)
             supervisor.configure(stimulator, settings)
             if rig.stop is not None:
                 supervisor.start_stop_node(rig.stop.port, rig.stop.pedal)

@@ -37,7 +37,7 @@ from myoloop.experiments.sessions.setup import (
 )
 from myoloop.experiments.sessions.simulated_rig import simulated_rig
 from myoloop.experiments.sessions.survey import Survey, survey
-from myoloop.experiments.sessions.virtual_body import virtual_body
+from myoloop.experiments.sessions.virtual_body import emulates, virtual_body
 from myoloop.experiments.studies.identity import SecondCheck
 from myoloop.experiments.subjects.parameters import SubjectParameters
 from myoloop.experiments.subjects.population import draw
@@ -198,10 +198,13 @@ def check(protocol: Protocol, rig: Rig) -> Survey:
     """
     known = survey(rig)
     stimulator = rig.node_of("stimulator")
-    if rig.rig.rig_class == "SIM" and stimulator is not None and rig.nodes[stimulator].driver != "simulated":
+    real = stimulator is not None and rig.nodes[stimulator].driver != "simulated" and not emulates(rig)
+    if rig.rig.rig_class == "SIM" and stimulator is not None and real:
         # Nobody is screened and nothing is signed there: no real device may be on it.
         place, found_driver = rig.place(("nodes", stimulator, "driver")), rig.nodes[stimulator].driver
-        raise SetupError(f"{place}: found {found_driver!r}, allowed on a SIM rig is simulated")
+        raise SetupError(
+            f"{place}: found {found_driver!r}, allowed on a SIM rig is simulated, or a driver with port: emulated"
+        )
     found = errors(lint(protocol, summarise(rig, known)))
     if found:
         raise FileError([str(problem) for problem in found])

@@ -13,7 +13,13 @@ from dataclasses import dataclass
 from myoloop.acquisition.registry import foresee_source
 from myoloop.acquisition.source import Foreseen, SourceError, SourceMistake
 from myoloop.experiments.origins import SIMULATED, Origins
-from myoloop.experiments.sessions.virtual_body import VirtualBodyError, virtual_body
+from myoloop.experiments.sessions.virtual_body import (
+    EMULATED,
+    VirtualBodyError,
+    emulates,
+    emulator_of,
+    virtual_body,
+)
 from myoloop.experiments.subjects.node import make_body
 from myoloop.experiments.subjects.parameters import SubjectParameters
 from myoloop.platform.messages import SampleDescriptor
@@ -82,7 +88,7 @@ def origins_of(rig: Rig, known: Survey, *, stimulates: bool = True) -> Origins:
     driver = rig.nodes[stimulator].driver if stimulator is not None else None
     return Origins(
         emg="+".join(sorted({source.origin for source in known.sources.values()})),
-        stimulation="none" if driver is None else SIMULATED if driver == SIMULATED else "device",
+        stimulation="none" if driver is None else SIMULATED if driver == SIMULATED or emulates(rig) else "device",
         body=SIMULATED if has_body else "person" if rig.rig.rig_class == "HUMAN" else "none",
     )
 
@@ -110,6 +116,9 @@ def _device(rig: Rig, problems: list[str]) -> Capabilities | None:
             problems.append(f"{rig.place(('nodes', name))}: {error}")
         return None
     problems += _unattached(rig, name, "driver", driver)
+    if emulates(rig) and not emulator_of(rig):
+        place = rig.place(("nodes", name, "settings", "port"))
+        problems.append(f"{place}: found {EMULATED!r}, which needs a node of role subject with an emulator on this rig")
     return made.capabilities
 
 

@@ -13,8 +13,12 @@ from myoloop.platform.errors import UserError
 from myoloop.platform.plugins import PluginError, plugin_settings
 from myoloop.platform.rig import Rig
 from myoloop.stimulators.driver import DriverError
+from myoloop.stimulators.emulators.registry import EmulatorError
 from myoloop.stimulators.emulators.simulated import DeviceSettings
 from myoloop.stimulators.simulated import SimulatedDriver
+
+#: Port of a driver whose device is the emulator on the rig's own virtual subject.
+EMULATED = "emulated"
 
 
 class VirtualBodyError(UserError, ValueError):
@@ -60,12 +64,27 @@ def virtual_body(rig: Rig, parameters: SubjectParameters, seed: int) -> BodySett
         heard=given.source is not None,
         force_cell=given.force_cell,
         device=_device(rig),
+        emulator=given.emulator,
     )
     try:
         make_body(settings, 0)
+    except EmulatorError as error:
+        raise VirtualBodyError(f"{rig.place((*at, 'emulator'))}: {error}") from None
     except ValueError as error:
         raise VirtualBodyError(f"{rig.place(at)}: {error}") from None
     return settings
+
+
+def emulates(rig: Rig) -> bool:
+    """Whether the rig's driver talks to the emulator on its virtual subject."""
+    name = rig.node_of("stimulator")
+    return name is not None and rig.nodes[name].settings.get("port") == EMULATED
+
+
+def emulator_of(rig: Rig) -> str:
+    """Name of the emulator on the rig's virtual subject; empty where there is none."""
+    name = rig.node_of("subject")
+    return "" if name is None else str(rig.nodes[name].settings.get("emulator", ""))
 
 
 class _Site(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -80,11 +99,16 @@ class _Site(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class _Subject(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Settings of a node of role ``subject``; without `source` its EMG is heard by nobody."""
+    """Settings of a node of role ``subject``.
+
+    Without `source` its EMG is heard by nobody. With `emulator` the stimulator on it is the emulator of that name, and
+    a driver with ``port: emulated`` talks to it.
+    """
 
     muscles: dict[str, _Site] | None = None
     source: str | None = None
     force_cell: bool = False
+    emulator: str = ""
 
 
 def _outputs(rig: Rig) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""The body: a virtual subject with a simulated stimulator on it. Pure; the server beside it gives it sockets."""
+"""The body: a virtual subject with a stimulator on it. Pure; the server beside it gives it sockets."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from myoloop.acquisition.source import Block
 from myoloop.experiments.subjects.subject import VirtualSubject
 from myoloop.platform.messages import Event, Phase, SampleDescriptor
 from myoloop.platform.steps import Outgoing
+from myoloop.stimulators.emulators.emulator import Emulator
 from myoloop.stimulators.emulators.ledger import Pulse
-from myoloop.stimulators.emulators.simulated import SimulatedDevice
 
 BLOCK_NS = 10_000_000
 
@@ -37,7 +37,7 @@ class BodyOutput:
 
 
 class VirtualBody:
-    """A virtual subject wired to a simulated stimulator, living in blocks of 10 ms.
+    """A virtual subject wired to a stimulator, simulated or emulated, living in blocks of 10 ms.
 
     It is the in-memory body of :class:`myoloop.acquisition.simulated.SimulatedSource` and the device of
     :class:`myoloop.stimulators.simulated.MemoryTransport`.
@@ -50,7 +50,7 @@ class VirtualBody:
         When it begins; the subject must have been made with the same.
     """
 
-    def __init__(self, subject: VirtualSubject, device: SimulatedDevice, *, source: str, start_ns: int) -> None:
+    def __init__(self, subject: VirtualSubject, device: Emulator, *, source: str, start_ns: int) -> None:
         self.subject = subject
         self.device = device
         self.now_ns = start_ns

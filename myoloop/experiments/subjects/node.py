@@ -18,6 +18,8 @@ from myoloop.platform.endpoint import EndpointError
 from myoloop.platform.messages import Phase
 from myoloop.platform.node import Configuration, Heard, NodeFault
 from myoloop.platform.steps import Outgoing
+from myoloop.stimulators.emulators.emulator import Emulator
+from myoloop.stimulators.emulators.registry import emulator_kind
 from myoloop.stimulators.emulators.simulated import DeviceSettings, SimulatedDevice
 
 
@@ -36,6 +38,8 @@ class BodySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         was really given.
     force_cell
         Whether there is a force cell on its joint.
+    device, emulator
+        The stimulator on it: a simulated one as wide as `device` says, or the emulator of this name.
     """
 
     parameters: SubjectParameters
@@ -49,10 +53,17 @@ class BodySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     force_rate_hz: float = 100.0
     force_cell: bool = False
     device: DeviceSettings = DeviceSettings()
+    emulator: str = ""
 
 
 def make_body(settings: BodySettings, start_ns: int) -> VirtualBody:
-    """Make a body that begins to live at `start_ns`."""
+    """Make a body that begins to live at `start_ns`.
+
+    Raises
+    ------
+    myoloop.stimulators.emulators.registry.EmulatorError
+        If there is no emulator of the name.
+    """
     subject = VirtualSubject(
         settings.parameters,
         settings.seed,
@@ -63,7 +74,11 @@ def make_body(settings: BodySettings, start_ns: int) -> VirtualBody:
         force_cell=settings.force_cell,
         start_ns=start_ns,
     )
-    device = SimulatedDevice(settings.device, start_ns=start_ns)
+    device: Emulator = (
+        emulator_kind(settings.emulator).make(start_ns)
+        if settings.emulator
+        else SimulatedDevice(settings.device, start_ns=start_ns)
+    )
     return VirtualBody(subject, device, source=settings.source, start_ns=start_ns)
 
 
@@ -98,7 +113,11 @@ class SubjectBody:
         self._settings = msgspec.convert(settings["body"], BodySettings)
         body = make_body(self._settings, MonotonicClock().now_ns() // BLOCK_NS * BLOCK_NS)
         self._server = BodyServer(
-            body, settings["source_address"], settings["device_address"], settings.get("ledger") or None
+            body,
+            settings["source_address"],
+            settings["device_address"],
+            settings.get("ledger") or None,
+            resets_on_open=bool(self._settings.emulator) and emulator_kind(self._settings.emulator).resets_on_open,
         )
         try:
             self._server.open()

@@ -39,16 +39,25 @@ class BodyServer:
     ledger_path
         File that gets one JSON line per delivered pulse (``t_ns``, ``output``, ``current_ma``, ``width_us``), written
         without a buffer; None for no file.
+    resets_on_open
+        The device restarts when a driver opens its port.
     """
 
     def __init__(
-        self, body: VirtualBody, source_address: str, device_address: str, ledger_path: Path | str | None = None
+        self,
+        body: VirtualBody,
+        source_address: str,
+        device_address: str,
+        ledger_path: Path | str | None = None,
+        *,
+        resets_on_open: bool = False,
     ) -> None:
         self.body = body
         self.dropped_blocks = 0
         self._source = SocketLine(source_address)
         self._device = make_line(device_address)
         self._ledger_path = ledger_path
+        self._resets_on_open = resets_on_open
         self._ledger: int | None = None
 
     def open(self) -> None:
@@ -81,7 +90,8 @@ class BodyServer:
             On ``truth/<what>``.
         """
         commands = self._device.receive()
-        self._device.accept()
+        if self._device.accept() and self._resets_on_open:
+            self.body.device.restart(now_ns)
         if commands and not self.body.device.faults.vanished:
             self.body.feed(commands, now_ns)
         lived = self.body.step_to(now_ns, _BLOCKS_PER_CALL)

@@ -1,4 +1,4 @@
-"""Faults of the line between a device and its host, the same for every emulator.
+"""Faults that every emulator has: of the line to its host, and of its electrodes.
 
 An emulator's own faults are a subclass of :class:`LineFaults` with the device's knobs added; what it answers goes
 through an :class:`AnswerQueue`, which lets it leave late, twice, spoiled or not at all. Faults hold for what is
@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(slots=True)
 class LineFaults:
-    """What is broken between device and host; set from outside at any time.
+    """What is broken between device and host, and behind the device; set from outside at any time.
 
     Attributes
     ----------
@@ -39,6 +39,8 @@ class LineFaults:
         The faults above act on so many answers yet; None for all.
     vanished
         The cable is out: the device hears and says nothing. Who runs the emulator takes its port away too.
+    open_electrodes
+        Outputs through which no current can flow.
     """
 
     drop_answers: bool = False
@@ -51,6 +53,7 @@ class LineFaults:
     split_answers_ns: int = 0
     answers_left: int | None = None
     vanished: bool = False
+    open_electrodes: set[int] = field(default_factory=set)
 
 
 class AnswerQueue:

@@ -13,7 +13,7 @@ are kept and what comes then is lost. All of that is modelled, since it decides 
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 
 from myoloop.stimulators.emulators.faults import AnswerQueue, LineFaults
@@ -64,14 +64,11 @@ class OpenEmsStimFaults(LineFaults):
     ----------
     stuck_on
         Relays no longer open and wipers stay where they are, whatever the board is told and says.
-    open_electrodes
-        Outputs through which no current can flow; the board does not notice.
     reset_at_ns
         When the board restarts by itself, once.
     """
 
     stuck_on: bool = False
-    open_electrodes: set[int] = field(default_factory=set)
     reset_at_ns: int | None = None
 
 

@@ -45,8 +45,6 @@ class RehaStim2Faults(LineFaults):
         The quick-stop button is pressed (or its plug out).
     module_broken
         The stimulation module fails with its next pulse.
-    open_electrodes
-        Outputs through which no current can flow.
     load_ohm
         Of each output; 154 V are all there is.
     reset_at_ns
@@ -60,7 +58,6 @@ class RehaStim2Faults(LineFaults):
     results_left: int | None = None
     quick_stop: bool = False
     module_broken: bool = False
-    open_electrodes: set[int] = field(default_factory=set)
     load_ohm: dict[int, float] = field(default_factory=lambda: dict.fromkeys(range(_OUTPUTS), 1000.0))
     reset_at_ns: int | None = None
     stuck_on: bool = False

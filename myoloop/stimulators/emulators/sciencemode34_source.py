@@ -34,8 +34,6 @@ class ScienceModeFaults(LineFaults):
         One byte; 0 refuses nothing.
     general_errors
         Result codes that it says unasked (General_error), taken from here as soon as time goes on.
-    open_electrodes
-        Outputs through which no current can flow.
     open_from_ns
         Outputs that come open at a time.
     load_ohm
@@ -58,7 +56,6 @@ class ScienceModeFaults(LineFaults):
     results_once: dict[int, int] = field(default_factory=dict)
     results_always: dict[int, int] = field(default_factory=dict)
     general_errors: list[int] = field(default_factory=list)
-    open_electrodes: set[int] = field(default_factory=set)
     open_from_ns: dict[int, int] = field(default_factory=dict)
     load_ohm: dict[int, float] = field(default_factory=dict)
     load_factor: float = 1.0

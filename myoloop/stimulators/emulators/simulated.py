@@ -41,7 +41,7 @@ from __future__ import annotations
 import binascii
 import struct
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from myoloop.stimulators.emulators.faults import AnswerQueue, LineFaults
 from myoloop.stimulators.emulators.ledger import Pulse
@@ -107,12 +107,9 @@ class Faults(LineFaults):
     ----------
     stuck_on
         STOP, and a SET to zero, do nothing; only the device's own lease still ends.
-    open_electrodes
-        Outputs through which no current can flow.
     """
 
     stuck_on: bool = False
-    open_electrodes: set[int] = field(default_factory=set)
 
 
 @dataclass(slots=True)

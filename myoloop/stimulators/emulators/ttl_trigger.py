@@ -9,7 +9,7 @@ from __future__ import annotations
 import binascii
 import re
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from myoloop.stimulators.emulators.faults import AnswerQueue, LineFaults
 from myoloop.stimulators.emulators.ledger import Pulse
@@ -53,8 +53,6 @@ class TtlTriggerFaults(LineFaults):
     ----------
     stuck_on
         Stop, zero and lines that are not understood do nothing; a train's own end still does.
-    open_electrodes
-        Outputs through whose stimulator no current can flow; the box does not notice.
     refuse_next
         Error code that answers the next train or stop, which is not obeyed otherwise: all outputs go low.
     reset_at_ns
@@ -62,7 +60,6 @@ class TtlTriggerFaults(LineFaults):
     """
 
     stuck_on: bool = False
-    open_electrodes: set[int] = field(default_factory=set)
     refuse_next: int | None = None
     reset_at_ns: int | None = None
 
