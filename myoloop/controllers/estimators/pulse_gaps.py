@@ -26,6 +26,10 @@ _PULSES = 32
 #: A train goes on if its newest pulse was heard of within this: slow twitches are trains too, and what the last pulse
 #: leaves in the levels of 50 and 250 ms is no spasm.
 _GOES_ON_NS = 350_000_000
+#: Rest in the gaps between pulses is known after so many values.
+FIRST = 8
+#: For so long a train has only just begun.
+_NEW_NS = 600_000_000
 #: After so long nothing of a pulse is in any level: the longest takes in 250 ms of valid samples.
 _LEFT_NS = 1_000_000_000
 #: After such a pause rest in the gaps is learned anew.
@@ -54,7 +58,7 @@ class PulseGaps(Restorable):
         Values that rest in the gaps is the median of.
     """
 
-    _kept: ClassVar[tuple[str, ...]] = ("_times_ns", "_count", "rest")
+    _kept: ClassVar[tuple[str, ...]] = ("_times_ns", "_count", "_began_ns", "rest")
 
     def __init__(
         self, muscles: int, rate_hz: float, late_ms: float = 12.0, window_ms: float = 70.0, rows_min: int = 30,
@@ -67,6 +71,8 @@ class PulseGaps(Restorable):
         self._ages_ns: list[int] = [round(row * 1e9 / rate_hz) for row in range(self._rows)]
         self._times_ns = np.zeros(_PULSES, dtype=np.int64)
         self._count = 0
+        #: First pulse of the newest train.
+        self._began_ns = 0
         self.rest = MedianMemory(memory, muscles, 0.08, 0.35)
 
     def hear(self, heard: Heard) -> None:
@@ -75,6 +81,8 @@ class PulseGaps(Restorable):
             if self._count and evoked.t_ns == int(self._times_ns[-1]):
                 # A pulse of several channels at once is one: else half of the intervals were none, and no train steady.
                 continue
+            if not self._count or evoked.t_ns - int(self._times_ns[-1]) > _GOES_ON_NS:
+                self._began_ns = evoked.t_ns
             if evoked.t_ns - int(self._times_ns[-1]) > _STALE_NS:
                 self.rest.clear(np.ones(len(self.rest.count), dtype=np.bool_))
             self._times_ns[:-1] = self._times_ns[1:]
@@ -84,6 +92,10 @@ class PulseGaps(Restorable):
     def goes_on(self, t_ns: int) -> bool:
         """Whether pulses are given at this time."""
         return self._count > 0 and t_ns - int(self._times_ns[-1]) < _GOES_ON_NS
+
+    def new(self, t_ns: int) -> bool:
+        """Whether the train has begun only just now."""
+        return t_ns - self._began_ns <= _NEW_NS
 
     def long_over(self, t_ns: int) -> bool:
         """Whether the newest pulse is so long ago that no level holds anything of it."""

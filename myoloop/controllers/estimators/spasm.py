@@ -27,7 +27,7 @@ import numpy.typing as npt
 from myoloop.controllers.estimators.baseline import MedianMemory
 from myoloop.controllers.estimators.burst_settings import BurstSettings
 from myoloop.controllers.estimators.estimator import ON_TOO_LONG, Heard, Setup, Situation
-from myoloop.controllers.estimators.pulse_gaps import PulseGaps
+from myoloop.controllers.estimators.pulse_gaps import FIRST, PulseGaps
 from myoloop.controllers.signals.snapshot import Restorable
 from myoloop.platform.messages import Measure
 
@@ -39,13 +39,15 @@ _EVERY = 5
 #: Scatter of ln(250 ms level) of steady EMG with all samples valid.
 _LEVEL_SIGMA = 0.10
 _SHARE_MIN = 0.3
-#: Rest in the gaps between pulses is known after so many values; until then it is rest as it is without pulses.
-_GAP_FIRST, _GAP_FIRM = 8, 60
+#: For so long what is loud while nothing is heard between pulses may be what they leave; later it is the muscle.
+_DARK_S = 0.6
+#: Rest in the gaps between pulses scatters as it seems to after so many values.
+_GAP_FIRM = 60
 _NOISE_SIGMAS = 3.5
 #: What stands out of effort already does so down to this share of the margin.
 _EFFORT_KEEP = 0.8
 
-QUIET, ON, NO_REST, EFFORT, FEW, SILENT, EFFORT_UNKNOWN, TOO_LONG, NO_GAP = range(9)
+QUIET, ON, NO_REST, EFFORT, FEW, SILENT, EFFORT_UNKNOWN, TOO_LONG, NO_GAP, NEW_TRAIN = range(10)
 _MEASURES = (
     Measure(value=0.0, valid=True, reason=""),
     Measure(value=1.0, valid=True, reason=""),
@@ -56,6 +58,7 @@ _MEASURES = (
     Measure(reason="voluntary effort expected and this person's effort level is not known yet"),
     Measure(reason=ON_TOO_LONG),
     Measure(reason="loud while pulses follow one another too closely to hear the muscle between them"),
+    Measure(reason="loud behind pulses, and nothing is known yet of the muscle between them"),
 )
 
 
@@ -68,7 +71,7 @@ class AdaptiveBurst(Restorable):
         "_effort", "_usual", "_wander", "_effort_run", "_recent", "_raised", "_run", "_begin_ns", "_quiet", "_on",
         "_onset_ns", "_voluntary", "_tail", "_let_go", "_lowest", "_over", "_code", "_ticks", "_heard_ns",
         "_gaps", "_gap_rise", "_gap_known", "_gap_margin", "_since_on", "_stuck", "_since_asked", "_effort_begin_ns",
-        "_deaf",
+        "_deaf", "_unheard", "_dark",
     )  # fmt: skip
 
     def __init__(self, settings: BurstSettings, setup: Setup) -> None:
@@ -97,6 +100,9 @@ class AdaptiveBurst(Restorable):
         self._gap_rise: Floats = np.zeros(muscles)
         self._gap_known: Mask = np.zeros(muscles, dtype=np.bool_)
         self._gap_margin: Floats = np.zeros(muscles)
+        #: For how many hops of trains a muscle could not be heard between pulses.
+        self._dark = np.zeros(muscles, dtype=np.int64)
+        self._dark_most = round(_DARK_S / hop_s)
         self._short_rows = 0.05 * setup.rate_hz
         self._longest = round(settings.longest_s / hop_s)
         self._held_on = round(settings.held_on_s / hop_s)
@@ -116,6 +122,8 @@ class AdaptiveBurst(Restorable):
         self._effort_begin_ns = np.zeros(muscles, dtype=np.int64)
         #: Which muscles have not been quiet since a train that leaves no gap to hear them in.
         self._deaf: Mask = np.zeros(muscles, dtype=np.bool_)
+        #: Of whom effort was asked while they could not be heard: hops until enough has been heard of them again.
+        self._unheard = np.zeros(muscles, dtype=np.int64)
         self._recent: Mask = np.zeros((4, muscles), dtype=np.bool_)
         self._raised: Mask = np.zeros((5, muscles), dtype=np.bool_)
         self._run = np.zeros(muscles, dtype=np.int64)
@@ -145,12 +153,16 @@ class AdaptiveBurst(Restorable):
         keep = own & (rise > self._settings.keep_share * margin)
         if heard.evoked:
             self._gaps.hear(heard)
-        no_gap = self._nobody
-        if self._gaps.goes_on(heard.t_ns):
+        no_gap = new = self._nobody
+        pulsed = self._gaps.goes_on(heard.t_ns)
+        if pulsed:
             if self._gaps.dense():
                 self._deaf[:] = True
             if not np.count_nonzero(self._deaf):
                 active, keep = self._between_pulses(heard, asked, own, active, keep)
+                new = active & self._strange(heard.t_ns) & ~asked & ~self._on
+                if np.count_nonzero(new):
+                    active, keep = active & ~new, keep & ~new
         elif np.count_nonzero(self._deaf):
             # What such a train has left in the levels is over once the muscle has been quiet, and in a while anyhow:
             # what is loud then is the muscle.
@@ -162,25 +174,29 @@ class AdaptiveBurst(Restorable):
             no_gap = active & self._deaf
             active, keep = active & ~self._deaf, keep & ~self._deaf
 
-        if np.count_nonzero(self._voluntary) or np.count_nonzero(asked & active):
-            masked, over, effort_known = self._effort_stands(heard, asked, active, keep, own & (rise > margin))
+        # Who is active when he can be heard again is at the effort that was asked of him meanwhile.
+        resumed = self._nobody
+        if np.count_nonzero(self._unheard) or np.count_nonzero(usable) < len(usable):
+            resumed = (self._unheard > 0) & active & ~self._on
+            waiting = ~usable & (asked | (self._unheard > 0))
+            self._unheard = np.where(waiting, len(self._raised), np.maximum(0, self._unheard - 1))
+        self._tail = np.where(asked, 0, self._tail + 1)
+        self._since_asked = np.where(asked, self._since_asked + 1, 0)
+        self._let_go += usable
+        self._let_go[active | keep] = 0
+        if np.count_nonzero(self._voluntary) or np.count_nonzero(resumed | (asked & active)):
+            risen = own & (rise > margin)
+            masked, over, effort_known = self._effort_stands(heard, asked, active, risen, resumed, pulsed)
             candidate = np.where(masked, over, active)
             # What rose again after the trial is held on until it is over, though it began as effort.
             tail = self._voluntary & ~asked & self._on
             # What was on before the person was asked is not effort all at once; in a while it may be.
-            self._since_asked = np.where(asked, self._since_asked + 1, 0)
             before = self._on & (self._since_asked <= self._held_on) & ~self._voluntary
             self._decide(heard, usable, candidate, np.where(masked & ~tail & ~before, over, keep))
             effort = masked & active
         else:
             # What an effort left behind is not looked at before the next one begins, which sets it anew.
-            self._since_asked += 1
-            self._since_asked[~asked] = 0
             self._over[:] = 0
-            self._tail += 1
-            self._tail[asked] = 0
-            self._let_go += 1
-            self._let_go[active | keep] = 0
             self._decide(heard, usable, active, keep)
             effort = effort_known = self._nobody
         if np.count_nonzero(self._on) or np.count_nonzero(self._stuck):
@@ -191,6 +207,8 @@ class AdaptiveBurst(Restorable):
             self._code[effort & ~effort_known] = EFFORT_UNKNOWN
         if no_gap is not self._nobody:
             self._code[no_gap] = NO_GAP
+        if new is not self._nobody:
+            self._code[new] = NEW_TRAIN
         self._code[self._on] = ON
         self._code[self._stuck] = TOO_LONG
         if np.count_nonzero(usable) < len(usable):
@@ -221,8 +239,9 @@ class AdaptiveBurst(Restorable):
                 rest.clear(~heard.rest_known)
             fewest = int(np.minimum.reduce(rest.count))
             median, sigma = rest.median, rest.sigma
-            if fewest < _GAP_FIRST:
-                median = np.where(rest.count < _GAP_FIRST, heard.rest, median)
+            if fewest < FIRST:
+                # Until it is known it is rest as it is without pulses.
+                median = np.where(rest.count < FIRST, heard.rest, median)
             self._gap_rise = level - median
             self._gap_known = (count > 0) & heard.rest_known
             # Fewer samples than the usual 50 ms scatter more.
@@ -244,6 +263,17 @@ class AdaptiveBurst(Restorable):
         still = self._gap_known & (self._gap_rise <= self._settings.keep_share * share * margin)
         return (active & ~behind) | between, (keep & ~still) | between
 
+    def _strange(self, t_ns: int) -> Mask:
+        """Who may be what pulses leave: for a while after hearing between them ceases, or as a train begins."""
+        known = self._gap_known
+        self._dark[known] = 0
+        self._dark += ~known
+        strange = ~known & (self._dark <= self._dark_most)
+        if self._gaps.new(t_ns):
+            # Its first pulses may leave more in the gaps than those before them did.
+            strange |= known & ((self._gaps.rest.count < FIRST) | (self._gap_rise <= self._gap_margin))
+        return strange
+
     def _unlatch(self) -> None:
         """What is on for too long is told to be that; it may be a spasm again once it has paused."""
         self._since_on = np.where(self._on, self._since_on + 1, 0)
@@ -251,16 +281,12 @@ class AdaptiveBurst(Restorable):
         self._on = self._on & ~self._stuck
 
     def _effort_stands(
-        self, heard: Heard, asked: Mask, active: Mask, keep: Mask, risen: Mask
+        self, heard: Heard, asked: Mask, active: Mask, risen: Mask, resumed: Mask, pulsed: bool
     ) -> tuple[Mask, Mask, Mask]:
         """Where activity is taken for effort, where it stands above that effort, and where the effort is known."""
         # Effort is activity of a muscle of which it is asked, from its beginning to its own end.
-        self._tail[asked] = 0
-        self._tail[~asked] += 1
-        self._let_go += 1
-        self._let_go[active | keep] = 0
         before = self._voluntary
-        goes_on = before & (self._let_go < self._merge) & (self._tail <= self._tail_hops)
+        goes_on = (resumed | (before & (self._let_go < self._merge))) & (self._tail <= self._tail_hops)
         self._voluntary = goes_on | (asked & active & ~self._on)
         self._effort_run = np.where(self._voluntary & ~self._on, self._effort_run + 1, 0)
         begun = self._voluntary & ~before
@@ -280,8 +306,13 @@ class AdaptiveBurst(Restorable):
             settled = self._effort_run > self._effort_settle
             steady = along & (heard.share >= 0.1) if np.count_nonzero(settled) else self._nobody
             self._learn_effort(level, (asked & active & settled) | steady, over | self._on)
-        self._lowest = np.where(asked, level, np.minimum(self._lowest, level))
-        over = over | (self._voluntary & ~asked & active & (level > self._lowest + self._beyond(self._log_tail_ratio)))
+        if pulsed:
+            # Pulses whose current falls leave more than those before them: nothing is told from a rise among them.
+            self._lowest = level
+        else:
+            self._lowest = np.where(asked | resumed, level, np.minimum(self._lowest, level))
+            rises = level > self._lowest + self._beyond(self._log_tail_ratio)
+            over = over | (self._voluntary & ~asked & active & rises)
         self._forget_effort(over & masked)
         return masked, over, known
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
 
+from myoloop.controllers.estimators.burst_settings import BurstSettings
+from myoloop.controllers.estimators.estimator import Heard, Setup, Situation
 from myoloop.controllers.estimators.scoring import score_onsets
+from myoloop.controllers.estimators.spasm import AdaptiveBurst
 from myoloop.controllers.reflex import ReflexSettings, SpasmReflex
 
 
@@ -113,3 +117,50 @@ def test_with_cue_as_the_prompt_activity_in_the_cue_is_effort(scene: Any) -> Non
     lenient = scene(seed=7, seconds=16.0, spasms=early, settings={"reflex": off, "effort_from": "cue"}).run()
     assert strict.onsets_s(0) == [pytest.approx(13.7, abs=0.1)]
     assert lenient.onsets_s(0) == []
+
+
+class _Muscle:
+    """The detector alone, told of one muscle's levels: rest is e^1.4 = 4 uV."""
+
+    def __init__(self) -> None:
+        setup = SimpleNamespace(
+            muscles=("m",), hop_s=0.01, rate_hz=2000.0, effort_muscles=np.ones(1, dtype=bool)
+        )  # fmt: skip
+        self.burst = AdaptiveBurst(BurstSettings(), cast(Setup, setup))
+        self.t_ns = 0
+
+    def live(self, seconds: float, level_uv: float, *, asked: bool = False, share: float = 1.0) -> list[Any]:
+        """What is told in each hop."""
+        told = []
+        for _ in range(round(seconds * 100)):
+            self.t_ns += 10_000_000
+            log_level, one = np.log(np.full(1, level_uv)), np.ones(1)
+            heard = SimpleNamespace(
+                t_ns=self.t_ns, log_level=log_level, log_level_hop=log_level, share=share * one, share_hop=share * one,
+                rest=1.4 * one, rest_sigma=0.15 * one, rest_hop=1.4 * one, rest_sigma_hop=0.3 * one,
+                rest_known=np.ones(1, dtype=bool), level_uv=np.full(1, level_uv), level_share=share * one, evoked=(),
+            )  # fmt: skip
+            self.burst.hear(cast(Heard, heard), cast(Situation, SimpleNamespace(effort_expected=asked)))
+            told.append(self.burst.fields(self.t_ns)["spasm"][0])
+        return told
+
+
+def test_an_effort_of_which_only_the_end_is_heard_is_an_effort() -> None:
+    """A train without a gap covers the whole trial; the person lets go half a second after it."""
+    muscle = _Muscle()
+    muscle.live(2.0, 4.0)
+    unheard = muscle.live(4.0, 100.0, asked=True, share=0.0)
+    assert {told.reason for told in unheard} == {"too few valid samples in the window"}
+    after = muscle.live(0.5, 100.0)
+    assert not any(told.value == 1 for told in after)
+    assert all("voluntary effort" in told.reason for told in after[5:])
+    assert {told.value for told in muscle.live(1.0, 4.0)[-50:]} == {0.0}
+    # What comes later is none.
+    assert muscle.live(0.5, 100.0)[-1].value == 1
+
+
+def test_what_was_not_asked_for_is_no_effort_though_it_was_not_heard_before() -> None:
+    muscle = _Muscle()
+    muscle.live(2.0, 4.0)
+    muscle.live(4.0, 100.0, share=0.0)
+    assert muscle.live(0.5, 100.0)[-1].value == 1
