@@ -118,6 +118,9 @@ class Hearing:
         commanded = dict(self._commanded).get(report.ack_of)
         if commanded is not None:
             self._disagreement = disagreement(commanded, report.acknowledged)
+        elif report.ack_of == 0 and not any(setting.current_ma > 0 for setting in report.acknowledged):
+            # This answers no order of the gate's but the stop that came of the disagreement: nothing flows now.
+            self._disagreement = ""
 
     def evidence(self) -> gate.Evidence:
         """Everything heard until now."""

@@ -172,7 +172,8 @@ class Handover:
         self._blinded = blinded
         self._driver = driver
         self._stimulator = stimulator
-        self._faults: tuple[str, ...] = ()
+        self._fault = ""
+        self._fault_told = False
         self._said: DeviceReport | None = None
         self._orders: dict[int, int] = {}
         self._ordered = 0
@@ -182,8 +183,11 @@ class Handover:
         report, pulses = self._driver.poll(now_ns)
         # The driver numbers everything it sends, stops too; the gate knows its own orders only.
         report = msgspec.structs.replace(report, ack_of=self._orders.get(report.ack_of, 0), sent=self._ordered)
-        if self._faults:
-            report = msgspec.structs.replace(report, faults=(*report.faults, *self._faults))
+        if self._fault and self._fault_told and self._over(report):
+            self._fault = ""
+        if self._fault:
+            self._fault_told = True
+            report = msgspec.structs.replace(report, faults=(*report.faults, self._fault))
         said = self._said
         if (
             # What changes when is told by when it is said: of a blinded session it is said always.
@@ -208,14 +212,32 @@ class Handover:
             data = self._driver.encode(order.settings)
             wrong = self._disagreement(data, order.settings, order.calibrating)
             if wrong:
-                self._driver.stop(now_ns)
-                self._faults = (WRONG_BYTES if self._blinded else wrong,)
+                self._fail(WRONG_BYTES if self._blinded else wrong, now_ns)
             else:
                 self._orders[self._driver.write(data, now_ns)] = self._ordered
                 self._orders.pop(next(iter(self._orders)), None) if len(self._orders) > REMEMBERED else None
         except DriverError as error:
-            self._driver.stop(now_ns)
-            self._faults = (REFUSED_BYTES if self._blinded else str(error),)
+            self._fail(REFUSED_BYTES if self._blinded else str(error), now_ns)
+
+    def _fail(self, what: str, now_ns: int) -> None:
+        self._driver.stop(now_ns)
+        self._fault, self._fault_told = what, False
+
+    def _over(self, report: DeviceReport) -> bool:
+        """Whether the cause of a fault is gone: the device has answered to the stop that it gives nothing, all it was
+        sent is answered, it complains of nothing, and bytes for zero can be made and say zero.
+
+        The gate has latched by then, and writes nothing until an operator has acknowledged that; what fails again is
+        a fault again.
+        """
+        if not report.connected or report.faults or report.oldest_unacknowledged_ns is not None:
+            return False
+        if any(setting.current_ma > 0 for setting in report.acknowledged):
+            return False
+        try:
+            return not self._driver.decode(self._driver.encode(()))
+        except DriverError:
+            return False
 
     def _disagreement(self, data: bytes, settings: Sequence[ChannelSetting], calibrating: bool) -> str:
         decoded = [

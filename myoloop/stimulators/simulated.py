@@ -337,6 +337,10 @@ class SimulatedDriver:
         heard = self._heard
         if result:
             heard.faults.append(f"refused: {_RESULTS.get(result, f'result {result}')}")
+        if sequence > self._sent:
+            # Believed, it would acknowledge what is sent only later, and all real answers would be old.
+            heard.faults.append(f"an answer to command {sequence}, and only {self._sent} have been sent")
+            return
         if kind not in (0x82, 0x83) or sequence <= heard.ack_of:
             return
         if device_us < heard.device_us:

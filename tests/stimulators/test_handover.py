@@ -96,6 +96,10 @@ def replace_report(report: DeviceReport, **changes) -> DeviceReport:
     return msgspec.structs.replace(report, **changes)
 
 
+def refuse() -> None:
+    raise DriverError("the port is gone")
+
+
 @pytest.fixture
 def bench():
     driver, stimulator = Device(), Gate()
@@ -179,14 +183,56 @@ class TestHandover:
     @pytest.mark.parametrize("where", ["on_encode", "on_write"])
     def test_a_driver_that_fails_is_a_fault_and_all_stops(self, bench, where):
         driver, stimulator, handover = bench
-
-        def fail():
-            raise DriverError("the port is gone")
-
-        setattr(driver, where, fail)
+        setattr(driver, where, refuse)
         order(handover, stimulator, setting(10.0))
         assert (driver.written, driver.done) == ([], ["stop"])
         assert handover.poll(1)[0].faults == ("the port is gone",)
+
+    @pytest.mark.parametrize("where", ["spoil", "on_encode", "on_write"])
+    def test_a_fault_is_told_once_at_least_and_is_over_when_the_stop_has_been_obeyed(self, bench, where):
+        driver, stimulator, handover = bench
+        whole = getattr(driver, where)
+        setattr(driver, where, (lambda said: []) if where == "spoil" else refuse)
+        order(handover, stimulator, setting(10.0))
+        setattr(driver, where, whole)
+        assert len(handover.poll(1)[0].faults) == 1
+        assert handover.poll(2)[0].faults == ()
+
+    @pytest.mark.parametrize(
+        "still",
+        [
+            {"connected": False}, {"faults": ("electrode open",)}, {"oldest_unacknowledged_ns": 1},
+            {"acknowledged": (setting(1.0),)},
+        ],
+        ids=["lost", "complains", "has not answered", "goes on"],
+    )  # fmt: skip
+    def test_a_fault_stays_until_the_device_is_well_and_gives_nothing(self, bench, still):
+        driver, stimulator, handover = bench
+        driver.on_write = refuse
+        order(handover, stimulator, setting(10.0))
+        well, driver.said = driver.said, replace_report(driver.said, **still)
+        for now_ns in range(0, 10 * DEVICE_REPORT_NS, DEVICE_REPORT_NS):
+            assert "the port is gone" in handover.poll(now_ns)[0].faults
+        driver.said = well
+        assert handover.poll(10 * DEVICE_REPORT_NS)[0].faults == ()
+
+    @pytest.mark.parametrize("where", ["spoil", "on_encode"])
+    def test_a_fault_stays_while_not_even_zero_can_be_said(self, bench, where):
+        driver, stimulator, handover = bench
+        always = [{"output": 0, "ma": 1.0, "us": 300.0, "hz": 40.0, "net": 0}]
+        setattr(driver, where, (lambda said: always) if where == "spoil" else refuse)
+        order(handover, stimulator, setting(10.0))
+        for now_ns in range(0, 10 * DEVICE_REPORT_NS, DEVICE_REPORT_NS):
+            assert len(handover.poll(now_ns)[0].faults) == 1
+        assert driver.written == []
+
+    def test_what_fails_again_is_a_fault_again(self, bench):
+        driver, stimulator, handover = bench
+        driver.on_write = refuse
+        for now_ns in (1, 5):
+            order(handover, stimulator, setting(10.0))
+            assert handover.poll(now_ns)[0].faults == ("the port is gone",)
+            assert handover.poll(now_ns + 1)[0].faults == ()
 
     def test_a_fault_of_its_own_stays_beside_what_the_device_says(self, bench):
         driver, stimulator, handover = bench

@@ -1,9 +1,11 @@
 """The simulated stimulator's driver: bytes that say exactly what was allowed, answers that are believed carefully."""
 
+import binascii
 import contextlib
 import inspect
 import math
 import socket
+import struct
 
 import pytest
 from hypothesis import given, settings
@@ -332,6 +334,25 @@ def test_a_port_that_is_gone_is_a_fault_and_stop_never_raises():
     driver.close()
     driver.close()
     driver.stop(0)
+
+
+@pytest.mark.parametrize("ahead", [1, 1000, 2**31])
+def test_an_answer_to_what_was_never_sent_is_a_fault_and_acknowledges_nothing(bench, ahead):
+    bench.command(setting())
+    bench.tick()
+    sent = bench.driver.poll(bench.clock.now_ns())[0].sent
+    # Whole, with a good CRC, and claiming that 99 mA flow.
+    active = struct.pack("<BHIH", 0, 990, 250, 500)
+    body = struct.pack("<BIBQBB", 0x82, sent + ahead, 0, 10**12, 0, 1) + active + struct.pack("<IH", 0, 0)
+    covered = struct.pack("<H", len(body)) + body
+    bench.driver._received += b"\xa5" + covered + struct.pack("<H", binascii.crc_hqx(covered, 0xFFFF))
+    report, _ = bench.tick()
+    assert report.faults == (f"an answer to command {sent + ahead}, and only {sent} have been sent",)
+    assert (report.ack_of, report.acknowledged) == (sent, (setting(),))
+    # What is really sent is acknowledged as ever.
+    bench.command(setting(12.0))
+    report, _ = bench.tick()
+    assert (report.faults, report.ack_of, report.acknowledged) == ((), sent + 1, (setting(12.0),))
 
 
 def test_what_a_full_port_did_not_take_goes_before_the_stop():

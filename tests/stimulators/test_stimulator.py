@@ -335,6 +335,24 @@ class TestDevice:
         assert "left: sent 4 mA, acknowledged 4.5 mA" in report.latched
         assert (report.allowed, bench.object.order.stop) == ((), True)
 
+    @pytest.mark.parametrize("still", [(setting(4.5),), ()], ids=["more", "nothing"])
+    def test_a_disagreement_is_over_when_the_device_has_answered_to_the_stop_that_it_gives_nothing(self, bench, still):
+        bench.to_current()
+        bench.acknowledges = False
+        bench.device = msgspec.structs.replace(bench.device, acknowledged=still)
+        assert bench.step(bench.request(4.0)).state == "FAULT"
+        # The stop's answer is one to no order; before it comes, however long, nothing is well.
+        for after, ack_of, acknowledged, ok in (
+            ("before", bench.device.ack_of, still, False), ("goes on", 0, (setting(4.5),), False), ("stopped", 0, (), True),
+        ):  # fmt: skip
+            bench.device = msgspec.structs.replace(bench.device, ack_of=ack_of, acknowledged=acknowledged)
+            for _ in range(1100):
+                bench.step()
+            assert bench.command("acknowledge").ok == ok, after
+        bench.acknowledges = True
+        assert bench.command("confirm", envelope_sha256=ENVELOPE.sha256).ok
+        assert bench.arm().ok
+
     def test_a_device_that_ended_by_itself_is_a_fault(self, bench):
         bench.to_current()
         bench.acknowledges = False
