@@ -224,11 +224,11 @@ class Handover:
         self._fault, self._fault_told = what, False
 
     def _over(self, report: DeviceReport) -> bool:
-        """Whether the cause of a fault is gone: the device has answered to the stop that it gives nothing, all it was
-        sent is answered, it complains of nothing, and bytes for zero can be made and say zero.
+        """Whether the cause of a fault is gone.
 
-        The gate has latched by then, and writes nothing until an operator has acknowledged that; what fails again is
-        a fault again.
+        The device has answered to the stop that it gives nothing, all it was sent is answered, it complains of nothing,
+        and bytes for zero can be made and say zero. The gate has latched by then, and writes nothing until an operator
+        has acknowledged that; what fails again is a fault again.
         """
         if not report.connected or report.faults or report.oldest_unacknowledged_ns is not None:
             return False

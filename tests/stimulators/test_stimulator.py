@@ -343,7 +343,8 @@ class TestDevice:
         assert bench.step(bench.request(4.0)).state == "FAULT"
         # The stop's answer is one to no order; before it comes, however long, nothing is well.
         for after, ack_of, acknowledged, ok in (
-            ("before", bench.device.ack_of, still, False), ("goes on", 0, (setting(4.5),), False), ("stopped", 0, (), True),
+            ("before", bench.device.ack_of, still, False), ("goes on", 0, (setting(4.5),), False),
+            ("stopped", 0, (), True),
         ):  # fmt: skip
             bench.device = msgspec.structs.replace(bench.device, ack_of=ack_of, acknowledged=acknowledged)
             for _ in range(1100):
