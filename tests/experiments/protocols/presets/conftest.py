@@ -71,7 +71,7 @@ def shortened(tmp_path) -> Callable[..., Path]:
     """A preset as a file in which long holds, numbers of trials, rests and pauses are divided by a factor.
 
     Ascents end at the share `ascent` of the highest level that the preset allows. An MVC is made once. Rules that count
-    more trials than are left count those; progression is dropped, its bounds are of the whole protocol.
+    more trials than are left count those; progression and its marks are dropped, its bounds are of the whole protocol.
     """
 
     def made(name: str, factor: float, ascent: float = 1.0, **controller: Any) -> Path:
@@ -94,6 +94,9 @@ def shortened(tmp_path) -> Callable[..., Path]:
             if "timeouts" in rule:
                 rule["timeouts"] = min(rule["timeouts"], trials)
         data.pop("progression", None)
+        marks = data["protocol"]["evidence"].get("marks", {})
+        for path in [each for each in marks if each.startswith("progression")]:
+            del marks[path]
         data["controller"].update(controller)
         path = tmp_path / f"{name}.yaml"
         with path.open("w", encoding="utf-8") as file:
