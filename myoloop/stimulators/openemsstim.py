@@ -34,7 +34,7 @@ from myoloop.stimulators.openemsstim_lines import (
     framed,
     off_lines,
 )
-from myoloop.stimulators.serial_port import SerialTransport
+from myoloop.stimulators.serial_port import SerialTransport, with_notes
 from myoloop.stimulators.transport import Transport
 
 BAUD_RATE = 19200
@@ -172,7 +172,8 @@ class OpenEmsStimDriver:
             self.close()
             raise
         self._received.clear()
-        self._identity = f"openEMSstim board, framing {s.framing}, unit {s.unit_current_ma_at_full:g} mA at 100 %"
+        identity = f"openEMSstim board, framing {s.framing}, unit {s.unit_current_ma_at_full:g} mA at 100 %"
+        self._identity = with_notes(identity, self._transport)
         return self._identity
 
     def encode(self, settings: Sequence[ChannelSetting]) -> bytes:

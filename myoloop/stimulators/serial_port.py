@@ -25,6 +25,7 @@ import serial
 from myoloop.platform import endpoint
 from myoloop.stimulators.driver import DriverError
 from myoloop.stimulators.port_holders import Holder, holders, say_holders
+from myoloop.stimulators.transport import Transport
 
 _SOCKET = "socket://"
 _AT_ONCE_BYTES = 4096
@@ -34,6 +35,7 @@ _LATE_S = 0.15
 #: Longest that `close` lets the last bytes leave.
 _CLOSE_S = 0.2
 _LATENCY_TIMER_MS = 1
+_PSEUDO_TERMINALS = "/dev/pts/"
 _STOP_BITS = {1: serial.STOPBITS_ONE, 2: serial.STOPBITS_TWO}
 
 
@@ -105,15 +107,24 @@ class SerialTransport:
         self._way.close()
 
 
+def with_notes(identity: str, transport: Transport) -> str:
+    """A device's identity, and what the operator must know of the port that it is at."""
+    notes = transport.notes if isinstance(transport, SerialTransport) else ()
+    return "; ".join((identity, *notes))
+
+
 class _Tty:
     """A port of the operating system."""
 
     def __init__(self, port: str, baud_rate: int, parity: str, stop_bits: int, rts_cts: bool) -> None:
         self._port = port
         _refuse_taken(port, holders(port))
+        # A pseudo terminal (an emulator) has no parity, and Linux refuses settings of which nothing but parity would
+        # change: those of a port that is opened again.
+        served = "N" if os.path.realpath(port).startswith(_PSEUDO_TERMINALS) else parity
         try:
             self._serial: Any = serial.Serial(
-                port, baud_rate, parity=parity, stopbits=_STOP_BITS[stop_bits], rtscts=rts_cts, timeout=0,
+                port, baud_rate, parity=served, stopbits=_STOP_BITS[stop_bits], rtscts=rts_cts, timeout=0,
                 exclusive=True,
             )  # fmt: skip
         except (serial.SerialException, OSError, ValueError, termios.error) as error:

@@ -36,7 +36,7 @@ from dataclasses import dataclass, field
 
 from myoloop.platform.messages import ChannelSetting, DeviceReport, Pulses
 from myoloop.stimulators.driver import Capabilities, DecodedOutput, DriverError
-from myoloop.stimulators.serial_port import SerialTransport
+from myoloop.stimulators.serial_port import SerialTransport, with_notes
 from myoloop.stimulators.transport import Transport
 from myoloop.stimulators.ttl_trigger_settings import OUTPUTS, SYMMETRIC, TRAIN_MAX_MS, TtlTriggerDriverSettings
 
@@ -295,7 +295,8 @@ class TtlTriggerDriver:
                 raise DriverError(f"trigger box: {what} is {has:g}, the rig says {wants:g}")
         self._heard = _Heard(ack_of=self._sent, raw_us=device_us, device_us=device_us, counts=numbers[8::2])
         self._unanswered.clear()
-        self._identity = f"TTL trigger box, protocol {version}, for a stimulator set to {s.set_current_ma:g} mA by hand"
+        identity = f"TTL trigger box, protocol {version}, for a stimulator set to {s.set_current_ma:g} mA by hand"
+        self._identity = identity if self._transport is None else with_notes(identity, self._transport)
         return self._identity
 
     def _listen(self, kind: str, sequence: int, numbers: list[int], now_ns: int) -> None:

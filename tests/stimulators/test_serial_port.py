@@ -13,7 +13,7 @@ import pytest
 from myoloop.stimulators import serial_port
 from myoloop.stimulators.driver import DriverError
 from myoloop.stimulators.port_holders import Holder, holders, say_holders
-from myoloop.stimulators.serial_port import SerialTransport, quicken
+from myoloop.stimulators.serial_port import SerialTransport, quicken, with_notes
 
 #: What the P24 wants.
 FAST = {"baud_rate": 3_000_000, "stop_bits": 2, "rts_cts": True}
@@ -72,6 +72,17 @@ def test_line_settings_of_each_device_are_accepted(pty):
         {"baud_rate": 9_600},
     ):
         SerialTransport(pty[1], **settings).close()
+
+
+def test_a_pseudo_terminal_with_parity_opens_again(pty):
+    for _ in range(3):
+        SerialTransport(pty[1], baud_rate=460_800, parity="E").close()
+
+
+def test_what_is_wrong_with_a_port_stands_with_who_the_device_is(port):
+    assert with_notes("P24 1234", port) == "P24 1234"
+    port.notes = ("answers come up to 16 ms late",)
+    assert with_notes("P24 1234", port) == "P24 1234; answers come up to 16 ms late"
 
 
 def test_a_port_that_is_gone_is_an_os_error_on_both_ways(pty, port):

@@ -69,8 +69,15 @@ class Operator(Protocol):
 
 @dataclass(slots=True)
 class Seen:
-    """The newest of everything, for a live view."""
+    """The newest of everything, for a live view.
 
+    Attributes
+    ----------
+    device
+        Who the stimulator says it is, and what is wrong with its port.
+    """
+
+    device: str = ""
     phase: Phase | None = None
     report: StimReport | None = None
     estimate: Estimate | None = None
@@ -234,7 +241,8 @@ class LiveSession:
                 settings["driver_settings"]["address"] = addresses["device"]
             elif emulates(rig):
                 settings["driver_settings"]["port"] = str(terminal)
-            supervisor.configure(stimulator, settings)
+            self.seen.device = str(supervisor.configure(stimulator, settings).get("identity", ""))
+            self._log(stimulator, self.seen.device)
             if rig.stop is not None:
                 supervisor.start_stop_node(rig.stop.port, rig.stop.pedal)
         controller = rig.node_of("controller")

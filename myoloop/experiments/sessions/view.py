@@ -92,6 +92,8 @@ class LiveView:
     def draw(self, seen: Seen) -> Panel:
         """One frame."""
         parts = [self._phase(seen), self._muscles(seen), self._currents(seen), self._gate(seen), self._nodes(seen)]
+        if seen.device:
+            parts.append(Text(f"device: {seen.device}", style="dim"))
         hint = Text(self._keyboard.line) if self._keys else "Ctrl-C stops"
         return Panel(Group(*parts), title=self._title, subtitle=hint, border_style=_border(seen))
 

@@ -18,7 +18,7 @@ from myoloop.stimulators.sciencemode.link import Asked, Link, Purpose
 from myoloop.stimulators.sciencemode.low_level import LowLevel
 from myoloop.stimulators.sciencemode.mid_level import MidLevel
 from myoloop.stimulators.sciencemode.settings import ScienceMode34Settings
-from myoloop.stimulators.serial_port import SerialTransport
+from myoloop.stimulators.serial_port import with_notes
 from myoloop.stimulators.transport import Transport
 
 #: After stop bytes: what answers to them have not come by then do not hold up the question whether it has stopped.
@@ -103,8 +103,7 @@ class ScienceMode34Driver:
                 stopped = wait_for(link, self._send_stop(link, one, 0), self._sleep)
                 if stopped.result not in _STOP_RESULTS:
                     raise DriverError(f"{self._settings.profile.name}: not stopped: {result_text(stopped.result)}")
-            notes = transport.notes if isinstance(transport, SerialTransport) else ()
-            self._identity = "; ".join((identity_of(link, self._settings.profile, self._sleep), *notes))
+            self._identity = with_notes(identity_of(link, self._settings.profile, self._sleep), transport)
             begun = wait_for(link, self._begin(link, 0), self._sleep)
             if begun.result:
                 raise DriverError(f"{self._identity}: cannot begin {self._level.name}: {result_text(begun.result)}")

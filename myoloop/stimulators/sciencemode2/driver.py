@@ -12,7 +12,6 @@ period where that is longer. Whoever changes them faster than that gets no pulse
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,7 +24,7 @@ from myoloop.stimulators.sciencemode2.decoder import decode_setting
 from myoloop.stimulators.sciencemode2.frames import Parser
 from myoloop.stimulators.sciencemode2.session import ANNOUNCING, Session
 from myoloop.stimulators.sciencemode2.timing import WATCHDOG_NS
-from myoloop.stimulators.serial_port import SerialTransport
+from myoloop.stimulators.serial_port import SerialTransport, with_notes
 from myoloop.stimulators.transport import Transport
 
 BAUD_RATE = 460_800
@@ -122,7 +121,7 @@ class RehaStim2Driver:
         except DriverError:
             self.close()
             raise
-        self._identity = f"RehaStim2, ScienceMode 2, protocol version {version}"
+        self._identity = with_notes(f"RehaStim2, ScienceMode 2, protocol version {version}", transport)
         return self._identity
 
     def encode(self, settings: Sequence[ChannelSetting]) -> bytes:
@@ -272,7 +271,4 @@ def identify(port: str) -> str:
 
 
 def _open_port(port: str) -> SerialTransport:
-    # A pseudo terminal (an emulator) has no parity, and is refused where nothing but parity would change: each time
-    # but the first that it is opened.
-    parity = "N" if os.path.realpath(port).startswith("/dev/pts/") else "E"
-    return SerialTransport(port, baud_rate=BAUD_RATE, parity=parity, stop_bits=1)
+    return SerialTransport(port, baud_rate=BAUD_RATE, parity="E", stop_bits=1)

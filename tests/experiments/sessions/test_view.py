@@ -123,6 +123,13 @@ def test_a_latched_gate_says_why(setup):
     assert "stop: pressed (pedal)" in drawn(setup, seen(state="STOPPED", latched="stop: pressed (pedal)"))
 
 
+def test_who_the_device_is_and_what_is_wrong_with_its_port_is_seen(setup):
+    assert "device:" not in drawn(setup, seen())
+    state = seen()
+    state.device = "P24 1234; answers come up to 16 ms late"
+    assert "device: P24 1234; answers come up to 16 ms late" in drawn(setup, state)
+
+
 def test_before_anything_was_heard_it_says_so(setup):
     text = drawn(setup, Seen())
     assert "bringing the rig up" in text
