@@ -27,7 +27,6 @@ _SIZES = {REPORT: (128, 128), DEVICE: (512, 192), PULSE: (128, 1536)}
 #: Of a size that much is the padding's own.
 _FRAME_BYTES = 4
 #: Pulses are closed as rows without names.
-_FIELDS = ("channel", "t_ns", "uncertainty_ns", "kind", "current_ma", "phase_us")
 _Row = tuple[str, tuple[int, ...], int, str, float, float]
 _LIST_BYTES = 5
 _ASSIGNMENT_BYTES = 256
@@ -117,7 +116,7 @@ class Seals:
     def pulses(self, message: Sealed) -> tuple[Pulses, ...]:
         """Open what was on ``sealed/pulse``."""
         rows = msgspec.msgpack.decode(self._box.open(PULSE, message.number, message.box), type=tuple[_Row, ...])
-        return tuple(Pulses(**dict(zip(_FIELDS, row, strict=True))) for row in rows)
+        return tuple(_pulses(row) for row in rows)
 
 
 class SealedWords:
@@ -142,7 +141,7 @@ class SealedWords:
             return []
         # What there is no room for goes into the next envelope: none is ever larger than another.
         fits, size = 0, 0
-        rows = [tuple(getattr(each, name) for name in _FIELDS) for each in self._pulses]
+        rows = [_row(each) for each in self._pulses]
         for row in rows:
             size += len(msgspec.msgpack.encode(row))
             if size + _LIST_BYTES > self._seals.room(PULSE):
@@ -176,6 +175,19 @@ def open_assignment(key: StudyKey, session: str, closed: str) -> Assignment:
         return msgspec.json.decode(SessionBox(key, session).open("assignment", 0, box), type=Assignment)
     except (binascii.Error, msgspec.DecodeError):
         raise SealedError("sealed assignment: it was changed") from None
+
+
+def _row(pulses: Pulses) -> _Row:
+    return (
+        pulses.channel, pulses.t_ns, pulses.uncertainty_ns, pulses.kind, pulses.current_ma, pulses.phase_us,
+    )  # fmt: skip
+
+
+def _pulses(row: _Row) -> Pulses:
+    channel, t_ns, uncertainty_ns, kind, current_ma, phase_us = row
+    return Pulses(
+        channel=channel, t_ns=t_ns, uncertainty_ns=uncertainty_ns, kind=kind, current_ma=current_ma, phase_us=phase_us
+    )
 
 
 class SealedDose:
