@@ -170,7 +170,7 @@ class GuardedEstimator:
                 raise _Wrong(f"gives {name!r}, which is no field of an estimate")
             if len(values) != self._muscles:
                 raise _Wrong(f"gives {len(values)} values of {name} for {self._muscles} muscles")
-            check = _CHECKS.get(name, _measure if name in MEASURES else _number)
+            check: _Check = _CHECKS.get(name, _measure if name in MEASURES else _number)
             checked[name] = [check(name, value) for value in values]
         return checked
 
@@ -223,7 +223,8 @@ def _mwave(name: str, given: Any) -> MWave | None:
     return given
 
 
-_CHECKS: Mapping[str, Callable[[str, Any], Any]] = {"jasa": _word, "spasm_kind": _word, "mwave": _mwave}
+_Check = Callable[[str, Any], Any]
+_CHECKS: Mapping[str, _Check] = {"jasa": _word, "spasm_kind": _word, "mwave": _mwave}
 
 
 def _real(name: str, given: Any) -> float | None:

@@ -103,7 +103,7 @@ class PulseGaps(Restorable):
 
     def dense(self) -> bool:
         """Whether the newest pulses follow one another too closely for any gap to be heard."""
-        lately = self._times_ns[max(_PULSES - self._count, _PULSES - 9) :].tolist()
+        lately: list[int] = self._times_ns[max(_PULSES - self._count, _PULSES - 9) :].tolist()
         intervals = sorted(after - before for before, after in pairwise(lately))
         if len(intervals) < 3:
             return False

@@ -357,7 +357,7 @@ class AdaptiveBurst(Restorable):
         # What stands out already may come nearer before it is taken for effort again.
         keep = np.where(self._on, _EFFORT_KEEP, 1.0)
         margin = keep * np.maximum(self._beyond(self._log_effort_ratio), noise)
-        over = (self._effort.count >= self._effort_first) & (level > self._effort.median + margin)
+        over: Mask = (self._effort.count >= self._effort_first) & (level > self._effort.median + margin)
         # A weak beginning is no measure: it must stand above the usual effort too.
         over &= level > self._usual.median + keep * np.maximum(0.5 * self._log_effort_ratio, 1.5 * self._usual.upper)
         usual = keep * np.maximum(np.maximum(self._settings.wander * self._usual.upper, noise), self._usual_ratio)

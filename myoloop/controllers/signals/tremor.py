@@ -81,7 +81,7 @@ class TremorSpectrum(Restorable):
         self._step_hz = step_hz
         self._lobe = round(_LOBE_HZ / step_hz)
         lines = len(np.fft.rfftfreq(self._padded)[self._lines])
-        self._rise: Floats = step_hz * (self._first + np.arange(lines))
+        self._rise: Floats = step_hz * (self._first + np.arange(lines, dtype=np.float64))
         # One-sided, per line: power of a rate of turn in rad²/s².
         self._scale = 2.0 / self._padded
         line: Floats = np.arange(n, dtype=np.float64) - 0.5 * (n - 1)
