@@ -153,5 +153,6 @@ def _mishap(n: int, rng: np.random.Generator) -> Floats:
         return moved
     if kind == 1:
         t = np.arange(n) / RATE_HZ
-        return size * np.sqrt(2.0) * np.sin(2 * np.pi * 150.0 * t + float(rng.uniform(0, 2 * np.pi)))
+        hum: Floats = size * np.sqrt(2.0) * np.sin(2 * np.pi * 150.0 * t + float(rng.uniform(0, 2 * np.pi)))
+        return hum
     return 0.6 * size * white

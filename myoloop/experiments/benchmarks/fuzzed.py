@@ -162,7 +162,8 @@ def _broken(verdict: gate.Verdict) -> list[str]:
 
 def _settings(name: str, rng: np.random.Generator) -> dict[str, Any]:
     quantity = str(rng.choice(["force", "angle", "effort", "response", "level_uv"]))
-    keep = {"muscle": "agonist", "quantity": quantity, "setpoint": float(rng.uniform(0.1, 60.0))}
+    setpoint = float(rng.uniform(0.1, 60.0))
+    keep = {"muscle": "agonist", "quantity": quantity, "setpoint": setpoint}
     if name == "emg_trigger":
         return {"muscle": "agonist"}
     if name == "emg_proportional":
@@ -178,7 +179,7 @@ def _settings(name: str, rng: np.random.Generator) -> dict[str, Any]:
     if name in ("inverse_recruitment", "adaptive_gain", "iterative_learning"):
         median = float(rng.uniform(5, 60))
         return {
-            **keep, "full_response": keep["setpoint"] * float(rng.uniform(1.0, 10.0)),
+            **keep, "full_response": setpoint * float(rng.uniform(1.0, 10.0)),
             "recruitment_median_ma": median, "recruitment_spread": float(rng.uniform(0.05, 1.5)),
             "threshold_ma": float(rng.uniform(0, 0.9)) * median, "proportional": float(rng.uniform(0, 5)),
             "integral_per_s": float(rng.uniform(0, 20)), "correction_max": float(rng.uniform(0, 10)),

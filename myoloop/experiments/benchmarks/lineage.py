@@ -84,8 +84,8 @@ def _joined(
     arrived_ns = np.zeros(count, dtype=np.int64)
     own = np.zeros(count, dtype=np.bool_)
     blocks_in_step: dict[int, int] = {}
-    for step in step_of_block.values():
-        blocks_in_step[step] = blocks_in_step.get(step, 0) + 1
+    for taking in step_of_block.values():
+        blocks_in_step[taking] = blocks_in_step.get(taking, 0) + 1
     numbers = np.array([seq for seq, _ in written], dtype=np.int64)
     for block, t_ns in emitted.items():
         emitted_ns[block] = t_ns

@@ -128,7 +128,7 @@ def _scenes(subjects: int, seeds: int, first_seed: int) -> tuple[list[Finding], 
                 "t_s": (np.arange(part.start, part.stop) / RATE_HZ).tolist(),
                 "seen_uv": scene.seen[part, 0].tolist(),
                 "clean_uv": truth.samples[part, 0].tolist(),
-                "cleaned_uv": np.where(own.good[part, 0], own.samples[part, 0], None).tolist(),
+                "cleaned_uv": _told(own.samples[part, 0], own.good[part, 0]),
             }
     return _scene_findings(table, mwave, mwave_plain), curves
 
@@ -219,6 +219,12 @@ def _sizes(waves: Array) -> Array:
     return np.array([describe(wave, 3.0, 1e3 / RATE_HZ).peak_to_peak_uv for wave in waves.T])
 
 
+def _told(samples: Array, good: npt.NDArray[np.bool_]) -> list[Any]:
+    """For a figure: numbers, and None where a sample is not good."""
+    told: list[Any] = np.where(good, samples, np.array(None)).tolist()
+    return told
+
+
 def _mdf(samples: Array, rate_hz: float = RATE_HZ) -> Array:
     """Median frequency, 10 to 500 Hz: (channels,)."""
     from scipy.signal import welch
@@ -264,7 +270,7 @@ def _pair(clean: Array, seen: Array) -> tuple[list[Finding], dict[str, Any]]:
         "t_s": (np.arange(part.start, part.stop) / RATE_HZ).tolist(),
         "seen_uv": seen[part, 0].tolist(),
         "clean_uv": truth.samples[part, 0].tolist(),
-        "cleaned_uv": np.where(own.good[part, 0], own.samples[part, 0], None).tolist(),
+        "cleaned_uv": _told(own.samples[part, 0], own.good[part, 0]),
     }
 
 
@@ -356,7 +362,7 @@ def _record(emg: Array, names: Sequence[str]) -> tuple[list[Finding], dict[str, 
         "t_s": (np.arange(part.start, part.stop) / RATE_HZ).tolist(),
         "names": [names[at].split(".")[0] for at in shown],
         "seen_uv": emg[part][:, shown].T.tolist(),
-        "cleaned_uv": np.where(good, told.samples[:n, shown], None)[part].T.tolist(),
+        "cleaned_uv": _told(told.samples[:n, shown][part].T, good[part].T),
     }
 
 

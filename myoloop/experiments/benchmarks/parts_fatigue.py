@@ -213,9 +213,8 @@ def _picture(first_seed: int, response: Floats, lines_hz: Floats) -> dict[str, A
     """A scene with a loss of 25 %, for the figure where there is no recording."""
     scene, counts = scenes.make(first_seed, 0.25, np.random.default_rng(first_seed))
     spectrum = Spectrum(scenes.RATE_HZ, 500)
-    rows = [
-        real.stretch(counts[:, None] * scenes.UV_PER_COUNT, m, 2.4, scenes.RATE_HZ, spectrum) for m in scene.middle_s
-    ]
+    emg = counts.astype(np.float64)[:, None] * scenes.UV_PER_COUNT
+    rows = [real.stretch(emg, m, 2.4, scenes.RATE_HZ, spectrum) for m in scene.middle_s]
     exact, _ = scenes.true_frequencies_hz(scene, response, lines_hz)
     curves = _curves(scene.middle_s, np.array([row["mnf"] for row in rows]), "simulated: 25 % of velocity lost")
     return {**curves, "exact_hz": exact.tolist()}

@@ -190,11 +190,12 @@ def _high(cases: Sequence[Case], say: Say) -> list[Finding]:
             cases, make, target_n=HIGH_TARGET_N, fatigue=FULL * _rates(cases), repetitions=REPETITIONS
         )  # fmt: skip
     findings = []
-    for what, unit, pick in (
+    shown: tuple[tuple[str, str, Callable[[Course], Array]], ...] = (
         ("tracking RMSE of what is aimed at", "% of it", lambda course: 100.0 * course.rmse),
         ("hold at the current's limit", "% of its time", lambda course: 100.0 * course.at_limit),
         ("target aimed at", "% of the protocol's", lambda course: 100.0 * course.aim),
-    ):
+    )
+    for what, unit, pick in shown:
         values = pick(found["with"])[-ENDS:].mean(axis=0)
         mean, low, high = mean_over_subjects(values[:, None])
         findings.append(

@@ -125,7 +125,8 @@ def _lived(seed: int) -> tuple[ControllerSettings, list[StepInput], npt.NDArray[
         pulses = [Pulse(t_ns, output, CURRENT_MA, PHASE_US) for t_ns in times for output in (0, 1)]
         lived = subject.step(begin_ns, now_ns, pulses)
         received = []
-        for stream, (topic, rows) in enumerate(((emg.topic, lived.emg), (imu.topic, lived.imu))):
+        streams: tuple[tuple[str, npt.NDArray[Any]], ...] = ((emg.topic, lived.emg), (imu.topic, lived.imu))
+        for stream, (topic, rows) in enumerate(streams):
             if len(rows):
                 block = Samples(first_sample=made[stream], t_ns=now_ns)
                 received.append(Received(topic, topic, 1, number, block, rows))

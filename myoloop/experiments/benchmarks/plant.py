@@ -38,7 +38,7 @@ DELAY_GROWTH = 0.8
 _PAST = 10
 #: Of a bin less is not recruited, as in the muscle of the virtual subject.
 _RECRUITED_AT_LEAST = 0.01
-_MIDDLE: Array = (np.arange(_PARTS)[:, None, None] + 0.5) * (_PART_S / TAU_C_S)
+_MIDDLE: Array = (np.arange(_PARTS, dtype=np.float64)[:, None, None] + 0.5) * (_PART_S / TAU_C_S)
 _KEEP: Array = np.exp(-_MIDDLE)
 _RISE: Array = _MIDDLE * _KEEP
 _END_KEEP = math.exp(-PULSE_S / TAU_C_S)
@@ -126,6 +126,6 @@ class Plant:
         self._past = np.concatenate([self._past[_PARTS:], forces / FRESH_N])
         tired = 1.0 - self._slow[0] @ SHARES / A_REST_N_S
         late = np.minimum(np.rint(self._delay_s * (1.0 + DELAY_GROWTH * tired) / _PART_S), _PAST).astype(np.intp)
-        shown = self._past[_PAST + np.arange(_PARTS)[:, None] - late, self._rows]
+        shown: Array = self._past[_PAST + np.arange(_PARTS)[:, None] - late, self._rows]
         self.force = shown[-1]
         return shown

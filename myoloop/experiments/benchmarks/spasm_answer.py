@@ -15,7 +15,17 @@ from myoloop.experiments.subjects.muscle import equivalent_charge_uc
 from myoloop.experiments.subjects.parameters import SubjectParameters
 from myoloop.experiments.subjects.person import MuscleSite
 from myoloop.experiments.subjects.subject import VirtualSubject
-from myoloop.platform.messages import ChannelSetting, Dose, Phase, Pulses, Samples, StimReport, StimRequest, Target
+from myoloop.platform.messages import (
+    ChannelSetting,
+    Dose,
+    Phase,
+    Pulses,
+    Samples,
+    StimReport,
+    StimRequest,
+    Target,
+    Truth,
+)
 from myoloop.platform.steps import Received, StepInput
 from myoloop.stimulators.emulators.ledger import Pulse
 
@@ -80,9 +90,10 @@ def answer(person: SubjectParameters, seed: int, seconds: float) -> Answers:
             next_ns += 1e9 / RATE_HZ
         lived = subject.step(begin_ns, now_ns, pulses)
         for out in lived.truths:
-            if out.topic == "truth/spasm":
-                values = out.message.values
-                spasms[int(values["onset_ns"])] = int(values["end_ns"] or 0)
+            if out.topic == "truth/spasm" and isinstance(out.message, Truth):
+                onset_ns, end_ns = out.message.values["onset_ns"], out.message.values["end_ns"]
+                if onset_ns is not None:
+                    spasms[int(onset_ns)] = int(end_ns or 0)
         inbox = [
             *pending,
             Received(emg.topic, "amplifier", 1, number, Samples(first_sample=made, t_ns=now_ns), lived.emg),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -81,7 +82,7 @@ def judge_round(
     )
 
 
-def percentile(values: npt.NDArray[np.float64], percent: float) -> float:
+def percentile(values: npt.NDArray[np.floating[Any]], percent: float) -> float:
     """The smallest value that at least `percent` of all do not exceed (nearest rank): always one that was seen."""
     return float(np.percentile(values, percent, method="inverted_cdf"))
 

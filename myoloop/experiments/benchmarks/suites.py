@@ -110,6 +110,8 @@ def bench_suite(
     say = _silent if as_json or not sys.stderr.isatty() else _progress
     results = sorted(_run(chosen, size, say), key=lambda result: chosen.index(result.name))
     findings = [finding for result in results for finding in result.findings]
+    left_out = [line for result in results for line in result.left_out]
+    reached = all_reached(findings)
     whole = {
         "suite": name,
         "subjects": size.subjects,
@@ -118,13 +120,13 @@ def bench_suite(
         "seconds": {result.name: round(result.seconds, 1) for result in results},
         "machine": machine(),
         "findings": [finding.as_dict() for finding in findings],
-        "left_out": [line for result in results for line in result.left_out],
-        "reached": all_reached(findings),
+        "left_out": left_out,
+        "reached": reached,
     }
     if out is not None:
         write(whole, results, out)
-    sys.stdout.write((json.dumps(whole) if as_json else table(findings, size, whole["left_out"])) + "\n")
-    return 0 if whole["reached"] else 1
+    sys.stdout.write((json.dumps(whole) if as_json else table(findings, size, left_out)) + "\n")
+    return 0 if reached else 1
 
 
 def run_part(name: str, size: Size, say: Say) -> PartResult:
@@ -143,7 +145,7 @@ def run_part(name: str, size: Size, say: Say) -> PartResult:
 
 def load(name: str) -> Part:
     """The module of a part."""
-    part: Part = import_module(f"myoloop.experiments.benchmarks.parts_{name}")  # type: ignore[assignment]
+    part: Part = import_module(f"myoloop.experiments.benchmarks.parts_{name}")
     return part
 
 

@@ -176,13 +176,13 @@ def run(cases: Sequence[Case], make: MakePolicy, *, target_n: float, fatigue: Ar
         Factor on Ding's fatigue coefficients, by person.
     """
     median, spread, recovery, fresh, delay = (
-        np.array([value(case) for case in cases])
-        for value in (
-            lambda c: _median_ma(c) * c.drift,
-            lambda c: c.person.recruitment_spread,
-            lambda c: c.person.recovery_s,
-            lambda c: c.fresh_n,
-            lambda c: c.delay_s,
+        np.array(values)
+        for values in (
+            [_median_ma(case) * case.drift for case in cases],
+            [case.person.recruitment_spread for case in cases],
+            [case.person.recovery_s for case in cases],
+            [case.fresh_n for case in cases],
+            [case.delay_s for case in cases],
         )
     )
     plant = Plant(median, spread, fatigue, recovery, delay)

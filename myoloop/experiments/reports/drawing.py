@@ -146,8 +146,10 @@ def put_stamp(figure: Figure, stamp: str) -> None:
     if not stamp:
         return
     figure.text(0.995, 0.997, stamp, ha="right", va="top", color=VERMILLION, fontsize=8, fontweight="bold")
+    from matplotlib.layout_engine import ConstrainedLayoutEngine, TightLayoutEngine
+
     layout = figure.get_layout_engine()
-    if layout is not None:
+    if isinstance(layout, ConstrainedLayoutEngine | TightLayoutEngine):
         layout.set(rect=(0.0, 0.0, 1.0, 1.0 - _STAMP_IN / figure.get_figheight()))
 
 

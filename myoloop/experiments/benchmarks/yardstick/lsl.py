@@ -18,7 +18,6 @@ class LslLink:
 
     def __init__(self, shape: Shape, name: str, what: str, end: str) -> None:
         self._block = shape.block
-        self._outlet: pylsl.StreamOutlet | None = None
         if end == "send":
             channels, rate = (shape.channels + 1, shape.rate_hz) if what == "samples" else (2, 0.0)
             # Numbers of blocks do not fit int16; float32 says them exactly up to 16 million.

@@ -21,7 +21,7 @@ from .work import Shape, Work, noise
 RATE_HZ = 1000
 
 
-class Source(Node):  # type: ignore[misc]
+class Source(Node):
     """Emits blocks."""
 
     def __init__(self, plan: dict[str, Any]) -> None:
@@ -45,7 +45,7 @@ class Source(Node):  # type: ignore[misc]
             self._notes.save(Path(self._plan["folder"]) / "source.npz")
 
 
-class Processor(Node):  # type: ignore[misc]
+class Processor(Node):
     """Works on each block."""
 
     def __init__(self, plan: dict[str, Any]) -> None:
@@ -65,7 +65,7 @@ class Processor(Node):  # type: ignore[misc]
             self._notes.save(Path(self._plan["folder"]) / "processor.npz")
 
 
-class Sink(Node):  # type: ignore[misc]
+class Sink(Node):
     """Stamps what arrives."""
 
     def __init__(self, plan: dict[str, Any]) -> None:

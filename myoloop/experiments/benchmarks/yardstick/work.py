@@ -84,6 +84,7 @@ class Work:
 
     def _filter(self, samples_uv: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         if self._matrix is None:
+            filtered: npt.NDArray[np.float64]
             filtered, self._z = self._sosfilt(self._sos, samples_uv, axis=0, zi=self._z)
             return filtered
         self._stack[: self._block] = samples_uv

@@ -13,7 +13,7 @@ class ZmqLink(ByteLink):
 
     def __init__(self, shape: Shape, endpoint: str, end: str) -> None:
         super().__init__(shape)
-        context = zmq.Context.instance()
+        context: zmq.Context[zmq.Socket[bytes]] = zmq.Context.instance()
         self._socket = context.socket(zmq.PUB if end == "send" else zmq.SUB)
         self._socket.linger = 0
         if end == "send":
@@ -28,6 +28,6 @@ class ZmqLink(ByteLink):
 
     def receive(self, wait_s: float, size: int) -> bytes | None:
         """The next message."""
-        if not self._socket.poll(wait_s * 1e3):
+        if not self._socket.poll(int(wait_s * 1e3)):
             return None
         return self._socket.recv()
