@@ -13,7 +13,7 @@ from myoloop.platform.errors import UserError
 from myoloop.platform.plugins import PluginError, plugin_settings
 from myoloop.platform.rig import Rig
 from myoloop.stimulators.driver import DriverError
-from myoloop.stimulators.emulators.registry import EmulatorError
+from myoloop.stimulators.emulators.registry import EMULATORS, EmulatorError
 from myoloop.stimulators.emulators.simulated import DeviceSettings
 from myoloop.stimulators.simulated import SimulatedDriver
 
@@ -65,11 +65,14 @@ def virtual_body(rig: Rig, parameters: SubjectParameters, seed: int) -> BodySett
         force_cell=given.force_cell,
         device=_device(rig),
         emulator=given.emulator,
+        by_hand=_by_hand(rig, given.emulator),
+        faults=given.faults,
     )
     try:
         make_body(settings, 0)
     except EmulatorError as error:
-        raise VirtualBodyError(f"{rig.place((*at, 'emulator'))}: {error}") from None
+        key = "faults" if str(error).startswith("fault") else "emulator"
+        raise VirtualBodyError(f"{rig.place((*at, key))}: {error}") from None
     except ValueError as error:
         raise VirtualBodyError(f"{rig.place(at)}: {error}") from None
     return settings
@@ -102,17 +105,33 @@ class _Subject(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Settings of a node of role ``subject``.
 
     Without `source` its EMG is heard by nobody. With `emulator` the stimulator on it is the emulator of that name, and
-    a driver with ``port: emulated`` talks to it.
+    a driver with ``port: emulated`` talks to it; what its driver says was set by hand is set on it. `faults` break on
+    the stimulator, as ``open-electrodes=0@2``: their seconds count from its first pulse.
     """
 
     muscles: dict[str, _Site] | None = None
     source: str | None = None
     force_cell: bool = False
     emulator: str = ""
+    faults: tuple[str, ...] = ()
 
 
 def _outputs(rig: Rig) -> dict[str, int]:
     return {channel: place.output for channel, place in rig.stimulation.items()}
+
+
+def _by_hand(rig: Rig, emulator: str) -> dict[str, float]:
+    """What somebody has set on the unit behind the device: what the driver's settings say."""
+    kind = EMULATORS.get(emulator)
+    name = rig.node_of("stimulator")
+    if kind is None or name is None:
+        return {}
+    settings = rig.nodes[name].settings
+    return {
+        key: float(value)
+        for key in kind.by_hand
+        if isinstance(value := settings.get(key), int | float) and not isinstance(value, bool)
+    }
 
 
 def _device(rig: Rig) -> DeviceSettings:

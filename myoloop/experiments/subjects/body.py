@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,7 @@ from myoloop.experiments.subjects.subject import VirtualSubject
 from myoloop.platform.messages import Event, Phase, SampleDescriptor
 from myoloop.platform.steps import Outgoing
 from myoloop.stimulators.emulators.emulator import Emulator
+from myoloop.stimulators.emulators.fault_words import TimedFault
 from myoloop.stimulators.emulators.ledger import Pulse
 
 BLOCK_NS = 10_000_000
@@ -48,15 +50,27 @@ class VirtualBody:
         Name of the source its streams belong to.
     start_ns
         When it begins; the subject must have been made with the same.
+    faults
+        What breaks on the device, and when, counted from its first pulse.
     """
 
-    def __init__(self, subject: VirtualSubject, device: Emulator, *, source: str, start_ns: int) -> None:
+    def __init__(
+        self,
+        subject: VirtualSubject,
+        device: Emulator,
+        *,
+        source: str,
+        start_ns: int,
+        faults: Iterable[TimedFault] = (),
+    ) -> None:
         self.subject = subject
         self.device = device
         self.now_ns = start_ns
         self._descriptors = subject.descriptors(source)
         self._blocks: list[Block] = []
         self._made = [0] * len(self._descriptors)
+        self._faults = sorted(faults, key=lambda fault: fault.after_s)
+        self._first_pulse_ns: int | None = None
 
     @property
     def descriptors(self) -> tuple[SampleDescriptor, ...]:
@@ -83,6 +97,7 @@ class VirtualBody:
                 most_blocks -= 1
             begin_ns, self.now_ns = self.now_ns, self.now_ns + BLOCK_NS
             pulses = self.device.pulses_until(self.now_ns)
+            self._break(pulses)
             lived = self.subject.step(begin_ns, self.now_ns, pulses)
             arrays: list[npt.NDArray[Any]] = [lived.emg, lived.imu]
             if lived.force is not None:
@@ -96,6 +111,15 @@ class VirtualBody:
             output.truths.extend(lived.truths)
             output.pulses.extend(pulses)
         return output
+
+    def _break(self, pulses: list[Pulse]) -> None:
+        """Let what is to break on the device break."""
+        if self._first_pulse_ns is None and pulses:
+            self._first_pulse_ns = pulses[0].t_ns
+        while self._faults and self._first_pulse_ns is not None:
+            if self.now_ns < self._first_pulse_ns + round(self._faults[0].after_s * 1e9):
+                return
+            self._faults.pop(0).set(self.device, self.now_ns)
 
     def take_blocks(self) -> list[Block]:
         """Blocks made since last asked."""

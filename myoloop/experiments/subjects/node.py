@@ -19,6 +19,7 @@ from myoloop.platform.messages import Phase
 from myoloop.platform.node import Configuration, Heard, NodeFault
 from myoloop.platform.steps import Outgoing
 from myoloop.stimulators.emulators.emulator import Emulator
+from myoloop.stimulators.emulators.fault_words import read_fault
 from myoloop.stimulators.emulators.registry import emulator_kind
 from myoloop.stimulators.emulators.simulated import DeviceSettings, SimulatedDevice
 
@@ -40,6 +41,11 @@ class BodySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         Whether there is a force cell on its joint.
     device, emulator
         The stimulator on it: a simulated one as wide as `device` says, or the emulator of this name.
+    by_hand
+        What the unit behind an emulator is set to.
+    faults
+        What breaks on the stimulator, in the words of :mod:`~myoloop.stimulators.emulators.fault_words`; their seconds
+        count from its first pulse.
     """
 
     parameters: SubjectParameters
@@ -54,6 +60,8 @@ class BodySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     force_cell: bool = False
     device: DeviceSettings = DeviceSettings()
     emulator: str = ""
+    by_hand: dict[str, float] = {}
+    faults: tuple[str, ...] = ()
 
 
 def make_body(settings: BodySettings, start_ns: int) -> VirtualBody:
@@ -62,7 +70,7 @@ def make_body(settings: BodySettings, start_ns: int) -> VirtualBody:
     Raises
     ------
     myoloop.stimulators.emulators.registry.EmulatorError
-        If there is no emulator of the name.
+        If there is no emulator of the name, or it has no such fault.
     """
     subject = VirtualSubject(
         settings.parameters,
@@ -75,11 +83,12 @@ def make_body(settings: BodySettings, start_ns: int) -> VirtualBody:
         start_ns=start_ns,
     )
     device: Emulator = (
-        emulator_kind(settings.emulator).make(start_ns)
+        emulator_kind(settings.emulator).make(start_ns, settings.by_hand)
         if settings.emulator
         else SimulatedDevice(settings.device, start_ns=start_ns)
     )
-    return VirtualBody(subject, device, source=settings.source, start_ns=start_ns)
+    faults = [read_fault(text, device.faults) for text in settings.faults]
+    return VirtualBody(subject, device, source=settings.source, start_ns=start_ns, faults=faults)
 
 
 def told(settings: BodySettings, truths: Iterable[Outgoing]) -> list[Outgoing]:
@@ -118,6 +127,7 @@ class SubjectBody:
             settings["device_address"],
             settings.get("ledger") or None,
             resets_on_open=bool(self._settings.emulator) and emulator_kind(self._settings.emulator).resets_on_open,
+            clock=MonotonicClock(),
         )
         try:
             self._server.open()

@@ -14,6 +14,7 @@ from pathlib import Path
 from myoloop.acquisition.simulated import encode_block, encode_descriptors, encode_end
 from myoloop.experiments.subjects.body import VirtualBody
 from myoloop.platform import endpoint
+from myoloop.platform.clock import Clock
 from myoloop.platform.messages import Event, Phase
 from myoloop.platform.steps import Outgoing
 from myoloop.stimulators.emulators.ledger import Pulse, ledger_line
@@ -41,6 +42,9 @@ class BodyServer:
         without a buffer; None for no file.
     resets_on_open
         The device restarts when a driver opens its port.
+    clock
+        Read when something has come, so that nothing is heard before it was said however long this process stood
+        still in between; None takes the time of the call.
     """
 
     def __init__(
@@ -51,6 +55,7 @@ class BodyServer:
         ledger_path: Path | str | None = None,
         *,
         resets_on_open: bool = False,
+        clock: Clock | None = None,
     ) -> None:
         self.body = body
         self.dropped_blocks = 0
@@ -58,6 +63,7 @@ class BodyServer:
         self._device = make_line(device_address)
         self._ledger_path = ledger_path
         self._resets_on_open = resets_on_open
+        self._clock = clock
         self._ledger: int | None = None
 
     def open(self) -> None:
@@ -90,10 +96,11 @@ class BodyServer:
             On ``truth/<what>``.
         """
         commands = self._device.receive()
+        heard_ns = now_ns if self._clock is None else max(now_ns, self._clock.now_ns())
         if self._device.accept() and self._resets_on_open:
-            self.body.device.restart(now_ns)
+            self.body.device.restart(heard_ns)
         if commands and not self.body.device.faults.vanished:
-            self.body.feed(commands, now_ns)
+            self.body.feed(commands, heard_ns)
         lived = self.body.step_to(now_ns, _BLOCKS_PER_CALL)
         self._keep(lived.pulses)
         if self.body.device.faults.vanished:
@@ -101,7 +108,7 @@ class BodyServer:
         else:
             with contextlib.suppress(endpoint.EndpointError):  # its place is taken: once more at the next call
                 self._device.listen()
-            self._device.send(self.body.take(now_ns))
+            self._device.send(self.body.take(heard_ns))
         self._source.receive()
         if self._source.accept():
             self._source.send(encode_descriptors(self.body.descriptors))
