@@ -67,13 +67,19 @@ def make_envelope(protocol: Protocol, rig: RigSummary, session: str, subject: st
     Raises
     ------
     ValueError
-        If the rig lacks a channel of the protocol; `lint` says so with its line.
+        If the rig lacks a channel of the protocol, or its device every width or rate; `lint` says so with its line.
     """
     limits = protocol.envelope
     default = DEFAULTS[limits.waveform_class]
     ceiling = CEILINGS[limits.waveform_class]
     charge_uc = limits.charge_max_uc or default.charge_per_phase_uc
-    rate_hz = limits.rate_hz or default.rate_hz
+    phase_us, rate_hz = limits.phase_us or default.phase_us, limits.rate_hz or default.rate_hz
+    current_ma = default.current_calibrating_ma
+    if (device := rig.device) is not None:
+        # The gate refuses an envelope that is wider than the device: limits are the least of all.
+        phase_us = _within("envelope.phase", "us", phase_us, (device.phase_min_us, device.phase_max_us))
+        rate_hz = _within("envelope.rate", "Hz", rate_hz, (device.rate_min_hz, device.rate_max_hz))
+        current_ma = min(current_ma, device.current_max_ma)
     duty_max = limits.duty_max or default.duty_max
     total_on_s = limits.total_on_s or default.session_s * duty_max
     channels = _channels(protocol, rig)
@@ -88,7 +94,7 @@ def make_envelope(protocol: Protocol, rig: RigSummary, session: str, subject: st
         subject=subject,
         waveform_class=limits.waveform_class,
         channels=channels,
-        phase_us=limits.phase_us or default.phase_us,
+        phase_us=phase_us,
         rate_hz=rate_hz,
         charge_per_phase_uc=charge_uc,
         rms_ma=limits.rms_max_ma or default.rms_ma,
@@ -104,7 +110,7 @@ def make_envelope(protocol: Protocol, rig: RigSummary, session: str, subject: st
         step_ma=limits.step_ma or max([default.step_ma, *_steps_ma(protocol)]),
         new_ground_ma_per_s=limits.slew_ma_per_s or default.new_ground_ma_per_s,
         known_ground_ramp_s_min=limits.ramp_min_s or default.known_ground_ramp_s_min,
-        current_ma_calibrating=min(calibrating_ma, default.current_calibrating_ma),
+        current_ma_calibrating=min(calibrating_ma, current_ma),
         required_vitals=_vitals(protocol, rig),
         sensor_age_ms=limits.sensor_age_ms or SENSOR_AGE_MS,
         ramp_down_s=limits.pause_ramp_s or PAUSE_RAMP_S,
@@ -133,6 +139,15 @@ def _channels(protocol: Protocol, rig: RigSummary) -> tuple[ChannelLimits, ...]:
         area_cm2 = min(output.pad_area_cm2, site.pad_area_cm2 or output.pad_area_cm2)
         found.append(ChannelLimits(name, output.output, area_cm2, protocol.envelope.current_max_ma))
     return tuple(found)
+
+
+def _within(name: str, unit: str, wanted: tuple[float, float], can: tuple[float, float]) -> tuple[float, float]:
+    least, most = max(wanted[0], can[0]), min(wanted[1], can[1])
+    if least > most:
+        raise ValueError(
+            f"{name}: found {wanted[0]:g} to {wanted[1]:g} {unit}, the device gives {can[0]:g} to {can[1]:g} {unit}"
+        )
+    return least, most
 
 
 def _vitals(protocol: Protocol, rig: RigSummary) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -155,3 +156,28 @@ def test_of_two_rules_of_a_kind_the_stricter_counts(tmp_path):
     protocol = load_protocol(path)
     stop = make_plan(protocol, rig_for(protocol), "s", "p").stop
     assert (stop.pain_rise, stop.session_max_s) == (2.0, 240.0)
+
+
+@pytest.mark.parametrize(
+    ("phase_us", "rate_hz", "current_max_ma"),
+    [((20.0, 500.0), (0.5, 50.0), 130.0), ((250.0, 250.0), (35.0, 35.0), 42.0), ((10.0, 4095.0), (0.1, 100.0), 40.0)],
+)
+def test_an_envelope_is_no_wider_than_the_device(phase_us, rate_hz, current_max_ma):
+    """A RehaStim2 ends at 50 Hz, a unit set by hand has one width and one rate: the gate takes it all the same."""
+    protocol = load_protocol("demo")
+    device = replace(
+        DEVICE, phase_min_us=phase_us[0], phase_max_us=phase_us[1], rate_min_hz=rate_hz[0], rate_max_hz=rate_hz[1],
+        current_max_ma=current_max_ma,
+    )  # fmt: skip
+    envelope = make_envelope(protocol, replace(rig_for(protocol), device=device), "s", "x")
+    assert envelope.phase_us == (max(100.0, phase_us[0]), min(400.0, phase_us[1]))
+    assert envelope.rate_hz == (max(2.0, rate_hz[0]), min(80.0, rate_hz[1]))
+    assert envelope.current_ma_calibrating == min(50.0, current_max_ma)
+    check_envelope(envelope, DeviceLimits(4, current_max_ma, 1.0, phase_us, rate_hz))
+
+
+def test_a_device_with_no_rate_of_the_envelope_is_refused():
+    protocol = load_protocol("demo")
+    device = replace(DEVICE, rate_min_hz=90.0, rate_max_hz=120.0)
+    with pytest.raises(ValueError, match=r"envelope\.rate: found 2 to 80 Hz, the device gives 90 to 120 Hz"):
+        make_envelope(protocol, replace(rig_for(protocol), device=device), "s", "x")
