@@ -263,7 +263,7 @@ def _refusal(state: GateState, settings: GateSettings, request: Request, now_ns:
     for setting in request.settings:
         if envelope.channel(setting.channel) is None:
             return f"range: {setting.channel} is not in the envelope"
-        why = out_of_range(setting, envelope, settings.device)
+        why = out_of_range(setting, envelope, settings.device) or _out_of_range_as_served(setting, envelope, settings)
         if why:
             return f"range: {why}"
     active = [setting.channel for setting in request.settings if setting.current_ma > 0.0]
@@ -274,6 +274,14 @@ def _refusal(state: GateState, settings: GateSettings, request: Request, now_ns:
     if arming.calibrating and any(channel != arming.calibrating for channel in active):
         return f"calibration: only {arming.calibrating} is being calibrated"
     return ""
+
+
+def _out_of_range_as_served(setting: Setting, envelope: Envelope, settings: GateSettings) -> str:
+    """Why the rate that the device would give for it is refused: rounded down, it may be below the least allowed."""
+    if setting.current_ma == 0.0:
+        return ""
+    rate_hz = served_rate_hz(setting.rate_hz, settings.device.period_step_us)
+    return out_of_range(replace(setting, rate_hz=rate_hz), envelope, settings.device)
 
 
 #: Nothing asked for.

@@ -286,6 +286,13 @@ class TestPause:
         assert (bench.name, bench.state.ramp) == ("READY", None)
         assert bench.arm().ok
 
+    def test_ends_the_lease_so_that_nothing_is_asked_for_any_more(self, bench):
+        bench.to_stimulating(5.0)
+        bench.do("pause")
+        assert bench.verdict.requested == ()
+        bench.hold(None, 1000)
+        assert (bench.verdict.requested, bench.verdict.rule) == ((), "")
+
     def test_with_nothing_to_pause_is_no_mistake(self, bench):
         bench.to_ready()
         reply = bench.do("pause")

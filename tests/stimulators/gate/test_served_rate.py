@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import inf, nan
 
 import pytest
@@ -42,6 +43,19 @@ def test_what_is_allowed_is_at_the_devices_rate(new_gate, wish):
     assert (allowed.current_ma, allowed.rate_hz) == (5.0, 1e6 / 28750.0)
     (asked,) = bench.verdict.requested
     assert asked.rate_hz == 35.0
+
+
+def test_a_rate_that_would_be_served_below_the_least_allowed_is_refused_and_no_fault(new_gate, envelope, wish):
+    # 7 Hz are 142857.14 us, and the device's next longer period is 143000 us: 6.993 Hz.
+    bench = new_gate(replace(envelope, rate_hz=(7.0, 80.0)), device=QUARTERS).to_armed()
+    verdict = bench.step(wish(5.0, rate_hz=7.0))
+    assert (verdict.allowed, verdict.rule) == ((), "range")
+    assert verdict.reasons == ("range: left: 6.99301 Hz is not within 7 to 80",)
+    assert bench.name == "ARMED"
+    # Where nothing flows the rate counts for nothing.
+    assert bench.step(wish(0.0, rate_hz=7.0)).rule == ""
+    # 8 Hz are 125000 us.
+    assert bench.step(wish(5.0, rate_hz=8.0)).allowed
 
 
 @pytest.mark.parametrize("step_us", [-1.0, nan, inf])
