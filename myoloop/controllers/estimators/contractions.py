@@ -146,7 +146,8 @@ class Course:
     def frequency_pct_per_min(self) -> tuple[float, float, float]:
         """Slope of MNF relative to the line's beginning, and its 95 % interval."""
         line = self.frequency
-        return tuple(100.0 * each / line.intercept for each in (line.slope, line.low, line.high))  # type: ignore[return-value]
+        start = line.intercept
+        return 100.0 * line.slope / start, 100.0 * line.low / start, 100.0 * line.high / start
 
     @property
     def jasa(self) -> str:
