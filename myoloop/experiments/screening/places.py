@@ -21,6 +21,8 @@ _NECK = frozenset({"neck_front", "neck_back"})
 _THORAX = frozenset({"chest", "upper_back"}) | _NECK
 #: Never stimulated, whoever agrees: users.md section 1, extra items (P48), and its list of what will not be built.
 FORBIDDEN_REGIONS = frozenset({"head", "neck_front", "chest"})
+_REGIONS: tuple[Region, ...] = get_args(Region)
+_SIDES: tuple[Side, ...] = get_args(Side)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +57,8 @@ class PlannedSite:
     closed: bool = False
 
     def __post_init__(self) -> None:
-        if self.region not in get_args(Region):
-            raise ValueError(f"{self.name}: region: found {self.region!r}, allowed: {', '.join(get_args(Region))}")
-        if self.side not in get_args(Side):
-            raise ValueError(f"{self.name}: side: found {self.side!r}, allowed: {', '.join(get_args(Side))}")
+        checked_region(self.name, self.region)
+        checked_side(self.name, self.side)
         if self.region in ("arm", "leg") and self.side == "midline":
             raise ValueError(f"{self.name}: side: found 'midline', allowed for a limb: left, right, both")
 
@@ -81,6 +81,32 @@ class PlannedSite:
     def forbidden(self) -> bool:
         """Whether nothing may be stimulated here, whoever agrees."""
         return self.closed or self.through_chest or self.region in FORBIDDEN_REGIONS
+
+
+def checked_region(name: str, found: str) -> Region:
+    """The region of a site.
+
+    Raises
+    ------
+    ValueError
+        If there is no such region.
+    """
+    if found not in _REGIONS:
+        raise ValueError(f"{name}: region: found {found!r}, allowed: {', '.join(_REGIONS)}")
+    return found
+
+
+def checked_side(name: str, found: str) -> Side:
+    """The side of a site.
+
+    Raises
+    ------
+    ValueError
+        If there is no such side.
+    """
+    if found not in _SIDES:
+        raise ValueError(f"{name}: side: found {found!r}, allowed: {', '.join(_SIDES)}")
+    return found
 
 
 #: Regions of the site library; its ``trunk`` is told apart by the zones in which the pads lie.

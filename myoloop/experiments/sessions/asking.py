@@ -18,7 +18,7 @@ from myoloop.experiments.screening.adverse import tells_flare
 from myoloop.experiments.screening.forms import FORMS, check_form, form_of
 from myoloop.experiments.screening.gate import Screened, evaluate, required_forms
 from myoloop.experiments.screening.history import History
-from myoloop.experiments.screening.places import PlannedSite
+from myoloop.experiments.screening.places import PlannedSite, checked_region, checked_side
 from myoloop.experiments.sessions.outbox import Outbox
 from myoloop.experiments.sessions.place import Place
 from myoloop.experiments.sessions.steering import Steering
@@ -160,7 +160,8 @@ def planned_sites(plan: Plan, place: Place) -> tuple[PlannedSite, ...]:
         where = plan.screening.places.get(site.name)
         if where is None:
             raise NotScreenable(f"site {site.name}: where on the body it is was not told")
-        sites.append(PlannedSite(site.name, where.region, site.side, where.through_chest))  # type: ignore[arg-type]
+        region, side = checked_region(site.name, where.region), checked_side(site.name, site.side)
+        sites.append(PlannedSite(site.name, region, side, where.through_chest))
     return tuple(sites)
 
 
