@@ -8,8 +8,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Literal
 
 Point = tuple[float, float]
+ViewName = Literal[
+    "forearm_back", "forearm_front", "back", "body_front", "thigh_front", "thigh_back", "leg_front", "leg_back"
+]
 
 #: Size of the part of a picture in which the body is drawn; it is mirrored about half the width.
 WIDTH, HEIGHT = 300.0, 440.0
@@ -85,7 +89,7 @@ _TRUNK_HALF: tuple[Point, ...] = (
 _HEAD: tuple[Point, ...] = _closed(((150, 12), (128, 20), (121, 42), (126, 66), (138, 82)))
 _SPINE: tuple[Point, ...] = ((150, 96), (150, 372))
 
-VIEWS: dict[str, View] = {
+VIEWS: dict[ViewName, View] = {
     "forearm_back": View(
         "left forearm from the back of the hand, elbow at the top",
         -1, "thumb side", "little finger side", 7.5,

@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from myoloop.experiments.protocols.evidence import Source
 from myoloop.experiments.protocols.fields import Area, Quantity, Strict, Text
-from myoloop.experiments.sites.outlines import VIEWS
+from myoloop.experiments.sites.outlines import VIEWS, ViewName
 from myoloop.experiments.sites.zones import CONDITIONS, NEVER, PARTS, ZONES, Side
 from myoloop.platform.quantities import QuantityError, parse
 
@@ -181,7 +181,7 @@ class Shaded(Strict):
 class Picture(Strict):
     """What the picture shows besides pads and electrodes."""
 
-    view: Literal[tuple(VIEWS)]  # type: ignore[valid-type]
+    view: ViewName
     shaded: tuple[Shaded, ...] = ()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import combinations
 from math import hypot
 from pathlib import Path
+from typing import get_args
 from xml.etree import ElementTree
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from myoloop.experiments.sites import draw
 from myoloop.experiments.sites.draw import main, picture, shipped
 from myoloop.experiments.sites.library import load_site, sites
-from myoloop.experiments.sites.outlines import HEIGHT, VIEWS, WIDTH
+from myoloop.experiments.sites.outlines import HEIGHT, VIEWS, WIDTH, ViewName
 from myoloop.experiments.sites.schema import SiteInfo
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -101,6 +102,10 @@ def test_pads_keep_their_distance_from_one_another_from_the_electrodes_and_from_
         for x, y in (point for pad in pads for point in pad):
             dx, dy = x - place.x / view.units_per_cm, y - place.y / view.units_per_cm
             assert hypot(dx / half[0], dy / half[1]) > 1.0, (shaded.zone, x, y)
+
+
+def test_every_view_that_a_file_may_name_is_drawn() -> None:
+    assert get_args(ViewName) == tuple(VIEWS)
 
 
 @pytest.mark.parametrize("view", VIEWS.values(), ids=list(VIEWS))
