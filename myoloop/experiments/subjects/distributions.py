@@ -8,15 +8,21 @@ from dataclasses import dataclass, field, fields
 from statistics import NormalDist
 from typing import Any, Protocol
 
-import numpy as np
-
 _NORMAL = NormalDist()
+
+
+class Chances(Protocol):
+    """What values are drawn with: one of numpy's generators, or what stands in for it."""
+
+    def random(self) -> float:
+        """A number of the unit interval."""
+        ...
 
 
 class Distribution(Protocol):
     """Anything that a value can be drawn from."""
 
-    def draw(self, rng: np.random.Generator) -> float:
+    def draw(self, rng: Chances) -> float:
         """One person's value; takes the same number of draws from `rng` whatever comes of it."""
         ...
 
@@ -27,7 +33,7 @@ class Same:
 
     value: float
 
-    def draw(self, rng: np.random.Generator) -> float:
+    def draw(self, rng: Chances) -> float:
         """The value; one draw is spent, so that a change of one distribution moves no other parameter."""
         rng.random()
         return self.value
@@ -40,7 +46,7 @@ class Uniform:
     low: float
     high: float
 
-    def draw(self, rng: np.random.Generator) -> float:
+    def draw(self, rng: Chances) -> float:
         """One person's value."""
         return self.low + (self.high - self.low) * float(rng.random())
 
@@ -52,7 +58,7 @@ class LogNormal:
     median: float
     spread: float
 
-    def draw(self, rng: np.random.Generator) -> float:
+    def draw(self, rng: Chances) -> float:
         """One person's value."""
         # Two spreads at most, so that nobody leaves the ranges that the models were tried in.
         z = _NORMAL.inv_cdf(0.02275 + 0.9545 * float(rng.random()))
@@ -74,7 +80,7 @@ class Relative:
     to: Callable[[Mapping[str, float]], float]
     factor: Distribution
 
-    def draw(self, rng: np.random.Generator) -> float:
+    def draw(self, rng: Chances) -> float:
         """The factor alone."""
         return self.factor.draw(rng)
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from myoloop.experiments.subjects.distributions import Parameters, Uniform, parameter
+from myoloop.experiments.subjects.distributions import Chances, Parameters, Uniform, parameter
 from myoloop.experiments.subjects.perception import Thresholds
 
 #: Share of the population whose pain does not respond to treatment.
@@ -30,7 +30,7 @@ class Chance:
 
     share: float
 
-    def draw(self, rng: np.random.Generator) -> float:
+    def draw(self, rng: Chances) -> float:
         """One person's value."""
         return 1.0 if rng.random() < self.share else 0.0
 

@@ -11,7 +11,7 @@ from zlib import crc32
 
 import numpy as np
 
-from myoloop.experiments.subjects.distributions import Distribution, Relative, Same
+from myoloop.experiments.subjects.distributions import Chances, Distribution, Relative, Same
 from myoloop.experiments.subjects.parameters import SubjectParameters
 from myoloop.experiments.subjects.presets import distributions
 
@@ -68,7 +68,7 @@ def typical(preset: str) -> SubjectParameters:
     ValueError
         If there is no such preset.
     """
-    middle = _Middle(np.random.PCG64(0))
+    middle = _Middle()
     return SubjectParameters(**_values(preset, lambda name: middle))
 
 
@@ -88,7 +88,7 @@ def distributions_of(preset: str) -> dict[str, Distribution]:
     )
 
 
-def _values(preset: str, stream: Callable[[str], np.random.Generator]) -> dict[str, float]:
+def _values(preset: str, stream: Callable[[str], Chances]) -> dict[str, float]:
     """A value of every parameter: first of those that stand alone, then of those that go with others."""
     values: dict[str, float] = {}
     waiting: dict[str, Relative] = {}
@@ -123,9 +123,9 @@ def _rounded(value: float) -> float:
     return float(f"{value:.{_DIGITS}g}")
 
 
-class _Middle(np.random.Generator):
+class _Middle:
     """Half of the people lie below what is drawn from it."""
 
-    def random(self, *args: object, **options: object) -> float:  # type: ignore[override]
+    def random(self) -> float:
         """The middle of the unit interval."""
         return 0.5

@@ -108,7 +108,7 @@ def write_subject(path: Path | str, name: str, parameters: SubjectParameters) ->
     written = {parameter: float(value) for parameter, value in asdict(parameters).items()}
     yaml = YAML(typ="safe", pure=True)
     yaml.default_flow_style = False
-    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
+    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]  # ruamel.yaml says: only None
     with Path(path).open("w", encoding="utf-8") as file:
         yaml.dump({"subject": "simulated", "name": name, "parameters": written}, file)
 
