@@ -125,8 +125,10 @@ class OpenEmsStimDevice:
         """Pulses of the unit that went through, up to and including `now_ns`, not asked for yet."""
         self._advance(now_ns)
         self._let_through(now_ns + 1)
-        pulses = list(self._delivered)
-        self._delivered.clear()
+        pulses = []
+        # A command may have been heard later than what is asked for: pulses since then are not told yet.
+        while self._delivered and self._delivered[0].t_ns <= now_ns:
+            pulses.append(self._delivered.popleft())
         return pulses
 
     def restart(self, now_ns: int) -> None:

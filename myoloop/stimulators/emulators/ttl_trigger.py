@@ -115,8 +115,10 @@ class TtlTriggerDevice:
     def pulses_until(self, now_ns: int) -> list[Pulse]:
         """Every pulse up to and including `now_ns` that was not asked for yet, in order of time."""
         self._advance(now_ns)
-        pulses = list(self._delivered)
-        self._delivered.clear()
+        pulses = []
+        # A command may have been heard later than what is asked for: pulses since then are not told yet.
+        while self._delivered and self._delivered[0].t_ns <= now_ns:
+            pulses.append(self._delivered.popleft())
         return pulses
 
     def restart(self, now_ns: int) -> None:

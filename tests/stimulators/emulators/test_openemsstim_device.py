@@ -227,3 +227,13 @@ def test_nobody_asking_changes_nothing(output, percent, on_time_ms, asked_ms):
         return pulses + device.pulses_until(6000 * MS)
 
     assert run(asked_ms) == run([])
+
+
+def test_pulses_since_then_are_told_when_they_are_asked_for(device):
+    """A body lives in blocks: a command may be heard after the end of the block whose pulses are asked for."""
+    device.feed(wv("C0I100T1000G"), 2200 * MS)
+    device.feed(wv("C0I100T1000G"), 2500 * MS)
+    early, late = device.pulses_until(2400 * MS), device.pulses_until(2500 * MS)
+    assert early
+    assert max(pulse.t_ns for pulse in early) <= 2400 * MS
+    assert [pulse.t_ns // MS for pulse in late] == [2420, 2440, 2460, 2480, 2500]

@@ -202,3 +202,11 @@ def test_the_sketch_does_what_the_emulator_does(sketch, script):
             assert all(0 <= a - b <= late_us for a, b in zip(own, emulated, strict=True))
     kinds = [row[0] for row in re.findall(r"^A \d+ (.*)$", said, re.MULTILINE)]
     assert kinds == [row[0] for row in device.take(t_ms * MS).decode().splitlines()]
+
+
+def test_pulses_since_then_are_told_when_they_are_asked_for(device):
+    """A body lives in blocks: a command may be heard after the end of the block whose pulses are asked for."""
+    device.feed(line("T,1,200,25000,0,0,0"), 10 * MS)
+    device.feed(line("T,2,200,25000,0,0,0"), 100 * MS)
+    assert times_ms(device, 40) == [10, 35]
+    assert times_ms(device, 100) == [60, 85]
