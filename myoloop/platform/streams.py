@@ -75,8 +75,9 @@ def _row(
     urgent: bool = False,
 ) -> Stream:
     plain, _, instance = name.partition("/")
-    roles = frozenset(ROLES) if publishers == "any" else frozenset(publishers.split())
-    return Stream(plain, instance or None, message, roles, rate_hz, dead_after_ms, recorded, road, says, urgent)  # type: ignore[arg-type]
+    named: dict[str, Role] = {role: role for role in ROLES}
+    roles = frozenset(ROLES) if publishers == "any" else frozenset(named[role] for role in publishers.split())
+    return Stream(plain, instance or None, message, roles, rate_hz, dead_after_ms, recorded, road, says, urgent)
 
 
 STREAMS: tuple[Stream, ...] = (

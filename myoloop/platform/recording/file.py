@@ -14,7 +14,7 @@ from pathlib import Path
 try:
     import fcntl
 except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
+    fcntl = None  # type: ignore[assignment]  # typeshed says: there on every system that is not Windows
 
 from mcap.opcode import Opcode
 from mcap.records import Channel, Header, Metadata, Schema
@@ -142,7 +142,7 @@ class RecordFile:
         self._output = _Output(path, new=new, buffered=buffered)
         self._chunked = chunked
         self._mcap = Writer(
-            self._output,  # type: ignore[arg-type]
+            self._output,  # type: ignore[arg-type]  # mcap says IO, and only tells, writes and flushes
             chunk_size=CHUNK_BYTES,
             compression=CompressionType.ZSTD,
             use_chunking=chunked,
@@ -188,7 +188,7 @@ class RecordFile:
         """Add a metadata record."""
         self.records += 1
         if self._chunked:
-            self._mcap.flush()  # type: ignore[no-untyped-call]  # a metadata record stands outside chunks
+            self._mcap.flush()  # type: ignore[no-untyped-call]  # untyped in mcap; a metadata record stands outside chunks
         self._mcap.add_metadata(name, dict(data))
 
     def end_record(self, outcome: str, reason: str, log_time_ns: int) -> dict[str, str]:
@@ -236,7 +236,7 @@ class RecordFile:
 
     def finish(self) -> None:
         """Write the end of data, the summary, the footer; sync and close."""
-        self._mcap.finish()  # type: ignore[no-untyped-call]
+        self._mcap.finish()  # type: ignore[no-untyped-call]  # mcap leaves its type out
         self._output.drain()
         self.sync()
         self.close()
@@ -256,4 +256,4 @@ class RecordFile:
     def _send_out(self) -> None:
         # The library keeps schemas and channels back until the next message; the hash has to see them now.
         if not self._chunked:
-            self._mcap.flush()  # type: ignore[no-untyped-call]
+            self._mcap.flush()  # type: ignore[no-untyped-call]  # mcap leaves its type out
