@@ -1,4 +1,4 @@
-"""The verbs about devices: emulate one, list those that are plugged in."""
+"""The verbs about devices: emulate one, list those that are plugged in, drill what must happen when something fails."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
 
-from myoloop.answers import EXIT_CODES, Json, clear_errors, say, seconds
+from myoloop.answers import CHECK_FAILED, EXIT_CODES, GOOD, Json, clear_errors, say, seconds
 
 device_verbs = typer.Typer()
 verb = partial(device_verbs.command, epilog=EXIT_CODES)
@@ -98,3 +99,56 @@ def devices(
 
         found = look(probe=probe, only=tuple(port or ()))
         say({"ports": [asdict(each) for each in found]}, as_json, say_ports(found))
+
+
+@verb()
+def drill(
+    device: Annotated[
+        list[str] | None,
+        typer.Option(help="simulated, p24-low, p24-mid or rehastim2; may be given more than once; all if not given."),
+    ] = None,
+    fault: Annotated[
+        list[str] | None,
+        typer.Option(help="A fault, or a group of them, that --list shows; may be given more than once."),
+    ] = None,
+    show: Annotated[bool, typer.Option("--list", help="Only list the drills.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be run.")] = False,
+    stops: Annotated[int, typer.Option(min=0, help="Also time so many stops, to stop bytes at the device.")] = 0,
+    out: Annotated[
+        Path | None, typer.Option(help="JSON file for what is found; what it has of other drills stays.")
+    ] = None,
+    keep: Annotated[Path | None, typer.Option(help="Folder in which the sessions of the drills stay.")] = None,
+    as_json: Json = False,
+) -> None:
+    """A session for each thing that can fail, during a train, in processes of its own: how soon current ends.
+
+    Faults are brought only into sessions that the drill itself starts, on a virtual subject. Exit code 1 if one failed.
+
+    Example: myoloop drill --device simulated --fault kill-controller
+    """
+    with clear_errors():
+        from myoloop.experiments.drills.drills import Found, keep_found, run_drills
+        from myoloop.experiments.drills.faults import chosen, say_list
+        from myoloop.experiments.drills.findings import Finding, finding_line, table
+        from myoloop.experiments.drills.stops import say_stops, time_stops
+
+        pairs = [] if stops and not fault else chosen(device or [], fault or [])
+        if show or dry_run:
+            rows = [{"device": each.name, **one.as_row()} for each, one in pairs]
+            say({"drills": rows}, as_json, say_list(pairs))
+            return
+
+        def each_found(finding: Finding) -> None:
+            if out is not None:
+                keep_found(out, Found(drills=(finding,)))
+            if not as_json:
+                typer.echo(finding_line(finding), err=True)
+
+        findings = tuple(run_drills(pairs, each_found, keep))
+        timed = {name: time_stops(name, stops) for name in (device or ["simulated"])} if stops else {}
+        found = Found(drills=findings, stops=timed)
+        if out is not None:
+            keep_found(out, found)
+        text = "\n".join([*([table(findings)] if findings else []), *(say_stops(*item) for item in timed.items())])
+        say(msgspec.to_builtins(found), as_json, text)
+        raise typer.Exit(GOOD if found.passed else CHECK_FAILED)

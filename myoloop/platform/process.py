@@ -10,10 +10,12 @@ import importlib
 import json
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from myoloop.platform.bus import Bus
+from myoloop.platform.clock import Clock
 from myoloop.platform.errors import UserError
 from myoloop.platform.node import Body, Node
 from myoloop.platform.priority import ask_for_priority
@@ -48,8 +50,27 @@ def read_rig_file(folder: Path) -> dict[str, Any]:
     return found
 
 
-def run_node(runtime: Path, name: str) -> int:
+def body_of(role: str) -> Body:
+    """Make the work of a role."""
+    module, _, attribute = BODIES[role].partition(":")
+    body: Body = getattr(importlib.import_module(module), attribute)()
+    return body
+
+
+def run_node(
+    runtime: Path,
+    name: str,
+    *,
+    body: Body | None = None,
+    bus_type: Callable[..., Bus] = Bus,
+    clock: Clock | None = None,
+) -> int:
     """Be a node until its end; returns the exit code.
+
+    Parameters
+    ----------
+    body, bus_type, clock
+        Its work, how its sockets are made, its time; those of its role, and the host's clock, if not given.
 
     Raises
     ------
@@ -59,12 +80,12 @@ def run_node(runtime: Path, name: str) -> int:
     rig = read_rig_file(runtime)
     if name not in rig["nodes"]:
         raise NoSuchNode(f"the rig has no node {name!r}; it has {', '.join(sorted(rig['nodes']))}")
-    module, _, attribute = BODIES[rig["nodes"][name]].partition(":")
-    body: Body = getattr(importlib.import_module(module), attribute)()
+    if body is None:
+        body = body_of(rig["nodes"][name])
     ask_for_priority(rig["nodes"][name])
     # A node that does not record pushes from its very first message, so that the recorder sees every sequence begin.
     recorder = next((each for each, role in rig["nodes"].items() if role == "recorder" and each != name), None)
-    bus = Bus(RuntimeFolder(runtime), name, session=rig["session"], recorder=recorder)
+    bus = bus_type(RuntimeFolder(runtime), name, session=rig["session"], recorder=recorder)
     lifeline = sys.stdin.fileno()
     os.set_blocking(lifeline, False)
-    return Node(bus, body, lifeline=lifeline).run()
+    return Node(bus, body, clock=clock, lifeline=lifeline).run()

@@ -28,6 +28,8 @@ from myoloop.platform.process import write_rig_file
 from myoloop.platform.runtime import OwnedRuntimeFolder
 from myoloop.platform.steps import Outgoing, Received
 
+#: What a node's process is.
+NODE_COMMAND = ("-m", "myoloop", "node")
 #: How long a node may take to come up and to configure (a device may need seconds).
 START_S = 30.0
 #: How long nodes get to end by themselves, the recorder separately; together under 3 s.
@@ -87,6 +89,8 @@ class Supervisor:
         self.nodes = {**nodes, "supervisor": "supervisor"}
         self.beats: dict[str, Heartbeat] = {}
         self.clock: Clock = MonotonicClock()
+        #: What is started as a node, before the rig's name and the node's.
+        self.node_command: tuple[str, ...] = NODE_COMMAND
         self._rig_name = rig_name
         self._log_folder = log_folder
         self._children: dict[str, _Child] = {}
@@ -288,7 +292,7 @@ class Supervisor:
 
     def _spawn(self, name: str) -> _Child:
         log = self._log_folder / f"{name}.log"
-        command = [sys.executable, "-P", "-m", "myoloop", "node", self._rig_name, name]
+        command = [sys.executable, "-P", *self.node_command, self._rig_name, name]
         command += ["--runtime", str(self.runtime.path)]
         with log.open("wb") as file:
             process = subprocess.Popen(
