@@ -24,10 +24,13 @@ from myoloop.stimulators.transport import Transport
 #: After stop bytes: what answers to them have not come by then do not hold up the question whether it has stopped.
 _STOP_ANSWERS_NS = 150_000_000
 _STOPS = 3
+_ASK_AGAIN_NS = 100_000_000
 #: Where more is unanswered, receipts of pulses are given up, so that stop commands find a number.
 _PENDING_MAX = 48
 #: A stop so soon after another is told once more, not three times: each takes the device 40 ms to answer.
 _AGAIN_NS = 100_000_000
+#: The gate says stop again each 50 ms until the device says zero: for so long that does not begin the question anew.
+_QUESTION_NS = 500_000_000
 #: Results of a stop command that are no fault: done, and nothing was on.
 _STOP_RESULTS = frozenset((0, 7))
 #: The gate writes again at least each 50 ms.
@@ -83,6 +86,7 @@ class ScienceMode34Driver:
         self._sent = 0
         self._held: Order | None = None
         self._stopped_ns = 0
+        self._told_stop_ns = 0
         self._not_stopped = ""
 
     @property
@@ -156,12 +160,15 @@ class ScienceMode34Driver:
             return
         self._held = None
         self._level.halt(now_ns)
-        link.forget(Purpose.ASK, Purpose.BEGIN, Purpose.UPDATE, Purpose.READ_BACK, Purpose.CHECK_STOP)
+        link.forget(Purpose.ASK, Purpose.BEGIN, Purpose.UPDATE, Purpose.READ_BACK)
+        stopping = self._state is _State.STOPPING
+        again = stopping and 0 <= now_ns - self._told_stop_ns < _AGAIN_NS
+        self._told_stop_ns = now_ns
+        if not (stopping and 0 <= now_ns - self._stopped_ns < _QUESTION_NS):
+            link.forget(Purpose.CHECK_STOP)
+            self._stopped_ns = now_ns
         if len(link.pending) > _PENDING_MAX:
             link.forget(Purpose.PULSE, Purpose.STOP)
-        again = self._state is _State.STOPPING and 0 <= now_ns - self._stopped_ns < _AGAIN_NS
-        if not again:
-            self._stopped_ns = now_ns
         if self._state is not _State.CLOSED:
             self._state = _State.STOPPING
         try:
@@ -241,7 +248,12 @@ class ScienceMode34Driver:
 
     def _check_stopped(self, link: Link, now_ns: int) -> None:
         """Once the stop commands are answered, or late: ask whether the device has stopped."""
-        if self._state is not _State.STOPPING or link.waits_for(Purpose.CHECK_STOP):
+        if self._state is not _State.STOPPING:
+            return
+        # It may be lost; any answer to it will do, so those before it are not forgotten.
+        if any(
+            now_ns - one.sent_ns < _ASK_AGAIN_NS for one in link.pending.values() if one.purpose is Purpose.CHECK_STOP
+        ):
             return
         if link.waits_for(Purpose.STOP) and now_ns - self._stopped_ns < _STOP_ANSWERS_NS:
             return
@@ -293,7 +305,7 @@ class ScienceMode34Driver:
         if status is not None and status.stopped:
             self._state = _State.STOPPED
             self._not_stopped = ""
-            link.forget(Purpose.STOP)
+            link.forget(Purpose.STOP, Purpose.CHECK_STOP)
             self._level.halted(now_ns)
             if self._held is not None:
                 self._begin(link, now_ns)

@@ -11,6 +11,9 @@ from myoloop.stimulators.sciencemode.answers import Answer, AnswerError, General
 from myoloop.stimulators.sciencemode.frames import NUMBERS, Frame, Receiver
 from myoloop.stimulators.transport import Transport
 
+#: Result of a stop command where nothing is on, or another level is.
+_NOTHING_TO_STOP = 7
+
 
 class Purpose(Enum):
     """What a command was sent for."""
@@ -50,6 +53,7 @@ class Link:
 
     def __init__(self, transport: Transport) -> None:
         self.pending: dict[int, Asked] = {}
+        self._let_go: dict[int, Asked] = {}
         self._transport = transport
         self._receiver = Receiver()
         self._next = 0
@@ -79,6 +83,7 @@ class Link:
         """
         self._next = (asked.number + 1) % NUMBERS
         self._transport.send(data)
+        self._let_go.pop(asked.number, None)
         self.pending[asked.number] = asked
 
     def ask(self, build: Callable[[int], bytes], purpose: Purpose, command: int, now_ns: int) -> Asked:
@@ -96,6 +101,7 @@ class Link:
 
     def forget(self, *purposes: Purpose) -> None:
         """Expect no more answers to these."""
+        self._let_go |= {n: asked for n, asked in self.pending.items() if asked.purpose in purposes}
         self.pending = {n: asked for n, asked in self.pending.items() if asked.purpose not in purposes}
 
     def give_up(self, number: int, sent_ns: int) -> None:
@@ -126,6 +132,16 @@ class Link:
         """Release the port."""
         self._transport.close()
 
+    def _is_late_stop(self, answer: Answer) -> bool:
+        """One of several stops, of which an earlier one has left nothing to stop."""
+        asked = self._let_go.get(answer.number)
+        return (
+            asked is not None
+            and asked.purpose is Purpose.STOP
+            and answer.command == asked.command + 1
+            and answer.result == _NOTHING_TO_STOP
+        )
+
     def _sort(self, frame: Frame, answered: list[tuple[Asked, Answer]], faults: list[str]) -> None:
         try:
             answer = read(frame)
@@ -139,6 +155,6 @@ class Link:
         elif asked is not None and (answer.command == asked.command + 1 or isinstance(answer, UnknownCommand)):
             del self.pending[answer.number]
             answered.append((asked, answer))
-        elif answer.result:
+        elif answer.result and not self._is_late_stop(answer):
             # With a result of 0 it is an answer twice, or to something that is not waited for any more.
             faults.append(f"an answer to no command of ours: {result_text(answer.result)}")

@@ -327,6 +327,23 @@ def test_a_stop_empties_what_was_held(level):
     assert report.oldest_unacknowledged_ns is None
 
 
+@pytest.mark.parametrize("level", ["low", "mid"])
+@pytest.mark.parametrize("each_ms", [50, 60, 90])
+def test_a_stop_that_the_gate_says_again_and_again_is_seen_through(make_bench, level, each_ms):
+    bench = make_bench(level=level)
+    bench.run(300, setting())
+    for t_ms in range(0, 400, 10):
+        # As the gate does: three cycles in a row, then again until the device says zero.
+        if t_ms < 30 or (t_ms % each_ms == 0 and bench.reports[-1].acknowledged):
+            bench.driver.stop(bench.now_ns)
+        bench.run(10, write=False)
+    assert bench.reports[-1].acknowledged == ()
+    assert bench.reports[-1].oldest_unacknowledged_ns is None
+    bench.run(200, write=False)
+    assert bench.faults == []
+    assert bench.run(500, setting()).acknowledged == (setting(),)
+
+
 def test_a_stop_always_finds_a_number():
     driver, line = scripted("p24", "mid")
     driver.open()
