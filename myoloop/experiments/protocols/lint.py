@@ -17,6 +17,7 @@ from myoloop.experiments.protocols.rules import (
     places,
     serving,
     study,
+    trains,
     yoking,
 )
 from myoloop.experiments.protocols.schema import Protocol, load_protocol
@@ -86,7 +87,7 @@ def lint(protocol: Protocol, rig: RigSummary | None = None) -> list[Problem]:
     for rule in _RULES:
         findings += rule(protocol)
     if rig is not None:
-        for rig_rule in (*serving.RULES, *places.RIG_RULES):
+        for rig_rule in (*serving.RULES, *trains.RULES, *places.RIG_RULES):
             findings += rig_rule(protocol, rig)
     findings.sort(key=lambda finding: (protocol.line(finding[0]), finding[0] and str(finding[0][0])))
     return [

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from myoloop.platform.messages import ChannelSetting
 from myoloop.stimulators.driver import Capabilities
 
 
@@ -54,7 +56,10 @@ class RigSummary:
     device
         What the stimulator can do; None on a rig without one.
     driver
-        Name of its driver, by which makers' own rules are found; empty without one.
+        Name of its driver, and of the device where the driver serves several: by these makers' own rules are found;
+        empty without one.
+    refuses
+        Why the driver cannot say settings of its channels, in one line; empty where it can. None where nobody can tell.
     """
 
     name: str
@@ -63,6 +68,12 @@ class RigSummary:
     outputs: tuple[OutputChannel, ...] = ()
     device: Capabilities | None = None
     driver: str = ""
+    refuses: Callable[[Sequence[ChannelSetting]], str] | None = None
+
+    @property
+    def the_device(self) -> str:
+        """The stimulator, for messages."""
+        return f"the device {self.driver}" if self.driver else "the device"
 
     def input(self, kind: str, name: str | None = None) -> InputChannel | None:
         """First channel of a kind, or the one of that name."""

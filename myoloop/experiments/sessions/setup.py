@@ -204,8 +204,10 @@ def summarise(rig: Rig, known: Survey | None = None) -> RigSummary:
         inputs.append(InputChannel("force", "force", rates.get(f"force/{source}"), source))
     stimulator = next((node for node in rig.nodes.values() if node.role == "stimulator"), None)
     driver = (stimulator.driver or "") if stimulator is not None else ""
+    if stimulator is not None and isinstance(model := stimulator.settings.get("device"), str):
+        driver = f"{driver} ({model})"
     outputs = [OutputChannel(name, place.output, place.pad_area_cm2) for name, place in rig.stimulation.items()]
-    return RigSummary(rig.rig.id, rig.rig.rig_class, tuple(inputs), tuple(outputs), known.device, driver)
+    return RigSummary(rig.rig.id, rig.rig.rig_class, tuple(inputs), tuple(outputs), known.device, driver, known.refuses)
 
 
 def controller_settings(setup: SessionSetup, descriptors: Sequence[SampleDescriptor]) -> ControllerSettings:

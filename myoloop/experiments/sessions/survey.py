@@ -7,7 +7,7 @@ file, so that a session that cannot be does not even get a folder.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from myoloop.acquisition.registry import foresee_source
@@ -22,12 +22,12 @@ from myoloop.experiments.sessions.virtual_body import (
 )
 from myoloop.experiments.subjects.node import make_body
 from myoloop.experiments.subjects.parameters import SubjectParameters
-from myoloop.platform.messages import SampleDescriptor
+from myoloop.platform.messages import ChannelSetting, SampleDescriptor
 from myoloop.platform.plugins import PluginError, find_plugin, plugin_settings
 from myoloop.platform.rig import Rig
 from myoloop.platform.yamlfile import FileError, KeyPath
 from myoloop.stimulators import registry as drivers
-from myoloop.stimulators.driver import Capabilities, DriverError
+from myoloop.stimulators.driver import Capabilities, Driver, DriverError
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +40,13 @@ class Survey:
         By the name of the acquisition node.
     device
         What the stimulator can do; None where there is none, or it was not looked at.
+    refuses
+        Why its driver cannot say settings of its channels; empty where it can.
     """
 
     sources: Mapping[str, Foreseen]
     device: Capabilities | None = None
+    refuses: Callable[[Sequence[ChannelSetting]], str] | None = None
 
 
 def survey(rig: Rig, *, stimulator: bool = True) -> Survey:
@@ -60,14 +63,15 @@ def survey(rig: Rig, *, stimulator: bool = True) -> Survey:
         With every mistake that can be seen, one line each.
     """
     problems: list[str] = []
-    device = _device(rig, problems) if stimulator else None
+    driver = _driver(rig, problems) if stimulator else None
     # A body has its stimulator's settings too: what is wrong with them has been said.
     body = _body(rig, problems) if not problems else None
     sources = {name: _source(rig, name, body, problems) for name in rig.sources()}
     problems += _channels_that_are_not_there(rig, sources)
     if problems:
         raise FileError(list(dict.fromkeys(problems)))
-    return Survey({name: foreseen for name, foreseen in sources.items() if foreseen is not None}, device)
+    known = {name: foreseen for name, foreseen in sources.items() if foreseen is not None}
+    return Survey(known) if driver is None else Survey(known, driver.capabilities, _refusals(driver))
 
 
 def needs_body(rig: Rig) -> bool:
@@ -93,7 +97,7 @@ def origins_of(rig: Rig, known: Survey, *, stimulates: bool = True) -> Origins:
     )
 
 
-def _device(rig: Rig, problems: list[str]) -> Capabilities | None:
+def _driver(rig: Rig, problems: list[str]) -> Driver | None:
     name = rig.node_of("stimulator")
     if name is None:
         return None
@@ -119,7 +123,24 @@ def _device(rig: Rig, problems: list[str]) -> Capabilities | None:
     if emulates(rig) and not emulator_of(rig):
         place = rig.place(("nodes", name, "settings", "port"))
         problems.append(f"{place}: found {EMULATED!r}, which needs a node of role subject with an emulator on this rig")
-    return made.capabilities
+    said = node.settings.get("rig_class")
+    if said is not None and said != rig.rig.rig_class:
+        place = rig.place(("nodes", name, "settings", "rig_class"))
+        problems.append(f"{place}: found {said!r}, driver {driver!r} is on a rig that is {rig.rig.rig_class}")
+    return made
+
+
+def _refusals(driver: Driver) -> Callable[[Sequence[ChannelSetting]], str]:
+    """Ask its encoder, which needs no open port."""
+
+    def refuses(settings: Sequence[ChannelSetting]) -> str:
+        try:
+            driver.encode(settings)
+        except DriverError as error:
+            return str(error)
+        return ""
+
+    return refuses
 
 
 def _body(rig: Rig, problems: list[str]) -> tuple[SampleDescriptor, ...] | None:

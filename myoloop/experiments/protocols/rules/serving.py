@@ -60,7 +60,9 @@ def outputs(protocol: Protocol, rig: RigSummary) -> Iterator[Finding]:
             )
             continue
         if rig.device is not None and output.output >= rig.device.outputs:
-            text = f"is output {output.output} of the rig {rig.name}, the device has 0 to {rig.device.outputs - 1}"
+            text = (
+                f"is output {output.output} of the rig {rig.name}, {rig.the_device} has 0 to {rig.device.outputs - 1}"
+            )
             yield ("stimulation", name), text, "error"
         site = protocol.sites.get(channel.site)
         planned_cm2 = site.pad_area_cm2 if site is not None else None
@@ -76,12 +78,14 @@ def device(protocol: Protocol, rig: RigSummary) -> Iterator[Finding]:
         yield ("devices", "stim"), f"the rig {rig.name} has no stimulator", "error"
         return
     can = rig.device
+    at_least = f"allowed is at least {can.current_step_ma:g} mA: {rig.the_device}'s least step"
     stim = protocol.devices.stim
     if stim.min_step_ma < can.current_step_ma * (1 - 1e-9):
-        text = f"found {stim.min_step_ma:g} mA, allowed is at least {can.current_step_ma:g} mA: the device's least step"
-        yield ("devices", "stim", "min_step"), text, "error"
+        yield ("devices", "stim", "min_step"), f"found {stim.min_step_ma:g} mA, {at_least}", "error"
     if protocol.envelope.current_max_ma > can.current_max_ma:
-        text = f"found {protocol.envelope.current_max_ma:g} mA, the device gives at most {can.current_max_ma:g} mA"
+        text = (
+            f"found {protocol.envelope.current_max_ma:g} mA, {rig.the_device} gives at most {can.current_max_ma:g} mA"
+        )
         yield ("envelope", "current_max"), text, "error"
     for name, channel in protocol.stimulation.items():
         yield from _pulse(("stimulation", name), channel.phase_us, channel.rate_hz, rig)
@@ -94,8 +98,7 @@ def device(protocol: Protocol, rig: RigSummary) -> Iterator[Finding]:
         if isinstance(phase, BlockPhase) and phase.intensity.fixed_ma is not None:
             fixed_ma = phase.intensity.fixed_ma
             if fixed_ma < can.current_step_ma:
-                text = f"found {fixed_ma:g} mA, allowed is at least {can.current_step_ma:g} mA: the device's least step"
-                yield ("phases", index, "block", "intensity", "fixed"), text, "error"
+                yield ("phases", index, "block", "intensity", "fixed"), f"found {fixed_ma:g} mA, {at_least}", "error"
 
 
 RULES = (class_of_rig, inputs, outputs, device)
@@ -109,10 +112,10 @@ def _steps(protocol: Protocol, index: int, calibration: CalibrationPhase, rig: R
     steps = step_ma / least_ma
     if steps < 1 - 1e-6 or abs(steps - round(steps)) > 1e-6:
         found = protocol.written((*keys, "step")) or f"{step_ma:g} mA"
-        text = f"found {found}, allowed is a whole number of the device's least steps of {least_ma:g} mA"
+        text = f"found {found}, allowed is a whole number of {rig.the_device}'s least steps of {least_ma:g} mA"
         yield (*keys, "step"), text, "error"
     if calibration.stop_at_ma > rig.device.current_max_ma:
-        text = f"found {calibration.stop_at_ma:g} mA, the device gives at most {rig.device.current_max_ma:g} mA"
+        text = f"found {calibration.stop_at_ma:g} mA, {rig.the_device} gives at most {rig.device.current_max_ma:g} mA"
         yield (*keys, "stop_at"), text, "error"
 
 
@@ -127,7 +130,7 @@ def _pulse(keys: KeyPath, width_us: float | None, rate_hz: float | None, rig: Ri
         if value is None:
             continue
         if not least <= value <= most:
-            yield (*keys, key), f"found {value:g} {unit}, the device gives {least:g} to {most:g} {unit}", "error"
+            yield (*keys, key), f"found {value:g} {unit}, {rig.the_device} gives {least:g} to {most:g} {unit}", "error"
         elif step > 0 and abs(value / step - round(value / step)) > 1e-6:
-            text = f"found {value:.9g} {unit}, allowed is a whole number of the device's steps of {step:g} {unit}"
+            text = f"found {value:.9g} {unit}, allowed is a whole number of {rig.the_device}'s steps of {step:g} {unit}"
             yield (*keys, key), text, "error"
