@@ -209,6 +209,9 @@ def new_controller(name: NewName, out: NewOut = Path(), as_json: Json = False) -
 def new_rig(
     name: NewName,
     board: Annotated[str | None, typer.Option(help="A BrainFlow board, such as CYTON_BOARD.")] = None,
+    device: Annotated[
+        str | None, typer.Option(help="An emulated stimulator on the virtual subject: p24, rehastim2 or another.")
+    ] = None,
     protocol: Annotated[
         str, typer.Option(help="Protocol whose muscles a simulated rig has.")
     ] = "crps_motor_reeducation",
@@ -222,7 +225,7 @@ def new_rig(
     with clear_errors():
         from myoloop.experiments.protocols.rigfile import new_rig_file
 
-        _wrote(new_rig_file(name, out, board=board, protocol=protocol), as_json)
+        _wrote(new_rig_file(name, out, board=board, device=device, protocol=protocol), as_json)
 
 
 @verb()

@@ -55,7 +55,8 @@ def emulated_rig_data(
 
 
 def _settings(protocol: Protocol, device: str, level: str) -> dict[str, Any]:
-    most_ma = protocol.envelope.current_max_ma
+    stops_ma = [item.calibration.stop_at_ma for item in protocol.phases if item.calibration]
+    most_ma = max([protocol.envelope.current_max_ma, *stops_ma])
     if device in ("p24", "rehamove3"):
         return {"device": device, "current_max_ma": most_ma, "level": level}
     if device == "rehastim2":

@@ -136,3 +136,17 @@ def test_a_folder_that_cannot_be_written_is_one_clear_line(tmp_path):
     with pytest.raises(NewFileError, match="file") as caught:
         new_controller("assist", tmp_path / "file")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("device", "driver"), [("p24:mid", "sciencemode34"), ("rehastim2", "sciencemode2")])
+def test_a_rig_with_an_emulated_stimulator(tmp_path, device, driver):
+    path = new_rig_file("bench", tmp_path, device=device, protocol="emgtrig_wrist_stroke")
+    rig = load_rig(path)
+    assert rig.nodes["stimulator"].driver == driver
+    assert rig.nodes["stimulator"].settings.get("level") == ("mid" if device == "p24:mid" else None)
+    assert rig.nodes["body"].settings["emulator"] == device.split(":")[0]
+
+
+def test_a_board_has_no_emulated_stimulator(tmp_path):
+    with pytest.raises(NewFileError, match="allowed is one of them"):
+        new_rig_file("bench", tmp_path, board="CYTON_BOARD", device="p24", protocol="demo")
