@@ -1,21 +1,23 @@
-"""The verbs that play a session: demo, run, and resume after one was cut off."""
+"""The verbs that play a session: demo, run, resume after one was cut off, rehearse on a dummy load."""
 
 from __future__ import annotations
 
 import getpass
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from myoloop.answers import CHECK_FAILED, EXIT_CODES, GOOD, Json, clear_errors, say, whole_number
+from myoloop.answers import CHECK_FAILED, EXIT_CODES, GOOD, Json, clear_errors, say, seconds, whole_number
 
 if TYPE_CHECKING:
     from myoloop.experiments.sessions.faults import Fault
+    from myoloop.experiments.sessions.live import Seen
     from myoloop.experiments.sessions.script import Script
     from myoloop.experiments.sessions.setup import SessionSetup
     from myoloop.experiments.studies.identity import SecondCheck
@@ -187,6 +189,60 @@ def resume(
         )  # fmt: skip
 
 
+@verb()
+def rehearse(
+    rig: Annotated[str, typer.Argument(help="Rig file of class BENCH, its leads on a dummy load, or SIM.")],
+    protocol: Annotated[
+        str | None, typer.Option(help="Run this protocol; else rising steps, many starts and a stop.")
+    ] = None,
+    length_s: Annotated[
+        float,
+        typer.Option(
+            "--seconds",
+            parser=seconds,
+            metavar="SECONDS",
+            help="How long short trains are given for the latency, in s.",
+        ),
+    ] = "60",  # type: ignore[assignment]  # read by the parser
+    out: Out = Path("study"),
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+    as_json: Json = False,
+) -> None:
+    """A session on a dummy load of 1 kilo-ohm: asked against given, request-to-pulse latency, jitter, stop.
+
+    Exit code 1 where anything is not as it should be.
+
+    Example: myoloop rehearse bench.yaml --seconds 30
+    """
+    with clear_errors():
+        import msgspec
+
+        from myoloop.experiments.rehearsal.bench import say_bench
+        from myoloop.experiments.rehearsal.kept import as_data
+        from myoloop.experiments.rehearsal.rehearse import planned
+        from myoloop.experiments.rehearsal.rehearse import rehearse as rehearse_rig
+        from myoloop.experiments.rehearsal.words import say_findings
+        from myoloop.experiments.sessions.view import LiveView
+        from myoloop.platform.rig import load_rig
+
+        if dry_run:
+            if protocol is not None:
+                raise typer.BadParameter("a protocol of one's own is shown by myoloop show", param_hint="--dry-run")
+            bench = planned(load_rig(rig), length_s)
+            say({**msgspec.to_builtins(bench), "seconds": bench.seconds}, as_json, say_bench(bench))
+            raise typer.Exit(GOOD)
+
+        @contextmanager
+        def shown(setup: SessionSetup) -> Iterator[Callable[[Seen], str]]:
+            with LiveView(setup, quiet=as_json).shown() as view:
+                yield view.turn
+
+        done = rehearse_rig(rig, study=out, seconds=length_s, protocol=protocol, shown=shown)
+        text = f"{say_findings(done.findings)}\nkept: {done.folder}"
+        say({"session": str(done.folder), **as_data(done.kept)}, as_json, text)
+        raise typer.Exit(GOOD if done.kept.passed else CHECK_FAILED)
+
+
 def _second_check(file: Path | None, said: str | None) -> SecondCheck | None:
     """Who is there; what is missing is asked for in a terminal, and nowhere else."""
     from myoloop.experiments.studies.identity import SecondCheck, parse_identity
@@ -220,6 +276,10 @@ def _play(
     from myoloop.experiments.sessions.view import LiveView, Progress
 
     setup = prepared()
+    if setup.rig.rig.rig_class == "HUMAN":
+        from myoloop.experiments.rehearsal.kept import say_last
+
+        typer.echo(say_last(setup.rig, setup.folder.parents[2])[1], err=True)
     if speed == "max":
         with Progress(setup, quiet=as_json).shown() as progress:
             end = run_lockstep(setup, progress.tick, script)

@@ -117,6 +117,8 @@ class LiveSession:
         What is to go wrong on purpose.
     free
         Tells how many bytes are free where the session is recorded.
+    after_stop_s
+        How long what follows a stop is heard and recorded before the nodes are told to end.
 
     Raises
     ------
@@ -131,8 +133,10 @@ class LiveSession:
         on_turn: Callable[[Seen], str] | None = None,
         faults: Sequence[Fault] = (),
         free: Free = free_bytes,
+        after_stop_s: float = LAST_LOOK_S / 2,
     ) -> None:
         self.setup = setup
+        self._after_stop_s = after_stop_s
         self.seen = Seen()
         self._operator = operator
         self._on_turn = on_turn
@@ -289,7 +293,7 @@ class LiveSession:
                 pressed = self._do_deeds()
                 if pressed is not None:
                     supervisor.stop(pressed.who, pressed.why)
-                    self._listen_on(LAST_LOOK_S / 2)
+                    self._listen_on(self._after_stop_s)
                     return "stopped", pressed.why
             silent = self._silent()
             if silent:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from myoloop.experiments.protocols.planned import ScreeningPlan
 from myoloop.experiments.protocols.schema import Protocol
+from myoloop.experiments.rehearsal.kept import rehearsed
 from myoloop.experiments.screening.clear import REHEARSING, clear_history
 from myoloop.experiments.screening.equipment import Device, device_problems
 from myoloop.experiments.screening.history import History, HistoryError, history_of
@@ -68,7 +69,8 @@ def screening_before(
     protocol: Protocol, person: Path, sessions: int, rig_class: str, wall: datetime, script: Script | None
 ) -> ScreeningPlan:
     """What the director's screening goes by in a session that begins now."""
-    devices = tuple(each.device() for each in load_study(person.parent).devices)
+    # What a device was last rehearsed with on a dummy load is its self-test.
+    devices = rehearsed((each.device() for each in load_study(person.parent).devices), person.parent)
     history = history_before(person / "record", sessions, rig_class, wall, script, devices)
     population = protocol.population
     return screening_plan(

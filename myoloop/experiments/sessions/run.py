@@ -22,7 +22,7 @@ from myoloop.experiments.sessions.blinding import allocated_in
 from myoloop.experiments.sessions.continuing import cut_attempt
 from myoloop.experiments.sessions.faults import Fault
 from myoloop.experiments.sessions.keyboard import Keyboard
-from myoloop.experiments.sessions.live import LiveSession, Seen
+from myoloop.experiments.sessions.live import LAST_LOOK_S, LiveSession, Seen
 from myoloop.experiments.sessions.lockstep import Lockstep
 from myoloop.experiments.sessions.records_before import screening_before
 from myoloop.experiments.sessions.room import Free, free_bytes, refuse_if_full
@@ -265,6 +265,7 @@ def run_live(
     script: Script | None = None,
     keyboard: Keyboard | None = None,
     free: Free = free_bytes,
+    after_stop_s: float = LAST_LOOK_S / 2,
 ) -> SessionEnd:
     """Run in separate processes, at real time.
 
@@ -278,14 +279,19 @@ def run_live(
         Of the terminal that somebody sits at.
     free
         Tells how many bytes are free where the session is recorded.
+    after_stop_s
+        How long what follows a stop is recorded.
 
     Raises
     ------
     SupervisorError, SetupError
         If the rig does not come up.
     """
-    with no_attempt_if_refused(setup.folder):
-        result = LiveSession(setup, operator_of(setup, script, keyboard), on_turn, faults, free).run()
+    # The supervisor is watched as every node is: to look through all that is loaded would be 100 ms of silence.
+    gc.collect()
+    gc.freeze()
+    with _rarely_collected(), no_attempt_if_refused(setup.folder):
+        result = LiveSession(setup, operator_of(setup, script, keyboard), on_turn, faults, free, after_stop_s).run()
     return _ended(setup, result.outcome, result.reason, result.duration_s)
 
 
