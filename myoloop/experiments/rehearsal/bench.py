@@ -87,6 +87,7 @@ class Bench:
     def protocol(self) -> dict[str, Any]:
         """The protocol, as its file holds it."""
         top_ma = max(one.currents_ma[-1] for one in self.steps)
+        at_once_ma = CEILINGS["nmes"].step_ma
         sites: dict[str, Any] = {
             one.channel: {"muscle": "dummy load", "side": "left", "pad": f"{self.pads_cm2[one.channel]:g} cm2"}
             for one in self.steps
@@ -104,7 +105,7 @@ class Bench:
             "sites": sites,
             "envelope": {
                 "waveform_class": "nmes", "current_max": f"{top_ma:g} mA", "on_max": "20 s", "duty_max": "50 %",
-                "total_on": f"{ceil(self.seconds)} s", "step": f"{CEILINGS['nmes'].step_ma:g} mA", "slew": "20 mA/s", "ramp_min": "0.1 s",
+                "total_on": f"{ceil(self.seconds)} s", "step": f"{at_once_ma:g} mA", "slew": "20 mA/s", "ramp_min": "0.1 s",
             },
             "stimulation": {
                 one.channel: {"site": one.channel, "phase": f"{self.phase_us:g} us", "rate": f"{self.rate_hz:g} Hz"}
