@@ -105,7 +105,8 @@ class Bench:
             "sites": sites,
             "envelope": {
                 "waveform_class": "nmes", "current_max": f"{top_ma:g} mA", "on_max": "20 s", "duty_max": "50 %",
-                "total_on": f"{ceil(self.seconds)} s", "step": f"{at_once_ma:g} mA", "slew": "20 mA/s", "ramp_min": "0.1 s",
+                "total_on": f"{ceil(self.seconds)} s", "step": f"{at_once_ma:g} mA", "slew": "20 mA/s",
+                "ramp_min": "0.1 s",
             },
             "stimulation": {
                 one.channel: {"site": one.channel, "phase": f"{self.phase_us:g} us", "rate": f"{self.rate_hz:g} Hz"}
