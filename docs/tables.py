@@ -8,13 +8,19 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from ruamel.yaml import YAML
 
+from myoloop.experiments.drills.devices import DEVICES
+from myoloop.experiments.drills.drills import Found
+from myoloop.experiments.drills.faults import drills_of
+from myoloop.experiments.drills.findings import ZERO_WITHIN_MS, Finding
+from myoloop.experiments.drills.stops import P999_MAX_MS
 from myoloop.experiments.outcomes.compute import COMPUTED
 from myoloop.experiments.outcomes.registry import OUTCOMES
 from myoloop.experiments.outcomes.words import need_words
@@ -281,6 +287,50 @@ def _finding(finding: dict[str, Any]) -> tuple[str, ...]:
     return finding["what"], f"{value} {finding['unit']}".strip(), asked, beside
 
 
+def drills() -> str:
+    """What each drill found on each device: from the fault to the last pulse."""
+    found = _drills()
+    rows: dict[str, dict[str, Finding]] = {}
+    for finding in found.drills:
+        rows.setdefault(finding.fault, {})[finding.device] = finding
+    order = [drill.name for device in DEVICES.values() for drill in drills_of(device)]
+    names = [name for name in dict.fromkeys(order) if name in rows]
+    head = (
+        "fault",
+        *(f"{each.name}, at most {ZERO_WITHIN_MS + each.bound_ms:.0f}" for each in DEVICES.values()),
+        "told",
+    )
+    return _table(head, (_drill(name, rows[name]) for name in names))
+
+
+def _drill(name: str, row: Mapping[str, Finding]) -> tuple[str, ...]:
+    cells = [_ended(row[device]) if device in row else "" for device in DEVICES]
+    first = next(iter(row.values()))
+    told = "" if first.goes_on and first.expects != "told" else first.told
+    return f"`{name}`: {first.says}".replace("|", "\\|"), *cells, told.replace("|", "\\|")
+
+
+def _ended(finding: Finding) -> str:
+    if finding.last_pulse_ms is None:
+        return "**not run**"
+    text = "goes on" if finding.goes_on else f"{finding.last_pulse_ms:.0f}"
+    return text if finding.passed else f"**{text}**"
+
+
+def drill_stops() -> str:
+    """How soon stop bytes follow a stop."""
+    rows = (
+        (name, str(each.stops), *(f"{value:.1f}" for value in (each.p50_ms, each.p99_ms, each.p999_ms, each.worst_ms)))
+        for name, each in _drills().stops.items()
+    )
+    head = ("device", "stops", "median, ms", "99 %", f"99.9 %, at most {P999_MAX_MS:.0f}", "worst")
+    return _table(head, rows)
+
+
+def _drills() -> Found:
+    return msgspec.json.decode((MEASURED / "drills.json").read_bytes(), type=Found)
+
+
 #: Name of the marks, the page they stand on, what stands between them.
 TABLES: dict[str, tuple[str, Callable[[], str]]] = {
     "streams": ("architecture.md", streams),
@@ -304,6 +354,8 @@ TABLES: dict[str, tuple[str, Callable[[], str]]] = {
     "measured-features": ("estimators/features.md", measured("estimators", "features")),
     "measured-step": ("benchmarks.md", measured("estimators", "step")),
     "measured-policies": ("policies.md", measured("policies", "policies")),
+    "drills": ("drills.md", drills),
+    "drill-stops": ("drills.md", drill_stops),
 }
 
 

@@ -28,7 +28,7 @@ from myoloop.experiments.drills.rig import UP, Up
 from myoloop.experiments.protocols.schema import load_protocol
 from myoloop.platform.bus import send_stop
 from myoloop.platform.errors import UserError
-from myoloop.platform.messages import StimReport
+from myoloop.platform.messages import DeviceReport, StimReport
 from myoloop.platform.recording.layout import RecordingError
 from myoloop.platform.recording.reader import Recording
 from myoloop.platform.runtime import RuntimeFolder
@@ -177,21 +177,24 @@ class DrillSession:
 
         Where the gate did not live to say it, how the session ended.
         """
-        first = latched = ended = ""
+        first = latched = complaint = ended = ""
         with contextlib.suppress(RecordingError):
             recording = Recording.open(self.up.folder, check=False)
             ended = recording.reason
-            for recorded in recording.messages({"report"}):
-                report = recorded.received.message
-                if not isinstance(report, StimReport) or recorded.log_time_ns < since_ns or report.allowed:
+            for recorded in recording.messages({"report", "device"}):
+                message = recorded.received.message
+                if recorded.log_time_ns < since_ns:
                     continue
-                latched = latched or report.latched
-                if report.rule != "latched" and not first:
-                    first = "; ".join(report.reasons).removeprefix("latched: ")
-                    first = first if first.startswith(report.rule) else f"{report.rule}: {first}"
-        if not first and not latched:
-            return ended or self._last_line()
-        return first if latched in ("", first) else f"{first}; then {latched}"
+                if isinstance(message, DeviceReport):
+                    complaint = complaint or "; ".join(message.faults)
+                elif isinstance(message, StimReport) and not message.allowed:
+                    latched = latched or message.latched
+                    first = first or _verdict(message)
+        if self.drill.expects == "told":
+            # That there was a stop is known; what counts is what is said of the device.
+            return complaint
+        why = list(dict.fromkeys(filter(None, (first, latched))))
+        return "; then ".join(why) or ended or self._last_line()
 
     def _last_line(self) -> str:
         lines = (Path(self.up.folder) / "log.jsonl").read_text(encoding="utf-8").splitlines()
@@ -215,6 +218,7 @@ class DrillSession:
         while not done():
             if self._process.poll() is not None or time.monotonic() > deadline:
                 said = self._errors.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
+                said += [self._last_line()] if self._up is not None else []
                 raise DrillError(f"{self.device.name} {self.drill.name}: did not {what}: {' '.join(said)}")
             time.sleep(_LOOK_S)
 
@@ -248,6 +252,14 @@ def _session(device: Device, drill: Drill, folder: Path) -> Iterator[DrillSessio
         yield session
     finally:
         session.end()
+
+
+def _verdict(report: StimReport) -> str:
+    """Why nothing was allowed, where that is not the latch."""
+    if report.rule in ("", "latched"):
+        return ""
+    reasons = "; ".join(report.reasons).removeprefix(f"{report.rule}: ")
+    return f"{report.rule}: {reasons}"
 
 
 def remove(folder: Path) -> None:

@@ -24,19 +24,22 @@ from myoloop.experiments.drills.devices import Device, device_of, drill_rig
 from myoloop.experiments.drills.rig import PERSON, refuse_unless_simulated
 from myoloop.experiments.protocols.schema import load_protocol
 from myoloop.experiments.sessions.acting import operator_of
-from myoloop.experiments.sessions.live import LiveSession
+from myoloop.experiments.sessions.live import TURN_S, LiveSession
 from myoloop.experiments.sessions.run import prepare
 from myoloop.experiments.sessions.script import Script
 from myoloop.experiments.subjects.node import SubjectBody
 from myoloop.platform.bus import Bus
 from myoloop.platform.node import Configuration
+from myoloop.platform.priority import ask_for_priority
 from myoloop.platform.process import read_rig_file, run_node
 
 #: What is asked of the 99.9th percentile.
 P999_MAX_MS = 20.0
-#: Stops are so far apart: stop bytes are repeated for 30 ms, and then the line must have been silent for a while.
+#: Stops are at least so far apart: stop bytes are repeated for 30 ms, and then the line must be silent for twice this.
 APART_S = (0.10, 0.14)
 SILENT_S = 0.03
+#: What stamps stops and bytes gets a core as the loop does: it is the stimulator that is timed, not its stopwatch.
+_INSTRUMENT = "controller"
 
 
 class StopFigures(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,17 +91,26 @@ class _StoppedAgain(LiveSession):
     """
 
     count = 0
+    arrivals: Path
 
     def _play(self) -> tuple[str, str]:
         self.sent_ns: list[int] = []
         draw = random.Random(1)
+        ask_for_priority(_INSTRUMENT)
         # One more than is counted: the first only latches the gate.
         for _ in range(self.count + 1):
             self._listen_on(draw.uniform(*APART_S))
+            while not self._is_silent():
+                self._listen_on(TURN_S)
             self.sent_ns.append(time.monotonic_ns())
             self.supervisor.stop("drill", "one of many")
         self._listen_on(APART_S[0])
         return "stopped", "enough stops"
+
+    def _is_silent(self) -> bool:
+        """Whether nothing has come to the device for a while: what comes next is the next stop's."""
+        heard = _heard(self.arrivals)
+        return not heard or time.monotonic_ns() - heard[-1] > 2 * SILENT_S * 1e9
 
 
 def time_stops(device: str, count: int) -> StopFigures:
@@ -115,11 +127,14 @@ def _time(device: Device, count: int, folder: Path) -> StopFigures:
     setup = prepare(str(protocol), subject=PERSON, rig=str(folder / "rig.yaml"), study=folder / "study", seed=1)
     refuse_unless_simulated(setup.rig)
     session = _StoppedAgain(setup, operator_of(setup, Script(), None))
-    session.count = count
+    session.count, session.arrivals = count, folder / "arrivals"
     session.supervisor.node_command = ("-m", "myoloop.experiments.drills.stops", str(folder / "arrivals"))
     session.run()
-    arrivals = [int(line) for line in (folder / "arrivals").read_text(encoding="ascii").split()]
-    return figures(*took(session.sent_ns, arrivals))
+    return figures(*took(session.sent_ns, _heard(session.arrivals)))
+
+
+def _heard(arrivals: Path) -> list[int]:
+    return [int(line) for line in arrivals.read_text(encoding="ascii").split()] if arrivals.exists() else []
 
 
 def took(sent_ns: Sequence[int], arrivals_ns: Sequence[int]) -> tuple[list[float], int]:
@@ -176,6 +191,8 @@ def main(arguments: Sequence[str]) -> int:
     """Be a node of the session: ``ARRIVALS RIG NODE --runtime FOLDER``."""
     arrivals, _, name, _, runtime = arguments
     body = ListeningSubject(Path(arrivals)) if read_rig_file(Path(runtime))["nodes"].get(name) == "subject" else None
+    if body is not None:
+        ask_for_priority(_INSTRUMENT)
     return run_node(Path(runtime), name, body=body)
 
 
