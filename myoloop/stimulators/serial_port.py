@@ -59,6 +59,8 @@ class SerialTransport:
     ----------
     notes
         What could not be set up and costs time: one line each, for the operator.
+    heard_ns
+        When what was received last had been read.
 
     Raises
     ------
@@ -71,6 +73,7 @@ class SerialTransport:
     ) -> None:
         if parity not in ("N", "E", "O") or stop_bits not in _STOP_BITS or baud_rate < 1:
             raise DriverError(f"port {port}: baud rate {baud_rate}, parity {parity!r}, stop bits {stop_bits}: not set")
+        self.heard_ns = 0
         self._way: _Socket | _Tty
         if port.startswith(_SOCKET):
             self._way = _Socket(port)
@@ -100,11 +103,19 @@ class SerialTransport:
         OSError
             If the port is gone, or holds bytes that should have left long ago.
         """
-        return self._way.receive()
+        received = self._way.receive()
+        if received:
+            self.heard_ns = time.monotonic_ns()
+        return received
 
     def close(self) -> None:
         """Let the last bytes leave for at most 0.2 s, throw the rest away, release the port; may be called twice."""
         self._way.close()
+
+
+def heard_by_ns(transport: Transport, now_ns: int) -> int:
+    """By when what was received last had come: it may have been read later than at the `now_ns` of the call."""
+    return max(now_ns, transport.heard_ns) if isinstance(transport, SerialTransport) else now_ns
 
 
 def with_notes(identity: str, transport: Transport) -> str:

@@ -36,7 +36,7 @@ from dataclasses import dataclass, field
 
 from myoloop.platform.messages import ChannelSetting, DeviceReport, Pulses
 from myoloop.stimulators.driver import Capabilities, DecodedOutput, DriverError
-from myoloop.stimulators.serial_port import SerialTransport, with_notes
+from myoloop.stimulators.serial_port import SerialTransport, heard_by_ns, with_notes
 from myoloop.stimulators.transport import Transport
 from myoloop.stimulators.ttl_trigger_settings import OUTPUTS, SYMMETRIC, TRAIN_MAX_MS, TtlTriggerDriverSettings
 
@@ -226,8 +226,9 @@ class TtlTriggerDriver:
                 self._received += self._transport.receive()
             except OSError as error:
                 self._lose(error)
+            heard_ns = heard_by_ns(self._transport, now_ns)
             for kind, sequence, numbers in self._lines():
-                self._listen(kind, sequence, numbers, now_ns)
+                self._listen(kind, sequence, numbers, heard_ns)
         report = DeviceReport(
             t_ns=now_ns,
             connected=self._connected,

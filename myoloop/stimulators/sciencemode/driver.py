@@ -273,8 +273,9 @@ class ScienceMode34Driver:
         try:
             answered, faults = link.receive()
             self._faults += faults
+            heard_ns = link.heard_by_ns(now_ns)
             for asked, answer in answered:
-                self._take(asked, answer, link, now_ns)
+                self._take(asked, answer, link, heard_ns)
             self._check_stopped(link, now_ns)
         except OSError as error:
             self._lose(error)

@@ -9,6 +9,7 @@ from enum import Enum, auto
 from myoloop.stimulators.driver import DriverError
 from myoloop.stimulators.sciencemode.answers import Answer, AnswerError, GeneralError, UnknownCommand, read, result_text
 from myoloop.stimulators.sciencemode.frames import NUMBERS, Frame, Receiver
+from myoloop.stimulators.serial_port import heard_by_ns
 from myoloop.stimulators.transport import Transport
 
 #: Result of a stop command where nothing is on, or another level is.
@@ -127,6 +128,10 @@ class Link:
         for frame in self._receiver.feed(self._transport.receive()):
             self._sort(frame, answered, faults)
         return answered, faults
+
+    def heard_by_ns(self, now_ns: int) -> int:
+        """By when the answers had come that :meth:`receive` gave at `now_ns`: this process may have stood still."""
+        return heard_by_ns(self._transport, now_ns)
 
     def close(self) -> None:
         """Release the port."""

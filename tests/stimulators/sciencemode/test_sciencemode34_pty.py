@@ -114,3 +114,23 @@ def test_a_port_that_goes_away_is_lost_and_one_that_is_not_there_is_said():
     assert [fault.partition(":")[0] for fault in faults] == ["port lost"]
     with pytest.raises(DriverError, match="port"):
         ScienceMode34Driver(ScienceMode34Settings({"left": 0}, "/dev/no-such-port", "p24", 60.0)).open()
+
+
+def test_a_receipt_that_is_read_late_bounds_the_pulse_by_when_it_was_read():
+    """A turn that stood still between its clock and the port has an old `now_ns`; the pulse may be younger."""
+    with plugged_in("p24", PtyLine()) as (port, ledger, _):
+        driver = ScienceMode34Driver(ScienceMode34Settings({"left": 0, "right": 1}, port, "p24", 60.0, "low"))
+        try:
+            driver.open()
+            stale_ns = time.monotonic_ns()
+            driver.write(driver.encode([LEFT]), stale_ns)
+            driver.pulse(stale_ns)
+            told = []
+            while not told:
+                assert time.monotonic_ns() - stale_ns < 5_000_000_000
+                told += driver.poll(stale_ns)[1]
+            pulse = told[0]
+            assert pulse.kind == "acknowledged"
+            assert abs(pulse.t_ns[0] - ledger[0].t_ns) <= pulse.uncertainty_ns
+        finally:
+            driver.close()
