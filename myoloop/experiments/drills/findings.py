@@ -15,6 +15,8 @@ ZERO_WITHIN_MS = 250.0
 #: A train that must go on has a pulse within so many periods of the last look.
 _MISSED = 5
 _SLACK_MS = 2.0
+#: A fault counts only where there was a pulse so shortly before it.
+_FLOWED_NS = 100_000_000
 
 
 class LedgerPulse(msgspec.Struct, frozen=True):
@@ -95,6 +97,8 @@ def judge(
     period_ms = 1e3 / 35.0
     goes_on = bool(flowing) and (watched_ns - flowing[-1]) * 1e-6 <= _MISSED * period_ms
     wrong = _over(pulses, envelope)
+    if not any(struck_ns - _FLOWED_NS < pulse.t_ns <= struck_ns for pulse in pulses):
+        return Finding.broken(device, drill, "no current flowed when it failed")
     if drill.expects == "zero" and last_ms > limit_ms:
         wrong.append(f"current flowed for {last_ms:.0f} ms, allowed is {limit_ms:.0f}")
     if drill.expects in ("zero", "told") and not told:

@@ -100,6 +100,12 @@ def test_a_session_that_never_came_to_its_fault_has_failed():
     assert (found.passed, found.last_pulse_ms, found.wrong) == (False, None, ("did not come up",))
 
 
+def test_a_fault_in_which_no_current_flowed_shows_nothing():
+    found = judged(train(-200.0))
+    assert (found.passed, found.wrong) == (False, ("no current flowed when it failed",))
+    assert found.last_pulse_ms is None
+
+
 def test_the_table_names_bound_failures_and_count():
     text = table([judged(train(100.0)), judged(train(600.0))])
     assert "simulated: 200 ms of the limit are its lease of 200 ms" in text
