@@ -104,6 +104,8 @@ def trains_of(heard: Heard) -> list[Train]:
 
 
 def _cut(report: StimReport, channel: str) -> str:
+    if report.state == "FAULT":
+        return report.latched
     if not report.rule or report.latched or not any(each.channel == channel for each in report.requested):
         return ""
     return ": ".join(filter(None, (report.rule, "; ".join(report.reasons))))

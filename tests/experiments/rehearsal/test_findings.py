@@ -200,3 +200,17 @@ def test_a_train_that_the_gate_cuts_is_told_and_is_no_figure(station):
     rig.stop()
     problems = found(rig).problems
     assert any("the gate cut a train of 5 mA short" in problem for problem in problems), problems
+
+
+def test_a_train_that_a_fault_ended_is_told_and_not_held_against_its_level(station):
+    rig = station("p24")
+    rig.arm()
+    rig.train(5.0)
+    for _ in range(12):
+        rig.step(2.0)
+    rig.device.faults.drop_answers = True
+    for _ in range(40):
+        rig.step(4.0)
+    problems = found(rig).problems
+    assert any("the gate cut a train of 2 mA short" in each or "of 4 mA short" in each for each in problems), problems
+    assert not any("the device acknowledged" in each for each in problems), problems

@@ -16,7 +16,10 @@ from myoloop.experiments.sessions.emulated_rig import emulated_rig_data
 from myoloop.platform.recording.verify import verify
 
 #: What a machine that has too much to do brings about; everything else would be the rehearsal's own mistake.
-BUSY = ("ext: the gate cut a train", "the session ended as aborted", "the device answers late")
+BUSY = (
+    "ext: the gate cut a train", "the session ended as aborted", "the device answers late",
+    "the session ended as fault: stimulator FAULT: dead peer",
+)  # fmt: skip
 
 
 @pytest.fixture
