@@ -41,12 +41,11 @@ COARSE = {
         "motor: 12 mA, tolerance: 15 mA": "motor: 5 mA, tolerance: 6 mA",
     },
 }
-#: Two trains of six seconds at a current that lets a P24 notice an open electrode.
-LONG = {
+#: A train of some five seconds, and a current that lets a P24 notice an open electrode.
+LONG = {"hold: 1 s": "hold: 4 s", "rest: 2 s": "rest: 6 s"}
+STRONG = {
     "current_max: 15 mA": "current_max: 20 mA",
     "motor: 12 mA, tolerance: 15 mA": "motor: 17 mA, tolerance: 20 mA",
-    "hold: 1 s": "hold: 4 s",
-    "rest: 2 s": "rest: 6 s",
 }
 
 
@@ -159,8 +158,8 @@ def session(tmp_path, monkeypatch):
     sockets.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(sockets))
 
-    def run(device, level="low", *, faults=(), changed=None, on_turn=None):
-        text = PROTOCOL.read_text()
+    def run(device, level="low", *, faults=(), changed=None, on_turn=None, source=PROTOCOL):
+        text = source.read_text()
         for old, new in (changed or COARSE.get(device, {})).items():
             assert old in text
             text = text.replace(old, new)
@@ -224,6 +223,16 @@ def test_a_session_on_an_openemsstim_board(session):
     ended.check_train_by_train(ended.told[0].uncertainty_ns)
 
 
+@pytest.mark.prove
+@pytest.mark.timeout(900)
+def test_a_calibration_and_eleven_efforts_on_a_p24(session):
+    """The demonstration that ships: thresholds found step by step, each effort answered by a train, pauses and all."""
+    ended = session("p24", source=Path(load_protocol("demo").path))
+    ended.check_whole()
+    ended.check_pulse_by_pulse()
+    assert len(trains(ended.given)) >= 15
+
+
 #: What breaks 1.5 s after the first pulse, and what the reason says of it.
 FAULTS = {
     "electrode open": ("open-electrodes=0@1.5", ("electrode",)),
@@ -250,7 +259,7 @@ def last_ms(ended: Session) -> float:
 @pytest.mark.parametrize(("device", "fault"), NOTICED)
 def test_a_fault_of_the_device_ends_in_zero_with_its_reason(session, device, fault):
     words, reasons = FAULTS[fault]
-    ended = session(device, faults=(words,), changed={**LONG, **COARSE.get(device, {})})
+    ended = session(device, faults=(words,), changed={**LONG, **COARSE.get(device, STRONG)})
     print(device, fault, ended.end.outcome, ended.end.reason, f"last pulse after {last_ms(ended):.0f} ms")  # noqa: T201
     assert ended.end.outcome == "fault"
     assert any(reason in ended.end.reason for reason in reasons), ended.end.reason
@@ -270,7 +279,7 @@ def test_the_stop_key_ends_in_zero(session, device):
             pressed_ns.append(time.monotonic_ns())
         return "stop key" if flows else ""
 
-    ended = session(device, changed=LONG, on_turn=turn)
+    ended = session(device, changed={**LONG, **STRONG}, on_turn=turn)
     assert (ended.end.outcome, ended.end.reason) == ("stopped", "stop key")
     assert ended.given[-1].t_ns - pressed_ns[0] <= 250 * MS
     ended.check_safe()
