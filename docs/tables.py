@@ -45,6 +45,8 @@ DOCS = Path(__file__).resolve().parent
 MEASURED = DOCS / "measured"
 #: What is promised by others, and where it stands here.
 COVERAGE = DOCS / "coverage.yaml"
+#: What could harm a person, what detects it, and the tests that prove it.
+HAZARDS = DOCS / "hazards.yaml"
 
 
 def streams() -> str:
@@ -254,6 +256,37 @@ def _entry(row: dict[str, Any]) -> Iterable[str]:
         yield f"  - {row['note']}"
 
 
+#: What the groups of hazards are called on the page.
+_GROUPS = {
+    "loop": "The loop",
+    "request": "What is asked for",
+    "device": "The device",
+    "person": "People",
+    "station": "The station and the gate itself",
+}
+
+
+def hazards() -> str:
+    """Each single fault: what detects it, how soon, the state that follows, the tests that prove it."""
+    rows: list[dict[str, Any]] = YAML(typ="safe").load(HAZARDS)
+    parts = []
+    for group, title in _GROUPS.items():
+        lines = [line for row in rows if row["group"] == group for line in _hazard(row)]
+        parts.append("\n".join((f"### {title}", "", *lines)))
+    return "\n\n".join(parts)
+
+
+def _hazard(row: dict[str, Any]) -> Iterable[str]:
+    yield f"- **{row['hazard']}**"
+    yield f"  - detected by: {row['detected_by']}"
+    yield f"  - within: {row['within']}"
+    yield f"  - safe state: {row['safe_state']}"
+    if row.get("limit"):
+        yield f"  - what software cannot do: {row['limit']}"
+    yield from (f"  - test: `{test}`" for test in row["tests"])
+    yield from (f"  - in `make prove`: `{test}`" for test in row.get("make_prove", ()))
+
+
 def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     columns = tuple(head)
     lines = [columns, ("---",) * len(columns), *(tuple(row) for row in rows)]
@@ -336,6 +369,7 @@ TABLES: dict[str, tuple[str, Callable[[], str]]] = {
     "streams": ("architecture.md", streams),
     "transitions": ("architecture.md", transitions),
     "ceilings": ("safety.md", ceilings),
+    "hazards": ("safety.md", hazards),
     "protocols": ("protocols.md", protocols),
     "sites": ("sites.md", sites),
     "sites-makers": ("sites.md", makers),

@@ -40,6 +40,7 @@ def tables() -> ModuleType:
         "screening",
         "forms",
         "outcomes",
+        "hazards",
         "coverage-counts",
         "coverage",
         "coverage-screening",
