@@ -378,7 +378,8 @@ def _levels(trains: Sequence[Train], heard: Heard, step_ma: float) -> Iterator[s
 
 def _starts(said: Sequence[tuple[Train, Times]], sync: Sync | None, by_sync: Measured | None) -> Iterator[str]:
     without: dict[str, int] = {}
-    said = [each for each in said if not each[0].resumed]
+    # One that was cut may have had no time for a pulse.
+    said = [each for each in said if not (each[0].resumed or each[0].cut)]
     for train, t_ns in said:
         if _first(train, t_ns, _FIRST_EARLY_NS) is None:
             without[train.channel] = without.get(train.channel, 0) + 1
