@@ -49,10 +49,18 @@ test-quick: $(VENV)/.has-test
 test-processes: $(VENV)/.has-test
 	$(BIN)/python -m pytest -m "processes and not prove" $(ARGS)
 
+# What is between the gate's order and the bytes, and back: each codec by the tests of its own.
+CODEC_TESTS := $(addprefix tests/stimulators/,$(foreach name,frames commands answers decoder profiles settings low_level \
+  mid_level,sciencemode/test_$(name).py) sciencemode2/test_frames.py sciencemode2/test_setting_bytes.py \
+  test_simulated_driver.py test_openemsstim.py test_ttl_trigger.py test_analog.py)
+
 # The package is named, not a folder: a module that no test imports counts as not covered.
 gate-coverage: $(VENV)/.has-test
 	$(BIN)/python -m pytest -n 2 tests/stimulators/gate -m "not prove" --cov=myoloop.stimulators.gate --cov-branch \
 	  --cov-report=term-missing:skip-covered --cov-fail-under=100 $(ARGS)
+	$(BIN)/python -m pytest -n 2 $(CODEC_TESTS) -m "not prove and not processes" --cov=myoloop.stimulators --cov-branch \
+	  --cov-report=json:.coverage.codecs.json -q $(ARGS)
+	$(BIN)/python tests/stimulators/codecs_covered.py .coverage.codecs.json; found=$$?; rm -f .coverage.codecs.json; exit $$found
 
 lint: style types imports
 

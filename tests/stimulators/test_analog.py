@@ -332,6 +332,19 @@ def test_an_output_where_no_pulse_is_due_rests(bench):
         bench.driver._check(1, bench.driver._trains[1].codes, [0])
 
 
+def test_a_whole_pulse_that_is_another_than_was_given_is_not_played(bench):
+    bench.driver.write(bench.driver.encode([setting(10.0)]), bench.now_ns)
+    driver, train = bench.driver, bench.driver._trains[0]
+    (_, _, stronger), *_ = driver._read(driver.encode([setting(11.0)]))
+    (_, _, wider), *_ = driver._read(driver.encode([setting(10.0, phase_us=300.0)]))
+    (_, _, right), *_ = driver._read(driver.encode([setting(10.0)]))
+    unbalanced = (*train.codes[:-1], train.codes[-2], train.codes[-1])
+    for codes in (stronger, wider, unbalanced):
+        with pytest.raises(DriverError, match="not the pulse it was given"):
+            driver._check(0, codes, [0])
+    driver._check(0, right, [0])
+
+
 def test_a_pulse_that_nobody_waits_for_is_none(bench):
     bench.driver.pulse(bench.now_ns)
     bench.driver.write(bench.driver.encode([setting()]), bench.now_ns)

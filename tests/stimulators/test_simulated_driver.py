@@ -181,6 +181,22 @@ def test_bytes_that_are_not_one_whole_setting_are_refused(data):
         driver.decode(bad)
 
 
+@pytest.mark.parametrize(
+    ("spoil", "what"),
+    [
+        (lambda body: body[:11] + b"\x02" + body[12:], "for 2 outputs"),
+        (lambda body: body[:11] + b"\x00" + body[12:], "for 0 outputs"),
+        (lambda body: body[:11] + b"\x02" + 2 * body[12:], "output 0 twice"),
+    ],
+)
+def test_whole_frames_that_must_never_leave_are_not_decoded(spoil, what):
+    driver = SimulatedDriver(SimulatedDriverSettings(channels=CHANNELS))
+    body = spoil(driver.encode([setting()])[3:-2])
+    covered = struct.pack("<H", len(body)) + body
+    with pytest.raises(DriverError, match=what):
+        driver.decode(b"\xa5" + covered + struct.pack("<H", binascii.crc_hqx(covered, 0xFFFF)))
+
+
 def test_bytes_are_the_same_until_something_is_written(bench):
     first = bench.driver.encode([setting()])
     assert bench.driver.encode([setting()]) == first

@@ -159,3 +159,8 @@ def test_the_same_wish_is_the_same_bytes():
     for kind in KINDS:
         wired = driver(*kind)
         assert wired.encode([setting()]) == wired.encode([setting()])
+
+
+def test_an_output_is_called_by_its_channel_or_its_number():
+    wiring = ScienceMode34Settings(**{**GIVEN, "level": "low"})
+    assert [wiring.name_of(output) for output in (0, 1, 5)] == ["left", "right", "output 5"]
