@@ -42,8 +42,10 @@ FIRST = {
     "ontime.py": ("test_on_time.py",),
     "rise.py": ("test_rise.py",),
 }
-#: Longer than any run of the tests takes; a mutant that hangs has been noticed.
-TIMEOUT_S = 90
+#: A mutant that hangs has been noticed: so much longer than without a change, and not less than so many seconds.
+LONGER, LEAST_S = 6, 60
+#: What the tests may take without a change.
+UNCHANGED_S = 900
 
 #: Mutants that change nothing anybody could see, by module, line of source and change; with the reason.
 EQUIVALENT: dict[tuple[str, str, str], str] = {
@@ -229,8 +231,8 @@ def _silent(tree: ast.Module) -> set[ast.AST]:
     return found
 
 
-def survives(mutant: Mutant | None) -> bool:
-    """Run the gate's tests against a mutant, or against an unchanged copy; true where they all pass.
+def survives(mutant: Mutant | None, timeout_s: float = UNCHANGED_S) -> bool:
+    """Run the gate's tests against a mutant, or against an unchanged copy; true where they all pass in time.
 
     The run is a fork of this process, which has imported pytest already and nothing of myoloop.
     """
@@ -242,10 +244,12 @@ def survives(mutant: Mutant | None) -> bool:
             path = Path(folder) / GATE / mutant.module
             path.write_text(mutant.source(path.read_text(encoding="utf-8")), encoding="utf-8")
         first = FIRST.get(mutant.module, ()) if mutant is not None else ()
-        return (not first or _pass(folder, [TESTS / name for name in first], TIMEOUT_S / 4)) and _pass(folder, [TESTS])
+        return (not first or _pass(folder, [TESTS / name for name in first], timeout_s)) and _pass(
+            folder, [TESTS], timeout_s
+        )
 
 
-def _pass(folder: str, chosen: Sequence[Path], timeout_s: float = TIMEOUT_S) -> bool:
+def _pass(folder: str, chosen: Sequence[Path], timeout_s: float) -> bool:
     child = os.fork()
     if child == 0:
         os._exit(_tests(folder, chosen, timeout_s))
@@ -300,12 +304,13 @@ def main() -> int:
     if given.list:
         print(*tried, sep="\n")
         return 0
+    began, survivors = time.monotonic(), []
     if not survives(None):
         print("the tests fail without any change")
         return 1
-    began, survivors = time.monotonic(), []
+    timeout_s = max(LEAST_S, LONGER * (time.monotonic() - began))
     for number, mutant in enumerate(tried, start=1):
-        if survives(mutant):
+        if survives(mutant, timeout_s):
             survivors.append(mutant)
             print(f"SURVIVED {mutant}", flush=True)
         if number % 25 == 0:
