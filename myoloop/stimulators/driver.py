@@ -45,6 +45,9 @@ class Capabilities:
         Periods between pulses are whole numbers of this; 0 where any can be said. The gate rounds rates down to it.
     one_rate
         True where all outputs share one rate.
+    restarts_at_once
+        True where an output that comes on gives a pulse at once, however short the time since its last one: the gate
+        then keeps it at zero for a period.
     """
 
     outputs: int
@@ -60,6 +63,7 @@ class Capabilities:
     rate_step_hz: float = 0.0
     period_step_us: float = 0.0
     one_rate: bool = False
+    restarts_at_once: bool = False
 
 
 @dataclass(frozen=True, slots=True)

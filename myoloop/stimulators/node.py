@@ -312,6 +312,7 @@ def stimulator_settings_of(settings: Mapping[str, Any], driver: Driver, prior: g
         phase_us=(can.phase_min_us, can.phase_max_us),
         rate_hz=(can.rate_min_hz, can.rate_max_hz),
         period_step_us=can.period_step_us,
+        restarts_at_once=can.restarts_at_once,
         prior_day_charge_mc=prior.day_charge_mc,
         prior_course_charge_mc=prior.course_charge_mc,
         prior_session=(prior.session.charge_mc, prior.session.on_s, prior.session.pulses),

@@ -59,6 +59,7 @@ class StimulatorSettings:
     phase_us: tuple[float, float]
     rate_hz: tuple[float, float]
     period_step_us: float = 0.0
+    restarts_at_once: bool = False
     prior_day_charge_mc: float = 0.0
     prior_course_charge_mc: float = 0.0
     prior_session: tuple[float, float, float] = (0.0, 0.0, 0.0)
@@ -111,6 +112,7 @@ class Stimulator:
                 settings.phase_us,
                 settings.rate_hz,
                 settings.period_step_us,
+                settings.restarts_at_once,
             ),
             prior=gate.PriorDose(
                 settings.prior_day_charge_mc,

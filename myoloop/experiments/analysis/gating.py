@@ -137,6 +137,7 @@ def _device(settings: Mapping[str, Any]) -> DeviceLimits | None:
             (low, high),
             (slow, fast),
             settings.get("period_step_us", 0.0),
+            settings.get("restarts_at_once", False),
         )
     except (KeyError, TypeError, ValueError):
         return None

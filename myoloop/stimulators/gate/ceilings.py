@@ -17,6 +17,8 @@ LEASE_MAX_MS = 120
 PEER_DEAD_NS = 150_000_000
 #: The protocol's state is stale after this.
 PHASE_STALE_NS = 300_000_000
+#: How much later than the next a command may reach a device: 5 to 15 ms over USB, and a cycle.
+RESTART_MARGIN_NS = 25_000_000
 #: A device that has not acknowledged for this long is at fault.
 ACK_TIMEOUT_NS = 250_000_000
 #: Two cycles further apart than this, or backwards, are a fault of the clock or of the host.

@@ -16,6 +16,7 @@ from myoloop.stimulators.gate.ceilings import (
     REFRESH_NS,
     REQUEST_AGE_MAX_NS,
     REQUEST_FUTURE_MAX_NS,
+    RESTART_MARGIN_NS,
     STOP_REPEATS,
     SUSPEND_MAX_NS,
     TETANIC_ABOVE_HZ,
@@ -326,12 +327,21 @@ def _limit(
     elapsed_ns: int,
 ) -> _Allowed:
     before = {setting.channel: setting for setting in state.risen}
+    flowing = {setting.channel for setting in state.output}
     level_ma = arming.level_ma if arming.calibrating else None
     allowed, risen, rules, reasons = [], [], [], []
     for setting in wanted:
         limits = envelope.channel(setting.channel)
         if limits is None:
             continue
+        if settings.device.restarts_at_once and setting.channel not in flowing:
+            wait_ms = _too_soon_ms(state, setting)
+            if wait_ms > 0.0:
+                rules.append("pulse period")
+                reasons.append(
+                    f"{setting.channel}: the last pulse may be less than a period ago, {wait_ms:.0f} ms left"
+                )
+                continue
         width_us = setting.phase_us
         was = before.get(setting.channel)
         now_ma = as_strong_ma(was.current_ma, was.phase_us, width_us) if was is not None else 0.0
@@ -353,6 +363,14 @@ def _limit(
             rate_hz = served_rate_hz(setting.rate_hz, settings.device.period_step_us)
             allowed.append(replace(setting, current_ma=current_ma, rate_hz=rate_hz))
     return _Allowed(tuple(allowed), rules[0] if rules else "", tuple(reasons), tuple(risen))
+
+
+def _too_soon_ms(state: GateState, setting: Setting) -> float:
+    """How long a channel must stay at zero yet, so that no two pulses are closer than its period."""
+    off_ns = state.off_ns.get(setting.channel)
+    if off_ns is None or state.now_ns is None:
+        return 0.0
+    return (off_ns + RESTART_MARGIN_NS - state.now_ns) * 1e-6 + 1e3 / setting.rate_hz
 
 
 def _ramp_down(
@@ -382,10 +400,13 @@ def _hand_over(state: GateState, evidence: Evidence, allowed: _Allowed, now_ns: 
     # A device that has not acknowledged zero though zero was commanded gets no keep-alive: its own lease ends it.
     keep_alive = due and (flows or device.acknowledged_zero)
     write = device.connected and name not in LATCHED and (allowed.settings != state.output or keep_alive)
+    stays = {setting.channel for setting in allowed.settings}
+    ends = {setting.channel: now_ns for setting in state.output if setting.channel not in stays}
     state = replace(
         state,
         name=name,
         ramp=state.ramp if flows else None,
+        off_ns={**state.off_ns, **ends} if ends else state.off_ns,
         output=allowed.settings,
         risen=allowed.risen,
         sent_ns=now_ns if write or stop else state.sent_ns,

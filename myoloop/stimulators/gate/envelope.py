@@ -44,6 +44,8 @@ class DeviceLimits:
     rate_hz: tuple[float, float]
     #: Periods between pulses are whole numbers of this; 0 where the device can say any.
     period_step_us: float = 0.0
+    #: An output that comes on gives a pulse at once, however short the time since its last one.
+    restarts_at_once: bool = False
 
     def __post_init__(self) -> None:
         given = {"current_max_ma": self.current_max_ma, "current_step_ma": self.current_step_ma}

@@ -56,7 +56,7 @@ class MidLevel:
         return Capabilities(
             profile.outputs, self._wiring.current_max_ma, 0.5, float(PHASE_MIN_US), float(DURATION_MAX_US), 1.0,
             profile.rate_min_hz, profile.rate_max_hz, DEVICE_LEASE_NS / 1e6, True,
-            period_step_us=float(profile.period_step_us),
+            period_step_us=float(profile.period_step_us), restarts_at_once=True,
         )  # fmt: skip
 
     @property

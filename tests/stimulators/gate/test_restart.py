@@ -1,0 +1,57 @@
+"""A device that gives a pulse as soon as an output comes on gets none sooner than a period after the last one."""
+
+from __future__ import annotations
+
+import pytest
+
+from myoloop.stimulators.gate import DeviceLimits
+from myoloop.stimulators.gate.ceilings import RESTART_MARGIN_NS
+
+EAGER = DeviceLimits(4, 100.0, 0.5, (20.0, 1000.0), (0.5, 200.0), restarts_at_once=True)
+MARGIN_MS = RESTART_MARGIN_NS * 1e-6
+
+
+def zero_for_ms(bench, wish, **kind) -> float:
+    """How long current stays at zero though it is asked for again at once."""
+    bench.step(wish({}))
+    assert bench.ma() == 0.0
+    since_ns = bench.now_ns
+    for _ in range(1000):
+        bench.step(wish(5.0, **kind), after_ms=1.0)
+        if bench.ma() > 0.0:
+            return (bench.now_ns - since_ns) * 1e-6
+        assert bench.verdict.rule in ("pulse period", "rise on known ground")
+    raise AssertionError("it never came again")
+
+
+@pytest.mark.parametrize("rate_hz", [5.0, 20.0, 40.0])
+def test_it_stays_at_zero_for_a_period_and_as_much_as_commands_may_be_late(new_gate, wish, rate_hz):
+    bench = new_gate(device=EAGER).to_stimulating(5.0, rate_hz=rate_hz)
+    waited_ms = zero_for_ms(bench, wish, rate_hz=rate_hz)
+    # A millisecond's rounding, and what the rise takes to the first step of current.
+    assert 1e3 / rate_hz + MARGIN_MS <= waited_ms <= 1e3 / rate_hz + MARGIN_MS + 15.0
+
+
+def test_a_device_that_minds_its_last_pulse_is_not_waited_for(new_gate, wish):
+    bench = new_gate().to_stimulating(5.0, rate_hz=5.0)
+    assert zero_for_ms(bench, wish, rate_hz=5.0) < 50.0
+
+
+def test_a_blink_between_two_steps_of_a_ramp_is_one_too(new_gate, wish):
+    """What is rounded down to nothing is off: it comes again no sooner."""
+    bench = new_gate(device=EAGER).to_stimulating(5.0, rate_hz=20.0)
+    bench.step(wish(0.3, rate_hz=20.0))
+    assert bench.ma() == 0.0
+    bench.step(wish(0.3, rate_hz=20.0))
+    bench.step(wish(5.0, rate_hz=20.0))
+    assert (bench.ma(), bench.verdict.rule) == (0.0, "pulse period")
+    assert "the last pulse may be less than a period ago" in bench.verdict.reasons[0]
+
+
+def test_the_other_channel_goes_on(new_gate, wish):
+    bench = new_gate(device=EAGER).to_stimulating(5.0, rate_hz=20.0)
+    bench.hold(wish({"left": 5.0, "right": 3.0}, rate_hz=20.0), 3000.0)
+    assert bench.ma("right") == 3.0
+    bench.step(wish({"right": 3.0}, rate_hz=20.0))
+    bench.step(wish({"left": 5.0, "right": 3.0}, rate_hz=20.0))
+    assert (bench.ma("left"), bench.ma("right")) == (0.0, 3.0)
