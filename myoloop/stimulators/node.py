@@ -7,6 +7,7 @@ keeps the person's dose ledger.
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,7 @@ import msgspec
 
 from myoloop import __version__
 from myoloop.platform.bus import Bus
-from myoloop.platform.clock import boottime_ns
+from myoloop.platform.clock import MonotonicClock, boottime_ns
 from myoloop.platform.messages import ChannelSetting, ClockSample, DeviceReport, Pulses
 from myoloop.platform.node import Configuration, Heard, NodeFault
 from myoloop.platform.sealed import SealedError
@@ -34,8 +35,12 @@ from myoloop.stimulators.stimulator import Stimulator, StimulatorSettings, setti
 #: What the device says is recorded when it changes, and at least this often.
 DEVICE_REPORT_NS = 100_000_000
 CLOCK_SAMPLE_NS = 100_000_000
+#: At a session's end the device has so long to answer that it has stopped: a P24 takes 330 ms.
+STOPPED_WITHIN_NS = 700_000_000
+_LOOK_S = 0.005
 #: What is said of a blinded session where numbers would tell the arm.
 WRONG_BYTES = "bytes do not say what was allowed"
+NOT_STOPPED = "the device has not answered that it has stopped: pull the leads"
 REFUSED_BYTES = "the driver does not take what was allowed"
 
 
@@ -135,8 +140,35 @@ class StimulatorBody:
             if stimulator is not None:
                 then.callback(self._ledger.close, stimulator.shown_state.dose, now_ns, stimulator.gate_state.dose)
             then.callback(driver.close)
+            then.push(self._see_it_stop)
             for _ in range(3):
                 then.callback(driver.stop, now_ns)
+
+    def _see_it_stop(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Wait until the device has answered that it gives nothing.
+
+        Parameters
+        ----------
+        kind
+            Of what has gone wrong before; that is told then, and nothing of this.
+
+        Raises
+        ------
+        NodeFault
+            If it does not.
+        """
+        handover = getattr(self, "_handover", None)
+        if handover is None:
+            return
+        clock = MonotonicClock()
+        until_ns = clock.now_ns() + STOPPED_WITHIN_NS
+        problem = handover.not_stopped(clock.now_ns())
+        # Of a blinded session always as long: how soon a device answers would tell the arm.
+        while (problem or handover.blinded) and clock.now_ns() < until_ns:
+            time.sleep(_LOOK_S)
+            problem = handover.not_stopped(clock.now_ns())
+        if problem and kind is None:
+            raise NodeFault(problem)
 
     def counters(self) -> dict[str, float]:
         """Current on all channels now, in mA; of a blinded session what is shown."""
@@ -169,7 +201,7 @@ class Handover:
     """
 
     def __init__(self, driver: Driver, stimulator: Stimulator, *, blinded: bool = False) -> None:
-        self._blinded = blinded
+        self.blinded = blinded
         self._driver = driver
         self._stimulator = stimulator
         self._fault = ""
@@ -191,7 +223,7 @@ class Handover:
         said = self._said
         if (
             # What changes when is told by when it is said: of a blinded session it is said always.
-            not self._blinded
+            not self.blinded
             and said is not None
             and msgspec.structs.replace(said, t_ns=report.t_ns) == report
             and now_ns - said.t_ns < DEVICE_REPORT_NS
@@ -199,6 +231,14 @@ class Handover:
             return None, pulses
         self._said = report
         return report, pulses
+
+    def not_stopped(self, now_ns: int) -> str:
+        """What speaks against it that the device has stopped, after a stop; empty where nothing does."""
+        report, _ = self._driver.poll(now_ns)
+        if not any(setting.current_ma > 0 for setting in report.acknowledged):
+            return ""
+        said = "" if self.blinded or not report.faults else f" ({'; '.join(report.faults)})"
+        return f"{NOT_STOPPED}{said}"
 
     def obey(self, now_ns: int) -> None:
         """Carry out the gate's newest order. Bytes that do not say what was allowed are not written: all stops."""
@@ -212,12 +252,12 @@ class Handover:
             data = self._driver.encode(order.settings)
             wrong = self._disagreement(data, order.settings, order.calibrating)
             if wrong:
-                self._fail(WRONG_BYTES if self._blinded else wrong, now_ns)
+                self._fail(WRONG_BYTES if self.blinded else wrong, now_ns)
             else:
                 self._orders[self._driver.write(data, now_ns)] = self._ordered
                 self._orders.pop(next(iter(self._orders)), None) if len(self._orders) > REMEMBERED else None
         except DriverError as error:
-            self._fail(REFUSED_BYTES if self._blinded else str(error), now_ns)
+            self._fail(REFUSED_BYTES if self.blinded else str(error), now_ns)
 
     def _fail(self, what: str, now_ns: int) -> None:
         self._driver.stop(now_ns)
@@ -292,8 +332,6 @@ def make_stimulator(
 
 def clock_sample(now_ns: int) -> ClockSample:
     """Stamps of this host's clocks. The wall time is for people; nothing is reckoned with it."""
-    import time
-
     return ClockSample(t_ns=now_ns, wall_ns=time.time_ns(), boottime_ns=now_ns + boottime_ns() - time.monotonic_ns())
 
 

@@ -57,6 +57,8 @@ class Device:
         self.said = DeviceReport(t_ns=0, connected=True, identity="fake")
         self.number = 0
         self.broken: dict[str, Exception] = {}
+        #: It answers a stop only when it has been asked so often.
+        self.stops_after_polls = 0
 
     def _do(self, what: str) -> None:
         self.done.append(what)
@@ -83,9 +85,14 @@ class Device:
 
     def stop(self, now_ns: int) -> None:
         self._do("stop")
-        self.said = msgspec.structs.replace(self.said, acknowledged=())
+        if self.stops_after_polls == 0:
+            self.said = msgspec.structs.replace(self.said, acknowledged=())
 
     def poll(self, now_ns: int):
+        if self.stops_after_polls and "stop" in self.done:
+            self.stops_after_polls -= 1
+            if self.stops_after_polls == 0:
+                self.said = msgspec.structs.replace(self.said, acknowledged=())
         return msgspec.structs.replace(self.said, t_ns=now_ns), ()
 
     def close(self) -> None:
@@ -348,6 +355,24 @@ class TestEnd:
         assert rig.done == ["stop", "stop", "stop", "close"]
         assert rig.booked()[-1]["on_s"] == rig.dose().session_on_s > 0
         assert not is_held(rig.ledger)
+
+    def test_a_device_that_answers_late_that_it_has_stopped_is_waited_for(self, rig):
+        rig.to_current()
+        rig.device.stops_after_polls = 20
+        rig.body.end("complete", "", rig.now_ns)
+        assert rig.device.stops_after_polls == 0
+        assert rig.done == ["stop", "stop", "stop", "close"]
+
+    def test_a_device_that_never_answers_that_it_has_stopped_is_a_fault_that_says_what_to_do(self, rig):
+        rig.to_current()
+        rig.device.stops_after_polls = 1_000_000
+        rig.device.said = msgspec.structs.replace(rig.device.said, faults=("it goes on",))
+        with pytest.raises(NodeFault, match=r"has not answered that it has stopped: pull the leads \(it goes on\)"):
+            rig.body.end("complete", "", rig.now_ns)
+        # All the rest is done all the same.
+        assert rig.done == ["stop", "stop", "stop", "close"]
+        assert not is_held(rig.ledger)
+        rig.device.stops_after_polls = 1
 
     def test_a_node_that_was_never_configured_has_nothing_to_leave(self):
         StimulatorBody().end("aborted", "", 0)

@@ -129,8 +129,11 @@ class Director:
         if phase is not None and place.block is not None and place.block.state.name != "idle":
             cut = ending.outcome
             out.trial(trial_of_block(phase, place.block, place.now_ns, place.gate.charge_mc, cut))
-        if place.arm_id:
-            out.command("pause", why=ending.reason or ending.outcome)
+        # What ends because of pain, spasms or a fault does not ramp down first.
+        at_once = ending.outcome in ("stopped", "fault")
+        if place.arm_id or (at_once and place.stage == "pausing"):
+            arguments = {"at_once": True} if at_once else None
+            out.command("pause", why=ending.reason or ending.outcome, arguments=arguments)
         place.arm_id = ""
         place.outcome, place.reason = ending.outcome, ending.reason
         self.turn("ended")

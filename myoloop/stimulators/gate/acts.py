@@ -178,9 +178,13 @@ def _step_up(
 def _pause(
     state: GateState, act: Act, settings: GateSettings, evidence: Evidence, now_ns: int
 ) -> tuple[GateState, Reply]:
+    at_once = act.arguments.get("at_once", False) is not False
+    if at_once:
+        # A pause that ramps down already is cut short too.
+        state = replace(state, ramp=None)
     if state.name not in LIVE:
         return state, Reply(act.id, True, f"nothing to pause in {state.name}")
-    ramp = PauseRamp(state.output, now_ns, state.calibrating) if state.output else None
+    ramp = PauseRamp(state.output, now_ns, state.calibrating) if state.output and not at_once else None
     state = replace(state, name=follow(state.name, "pause"), arming=None, lease=None, ramp=ramp)
     return state, Reply(act.id, True)
 

@@ -163,6 +163,9 @@ class ScienceMode34Driver:
         link.forget(Purpose.ASK, Purpose.BEGIN, Purpose.UPDATE, Purpose.READ_BACK)
         stopping = self._state is _State.STOPPING
         again = stopping and 0 <= now_ns - self._told_stop_ns < _AGAIN_NS
+        # A zero update is told once: it would keep a device that does not obey it alive beyond its own 2 s.
+        told = stopping or self._state in (_State.STOPPED, _State.UNSTOPPED)
+        ending = [one for one in self._level.end() if one is not None or not told]
         self._told_stop_ns = now_ns
         if not (stopping and 0 <= now_ns - self._stopped_ns < _QUESTION_NS):
             link.forget(Purpose.CHECK_STOP)
@@ -173,8 +176,9 @@ class ScienceMode34Driver:
             self._state = _State.STOPPING
         try:
             for _ in range(1 if again else _STOPS):
-                for one in self._level.end():
+                for one in ending:
                     self._send_stop(link, one, now_ns)
+                ending = [one for one in ending if one is not None]
         except OSError as error:
             self._lose(error)
 

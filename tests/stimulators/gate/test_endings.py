@@ -240,6 +240,19 @@ class TestPause:
         assert bench.state.ramp is None
         assert bench.state.arming is None
 
+    def test_at_once_is_without_a_ramp(self, bench, wish):
+        bench.to_stimulating(10.0)
+        assert bench.do("pause", "director", at_once=True).ok
+        assert (bench.name, bench.ma(), bench.state.ramp, bench.state.arming) == ("READY", 0.0, None, None)
+
+    @pytest.mark.parametrize("said", [True, 1, "yes", None])
+    def test_at_once_cuts_a_ramp_short_whatever_is_said_but_no(self, bench, wish, said):
+        bench.to_stimulating(10.0)
+        bench.do("pause", "director", at_once=False)
+        assert bench.ma() > 0.0
+        assert bench.do("pause", "director", at_once=said).ok
+        assert bench.ma() == 0.0
+
     def test_is_a_ramp_whatever_is_still_asked(self, new_gate, wish):
         quiet, asked = new_gate().to_stimulating(10.0), new_gate().to_stimulating(10.0)
         quiet.do("pause")

@@ -160,7 +160,7 @@ def test_a_stop_ends_a_train_at_once_and_is_confirmed_by_the_device(make_bench, 
     stopped_ns = bench.now_ns
     bench.driver.stop(stopped_ns)
     commands = [frame.command for frame in sent(bench.line, before)]
-    assert commands == ([4] * 3 if kind[1] == "low" else [32, 34] * 3)
+    assert commands == ([4] * 3 if kind[1] == "low" else [32, 34, 34, 34])
     assert bench.poll().acknowledged == (setting(), setting(channel="right"))
     bench.run(300, write=False)
     assert all(pulse.t_ns <= stopped_ns for pulse in bench.made)
@@ -271,6 +271,20 @@ def test_a_device_that_goes_on_after_a_stop_is_said_until_it_does_stop(make_benc
     assert (report.faults, report.acknowledged) == ((), ())
 
 
+@pytest.mark.parametrize("device", ["p24", "rehamove3"])
+def test_stops_that_are_not_obeyed_do_not_keep_the_device_from_its_own_end(make_bench, device):
+    bench = make_bench(device, "mid")
+    bench.run(200, setting())
+    bench.device.faults.stuck_on = True
+    first_ns = bench.now_ns
+    bench.made.clear()
+    for _ in range(60):
+        bench.driver.stop(bench.now_ns)
+        bench.run(50, write=False)
+    # It went on, up to 2 s after the one zero update.
+    assert 1.9e9 < bench.made[-1].t_ns - first_ns < 2.05e9
+
+
 def test_a_check_that_is_refused_counts_as_not_stopped(make_bench):
     bench = make_bench()
     bench.device.faults.results_once[62] = 21
@@ -355,7 +369,7 @@ def test_a_stop_always_finds_a_number():
     for again in range(100):
         before = len(line.sent)
         driver.stop(again * 200 * MS)
-        assert [frame.command for frame in sent(line, before)] == [32, 34] * 3
+        assert [frame.command for frame in sent(line, before)] == [34] * 3 if again else [32, 34, 34, 34]
         driver.poll(again * 200 * MS + 160 * MS)
 
 
