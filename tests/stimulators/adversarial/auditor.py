@@ -224,11 +224,13 @@ class Auditor:
         pace_ma = self.pace(now_ns)
         pace_uc, step_ma = pace_ma * self.widest_ms, self.envelope.step_ma * (1 + EPS) + EPS
         for one in flows:
-            output, charge_uc, had = one.output, one.current_ma * one.phase_us / 1000, self.had[one.output]
-            self.high_ma[output] = max(self.high_ma[output], one.current_ma)
+            # A board that cannot say its own step exactly gives a hair less; what it stands for is that step.
+            current_ma = math.ceil(one.current_ma / self.can.current_step_ma - 1e-6) * self.can.current_step_ma
+            output, charge_uc, had = one.output, current_ma * one.phase_us / 1000, self.had[one.output]
+            self.high_ma[output] = max(self.high_ma[output], current_ma)
             self.high_uc[output] = max(self.high_uc[output], charge_uc)
-            if not any(ma >= one.current_ma and us >= one.phase_us for ma, us in had):
-                had.append((one.current_ma, one.phase_us))
+            if not any(ma >= current_ma and us >= one.phase_us for ma, us in had):
+                had.append((current_ma, one.phase_us))
         for output in self.had:
             over_ma, over_uc = self.high_ma[output] - pace_ma, self.high_uc[output] - pace_uc
             self.must(over_ma <= self.least_ma[output] + step_ma, "current rises too fast", flows)

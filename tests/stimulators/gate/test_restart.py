@@ -55,3 +55,16 @@ def test_the_other_channel_goes_on(new_gate, wish):
     bench.step(wish({"right": 3.0}, rate_hz=20.0))
     bench.step(wish({"left": 5.0, "right": 3.0}, rate_hz=20.0))
     assert (bench.ma("left"), bench.ma("right")) == (0.0, 3.0)
+
+
+@pytest.mark.parametrize(
+    ("after_ms", "rule"),
+    # A period of 50 ms, and 25 ms.
+    [(74.999999, "pulse period"), (75.0, "rise on known ground"), (75.000001, "rise on known ground")],
+)
+def test_it_comes_again_at_the_very_nanosecond(new_gate, wish, after_ms, rule):
+    bench = new_gate(device=EAGER).to_stimulating(5.0, rate_hz=20.0)
+    bench.step(wish({}))
+    bench.step(wish(0.1, rate_hz=20.0), after_ms=after_ms - 0.000001)
+    verdict = bench.step(wish(5.0, rate_hz=20.0), after_ms=0.000001)
+    assert verdict.rule == rule

@@ -53,7 +53,8 @@ def test_a_rate_that_would_be_served_below_the_least_allowed_is_refused_and_no_f
     assert verdict.reasons == ("range: left: 6.99301 Hz is not within 7 to 80",)
     assert bench.name == "ARMED"
     # Where nothing flows the rate counts for nothing.
-    assert bench.step(wish(0.0, rate_hz=7.0)).rule == ""
+    for rate_hz in (7.0, 0.0, -1.0):
+        assert bench.step(wish(0.0, rate_hz=rate_hz)).rule == ""
     # 8 Hz are 125000 us.
     assert bench.step(wish(5.0, rate_hz=8.0)).allowed
 
