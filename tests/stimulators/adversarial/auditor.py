@@ -48,6 +48,7 @@ class Auditor:
     on_s: float = 0.0
     charge_mc: float = 0.0
     used_s: dict[int, float] = field(default_factory=dict)
+    off_ns: dict[int, int] = field(default_factory=dict)
     judged: int = 0
 
     def __post_init__(self) -> None:
@@ -94,6 +95,9 @@ class Auditor:
             self.judged += 1
             self.within_limits(one)
             was_ma = before[one.output].current_ma if one.output in before else 0.0
+            if was_ma == 0.0 and one.output in self.off_ns and self.can.restarts_at_once:
+                period_ns = 1e9 / one.rate_hz
+                self.must(now_ns - self.off_ns[one.output] >= period_ns * (1 - EPS), "two pulses too close", one)
             if self.pausing:
                 left = 1 - (now_ns - self.paused_ns) / S / self.envelope.ramp_down_s
                 self.must(one.current_ma <= was_ma, "rises on the way down", one)
@@ -103,6 +107,7 @@ class Auditor:
                 self.dose_left(one)
                 self.rises_slowly(one, was_ma, elapsed_s)
         self.learn(flows, now_ns)
+        self.off_ns |= dict.fromkeys(before.keys() - {one.output for one in flows}, now_ns)
         self.flowing, self.now_ns = flows, now_ns
         if not flows:
             self.pausing = False

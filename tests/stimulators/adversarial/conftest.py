@@ -184,7 +184,7 @@ class Station:
         can = self.tap.capabilities
         device = gate.DeviceLimits(
             can.outputs, can.current_max_ma, can.current_step_ma, (can.phase_min_us, can.phase_max_us),
-            (can.rate_min_hz, can.rate_max_hz), can.period_step_us,
+            (can.rate_min_hz, can.rate_max_hz), can.period_step_us, can.restarts_at_once,
         )  # fmt: skip
         self.envelope = gate.parse_envelope(asdict(an_envelope(rng, waveform_class, can)))
         self.sha256 = self.envelope.sha256

@@ -165,6 +165,7 @@ BROKEN = {
     "dose": ([(decision, "dose_exceeded", lambda *_: "")], "used up|is over"),
     "on-time": ([(decision, "pass_time", lambda *_: OnTime())], "on-time or duty"),
     "refusals": ([(decision, "_refusal", lambda *_: "")], "nobody may be obeyed|not asked for|outside|too many"),
+    "restart": ([(decision, "_too_soon_ms", lambda *_: 0.0)], "two pulses too close"),
     "zero on the way": ([(decision, "_ramp_down", lambda ramp, *_: decision._Allowed(ramp.settings))], "way down"),
     "bytes": ([(gate, "disagreement", lambda *_: "")], "asked|outside|above|more than|jump|rises"),
 }  # fmt: skip
@@ -179,7 +180,7 @@ def test_an_auditor_finds_a_gate_that_lets_something_through(new_station, violat
         station.madness = 0.05 if changes[0][1] == "disagreement" else 0.0
 
     def sessions():
-        for kind in ("analog", "sciencemode34 low, P24"):
+        for kind in ("analog", "sciencemode34 mid, P24", "sciencemode34 low, P24"):
             run(new_station, kind, 3, 20_000, mad)
 
     with pytest.raises(violation, match=what):
