@@ -22,7 +22,7 @@ from myoloop.platform.bus import Bus, send_stop
 from myoloop.platform.clock import Clock, MonotonicClock
 from myoloop.platform.errors import UserError
 from myoloop.platform.keyring import make_keys
-from myoloop.platform.messages import Answer, Command, Heartbeat
+from myoloop.platform.messages import Answer, Command, Event, Heartbeat
 from myoloop.platform.node import HEARTBEAT_NS, CycleTimer
 from myoloop.platform.process import write_rig_file
 from myoloop.platform.runtime import OwnedRuntimeFolder
@@ -32,8 +32,10 @@ from myoloop.platform.steps import Outgoing, Received
 NODE_COMMAND = ("-m", "myoloop", "node")
 #: How long a node may take to come up and to configure (a device may need seconds).
 START_S = 30.0
-#: How long nodes get to end by themselves, the recorder separately; together under 3 s.
+#: How long nodes get to end by themselves, stimulator and recorder separately; together under 3.5 s.
 END_S = 0.8
+#: A stimulator waits for its device's word that it has stopped, which may take 0.6 s.
+STIMULATOR_END_S = 0.9
 RECORDER_END_S = 1.6
 
 
@@ -88,6 +90,8 @@ class Supervisor:
         self._interrupted = interrupted
         self.nodes = {**nodes, "supervisor": "supervisor"}
         self.beats: dict[str, Heartbeat] = {}
+        #: How the session ended: outcome and reason.
+        self.ended = ("", "")
         self.clock: Clock = MonotonicClock()
         #: What is started as a node, before the rig's name and the node's.
         self.node_command: tuple[str, ...] = NODE_COMMAND
@@ -248,19 +252,25 @@ class Supervisor:
     # -- ending ------------------------------------------------------------------------------------------------
 
     def end(self, outcome: str, reason: str) -> bool:
-        """End all nodes: stimulator first, recorder last. True if the recorder ended its file by itself."""
-        arguments = {"outcome": outcome, "reason": reason}
+        """End all nodes: stimulator first, recorder last. True if the recorder ended its file by itself.
+
+        What a stimulator finds wrong as it ends (a device that has not stopped) makes a fault of any ending; see
+        :attr:`ended`.
+        """
+        self.ended = (outcome, reason)
         stimulators = [name for name, role in self.nodes.items() if role == "stimulator"]
         others = [name for name in self._children if name not in stimulators and name != self.recorder]
-        for group, patience_s in ((stimulators, END_S / 2), (others, END_S)):
-            self._end_group(group, arguments, patience_s)
+        for group, patience_s in ((stimulators, STIMULATOR_END_S), (others, END_S)):
+            self._end_group(group, patience_s)
+            if group is stimulators and self.ended[0] != "fault":
+                self.ended = self._fault_of(stimulators) or self.ended
         clean = True
         if self.recorder is not None:
             child = self._children.get(self.recorder)
             if child is not None and child.process.poll() is None:
                 # A recorder that was frozen still has everything in its queue.
                 _signal(child.process, "SIGCONT")
-                self._end_group([self.recorder], arguments, RECORDER_END_S)
+                self._end_group([self.recorder], RECORDER_END_S)
             clean = child is not None and child.process.poll() == 0
         return clean
 
@@ -276,7 +286,17 @@ class Supervisor:
         self.bus.close()
         self.runtime.remove()
 
-    def _end_group(self, names: list[str], arguments: dict[str, Any], patience_s: float) -> None:
+    def _fault_of(self, names: list[str]) -> tuple[str, str] | None:
+        """What these have told as they ended, if it was a fault."""
+        self._collect(0.01)
+        for received in self._received:
+            message = received.message
+            if isinstance(message, Event) and message.kind == "fault" and received.publisher in names:
+                return "fault", f"{received.publisher}: {message.why}"
+        return None
+
+    def _end_group(self, names: list[str], patience_s: float) -> None:
+        arguments = {"outcome": self.ended[0], "reason": self.ended[1]}
         alive = [name for name in names if name in self._children and self._children[name].process.poll() is None]
         for name in alive:
             self.send(name, "end", arguments)

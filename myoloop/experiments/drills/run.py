@@ -177,10 +177,10 @@ class DrillSession:
 
         Where the gate did not live to say it, how the session ended.
         """
-        first = latched = complaint = ended = ""
+        first = latched = complaint = ended = outcome = ""
         with contextlib.suppress(RecordingError):
             recording = Recording.open(self.up.folder, check=False)
-            ended = recording.reason
+            ended, outcome = recording.reason, recording.outcome
             for recorded in recording.messages({"report", "device"}):
                 message = recorded.received.message
                 if recorded.log_time_ns < since_ns:
@@ -191,8 +191,8 @@ class DrillSession:
                     latched = latched or message.latched
                     first = first or _verdict(message)
         if self.drill.expects == "told":
-            # That there was a stop is known; what counts is what is said of the device.
-            return complaint
+            # That there was a stop is known; what counts is what is said of the device, at the latest by the ending.
+            return complaint or (ended if outcome == "fault" else "")
         why = list(dict.fromkeys(filter(None, (first, latched))))
         return "; then ".join(why) or ended or self._last_line()
 

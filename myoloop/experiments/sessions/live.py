@@ -183,6 +183,7 @@ class LiveSession:
                 self._end(outcome, reason)
                 raise
             clean = self._end(outcome, reason)
+            outcome, reason = supervisor.ended
         self._log("supervisor", f"ended: {outcome}{f', {reason}' if reason else ''}")
         if not clean:
             # The recorder did not live to end its file; what it wrote is whole up to where it stops.
