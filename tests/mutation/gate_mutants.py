@@ -50,6 +50,11 @@ UNCHANGED_S = 900
 #: Mutants that change nothing anybody could see, by module, line of source and change; with the reason.
 EQUIVALENT: dict[tuple[str, str, str], str] = {
     ("decision.py", "return replace(", "ramp kept"): "latched, nothing is allowed, and where nothing flows a ramp ends",
+    (
+        "decision.py",
+        "if off_ns is None or state.now_ns is None:",
+        "without operand 2",
+    ): "a step knows what time it is before it limits anything; said for the types",
     ("decision.py", "_NO_LEASE = Lease((), 0)", "0 -> 1"): "a lease for nothing is never asked when it lapses",
     (
         "decision.py",

@@ -68,3 +68,11 @@ def test_it_comes_again_at_the_very_nanosecond(new_gate, wish, after_ms, rule):
     bench.step(wish(0.1, rate_hz=20.0), after_ms=after_ms - 0.000001)
     verdict = bench.step(wish(5.0, rate_hz=20.0), after_ms=0.000001)
     assert verdict.rule == rule
+
+
+def test_a_slower_rate_while_it_flows_is_no_restart(new_gate, wish):
+    bench = new_gate(device=EAGER).to_stimulating(5.0, rate_hz=40.0)
+    zero_for_ms(bench, wish, rate_hz=40.0)
+    # Far less than a period of 2 Hz since it was at zero.
+    bench.step(wish(5.0, rate_hz=2.0))
+    assert bench.ma() > 0.0
