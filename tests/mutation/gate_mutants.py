@@ -82,6 +82,18 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
         "steps = floor(current_ma / step_ma) + 1",
         "floor -> round",
     ): "the loop after it comes down from either",
+    ("limits.py", "steps = floor(current_ma / step_ma) + 1", "1 -> 2"): "the loop after it comes down from either",
+    (
+        "limits.py",
+        "while steps > 0 and (steps / per_ma if exact else steps * step_ma) > current_ma:",
+        "without operand 1",
+    ): "no current is negative: at no steps the loop ends by itself, and what is below them is zero",
+    (
+        "limits.py",
+        "while steps > 0 and (steps / per_ma if exact else steps * step_ma) > current_ma:",
+        "Gt -> GtE",
+    ): "of the steps: no current is negative, so that at no steps the loop ends by itself",
+    ("limits.py", "if steps <= 0:", "LtE -> Lt"): "no steps are 0.0 mA by the next line too",
     ("limits.py", "exact = abs(per_ma * step_ma - 1.0) < 1e-9", "Lt -> LtE"): "the very edge of a rounding error",
     ("dose.py", "newest_ns = 0.0", "0.0 -> 0.1"): "no clock tells a tenth of a nanosecond after 1970 from none",
     ("decoded.py", "if not abs(value - right) <= _SAME * right:", "LtE -> Lt"): "the very edge of a rounding error",
@@ -213,12 +225,16 @@ def mutants() -> list[Mutant]:
         text = path.read_text(encoding="utf-8")
         tree, lines = ast.parse(text), text.splitlines()
         silent = _silent(tree)
+        seen: dict[tuple[int, str], int] = {}
         for at, node in enumerate(ast.walk(tree)):
             if node in silent:
                 continue
             for number, (change, _) in enumerate(changed(node)):
                 line = node.lineno
-                found.append(Mutant(path.name, at, number, line, lines[line - 1].strip(), change))
+                # The same change at another place of the line is another mutant.
+                there = seen[line, change] = seen.get((line, change), 0) + 1
+                name = change if there == 1 else f"{change} ({there})"
+                found.append(Mutant(path.name, at, number, line, lines[line - 1].strip(), name))
     return sorted(found, key=lambda mutant: (mutant.module, mutant.line, mutant.node, mutant.number))
 
 
