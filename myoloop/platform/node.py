@@ -243,9 +243,13 @@ class Node:
             raise
         finally:
             try:
-                with contextlib.suppress(NodeFault):
-                    if self._state != "ended":
-                        self._end("fault", fault)
+                if self._state != "ended":
+                    self._end("fault", fault)
+            except NodeFault as error:
+                # A device that has not stopped is told besides what the node ends for.
+                if str(error) != fault:
+                    self._report_fault(str(error))
+                    told = "; ".join(filter(None, (told, str(error))))
             finally:
                 self._bus.close()
         if told:

@@ -254,16 +254,18 @@ class Supervisor:
     def end(self, outcome: str, reason: str) -> bool:
         """End all nodes: stimulator first, recorder last. True if the recorder ended its file by itself.
 
-        What a stimulator finds wrong as it ends (a device that has not stopped) makes a fault of any ending; see
-        :attr:`ended`.
+        What a stimulator finds wrong as it ends (a device that has not stopped) makes a fault of any ending and is
+        told besides its reason; see :attr:`ended`.
         """
         self.ended = (outcome, reason)
         stimulators = [name for name, role in self.nodes.items() if role == "stimulator"]
         others = [name for name in self._children if name not in stimulators and name != self.recorder]
-        for group, patience_s in ((stimulators, STIMULATOR_END_S), (others, END_S)):
-            self._end_group(group, patience_s)
-            if group is stimulators and self.ended[0] != "fault":
-                self.ended = self._fault_of(stimulators) or self.ended
+        before = len(self._received)
+        self._end_group(stimulators, STIMULATOR_END_S)
+        fault = self._fault_of(stimulators, before)
+        if fault:
+            self.ended = ("fault", "; ".join(filter(None, (reason, fault))))
+        self._end_group(others, END_S)
         clean = True
         if self.recorder is not None:
             child = self._children.get(self.recorder)
@@ -286,14 +288,16 @@ class Supervisor:
         self.bus.close()
         self.runtime.remove()
 
-    def _fault_of(self, names: list[str]) -> tuple[str, str] | None:
-        """What these have told as they ended, if it was a fault."""
+    def _fault_of(self, names: list[str], before: int) -> str:
+        """What these have told as they ended, if it was a fault; what they had told before is left out."""
         self._collect(0.01)
-        for received in self._received:
+        for received in self._received[before:]:
             message = received.message
-            if isinstance(message, Event) and message.kind == "fault" and received.publisher in names:
-                return "fault", f"{received.publisher}: {message.why}"
-        return None
+            # Changes of a gate's state have values.
+            own = isinstance(message, Event) and message.kind == "fault" and not message.values
+            if own and received.publisher in names:
+                return f"{received.publisher}: {message.why}"
+        return ""
 
     def _end_group(self, names: list[str], patience_s: float) -> None:
         arguments = {"outcome": self.ended[0], "reason": self.ended[1]}

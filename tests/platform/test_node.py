@@ -524,6 +524,31 @@ class TestEndings:
         assert isinstance(here.raised, ValueError)
         assert list(short_folder.glob("probe.*")) == []
 
+    @pytest.mark.parametrize(("fault", "first"), [(NodeFault("no disk"), "no disk"), (KeyError("x"), "KeyError: 'x'")])
+    def test_what_is_wrong_as_it_ends_is_told_besides_what_it_ends_for(self, world, capfd, fault, first):
+        here = world().to_running()
+
+        def fail(error):
+            raise error
+
+        here.body.on_end = lambda: fail(NodeFault("pull the leads"))
+        here.body.on_turn = lambda: fail(fault)
+        here.to_end()
+        here.until(lambda: len(here.events) > 1, "both events")
+        assert [each.why for each in here.events] == [first, "pull the leads"]
+        if isinstance(fault, NodeFault):
+            assert (here.code, capfd.readouterr().err) == (3, "probe: no disk; pull the leads\n")
+
+    def test_what_is_wrong_twice_is_told_once(self, world, capfd):
+        here = world().to_running()
+
+        def fail():
+            raise NodeFault("no disk")
+
+        here.body.on_turn = here.body.on_end = fail
+        here.to_end()
+        assert (here.code, capfd.readouterr().err) == (3, "probe: no disk\n")
+
     def test_it_ends_by_itself_when_its_lifeline_is_cut(self, world, short_folder):
         here = world().to_running()
         here.cut_lifeline()

@@ -13,10 +13,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from myoloop.platform import wire
 from myoloop.platform.bus import stop_socket
-from myoloop.platform.messages import Heartbeat, Samples
+from myoloop.platform.messages import Event, Heartbeat, Samples
 from myoloop.platform.recording.folder import create_attempt
 from myoloop.platform.recording.reader import Recording
+from myoloop.platform.steps import Received
 from myoloop.platform.supervisor import Supervisor, SupervisorError
 
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(120)]
@@ -243,6 +245,34 @@ class TestStopNode:
         made, stops = rig
         made.stop("operator", "stop key")
         assert json.loads(stops.recv(4096)) == {"who": "operator", "why": "stop key"}
+
+
+@pytest.mark.parametrize(
+    ("ended", "values", "told"),
+    [
+        (("complete", ""), {}, ("fault", "stimulator: pull the leads")),
+        (("stopped", "stop key"), {}, ("fault", "stop key; stimulator: pull the leads")),
+        (("fault", "device lost"), {}, ("fault", "device lost; stimulator: pull the leads")),
+        (("complete", ""), {"from": "READY", "to": "FAULT"}, ("complete", "")),
+    ],
+)
+def test_what_a_stimulator_tells_as_it_ends_is_told_besides_the_reason(supervisor, monkeypatch, ended, values, told):
+    running = supervisor({"stimulator": "stimulator"})
+    running._received.append(said_fault("told before", {}))
+
+    def end_group(names: list[str], patience_s: float) -> None:
+        if "stimulator" in names:
+            running._received.append(said_fault("pull the leads", values))
+
+    monkeypatch.setattr(running, "_end_group", end_group)
+    running.end(*ended)
+    assert running.ended == told
+
+
+def said_fault(why: str, values: dict) -> Received:
+    event = Event(t_ns=1, kind="fault", who="stimulator", why=why, values=values)
+    frames = wire.encode("event", event, session="s1", publisher="stimulator", epoch=1, seq=1)
+    return wire.decode(frames)[1]
 
 
 def test_without_a_stimulator_there_is_nothing_to_stop(supervisor):
