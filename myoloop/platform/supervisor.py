@@ -293,9 +293,10 @@ class Supervisor:
         self._collect(0.01)
         for received in self._received[before:]:
             message = received.message
-            # Changes of a gate's state have values.
-            own = isinstance(message, Event) and message.kind == "fault" and not message.values
-            if own and received.publisher in names:
+            if not isinstance(message, Event) or received.publisher not in names:
+                continue
+            # A change of its gate's state has values.
+            if message.kind == "fault" and not message.values:
                 return f"{received.publisher}: {message.why}"
         return ""
 

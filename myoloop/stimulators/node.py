@@ -162,13 +162,20 @@ class StimulatorBody:
             return
         clock = MonotonicClock()
         until_ns = clock.now_ns() + STOPPED_WITHIN_NS
-        problem = handover.not_stopped(clock.now_ns())
+        problem = self._look_whether_stopped(handover, clock.now_ns())
         # Of a blinded session always as long: how soon a device answers would tell the arm.
         while (problem or handover.blinded) and clock.now_ns() < until_ns:
             time.sleep(_LOOK_S)
-            problem = handover.not_stopped(clock.now_ns())
+            problem = self._look_whether_stopped(handover, clock.now_ns())
         if problem and kind is None:
             raise NodeFault(problem)
+
+    def _look_whether_stopped(self, handover: Handover, now_ns: int) -> str:
+        """What speaks against it; the last pulses, of which the device tells only now, are recorded too."""
+        problem, pulses = handover.not_stopped(now_ns)
+        for each in self._words.pulses(pulses, now_ns):
+            self._bus.publish(each)
+        return problem
 
     def counters(self) -> dict[str, float]:
         """Current on all channels now, in mA; of a blinded session what is shown."""
@@ -232,13 +239,13 @@ class Handover:
         self._said = report
         return report, pulses
 
-    def not_stopped(self, now_ns: int) -> str:
-        """What speaks against it that the device has stopped, after a stop; empty where nothing does."""
-        report, _ = self._driver.poll(now_ns)
+    def not_stopped(self, now_ns: int) -> tuple[str, tuple[Pulses, ...]]:
+        """What speaks against it that the device has stopped, after a stop, empty where nothing does; pulses since."""
+        report, pulses = self._driver.poll(now_ns)
         if not any(setting.current_ma > 0 for setting in report.acknowledged):
-            return ""
+            return "", pulses
         said = "" if self.blinded or not report.faults else f" ({'; '.join(report.faults)})"
-        return f"{NOT_STOPPED}{said}"
+        return f"{NOT_STOPPED}{said}", pulses
 
     def obey(self, now_ns: int) -> None:
         """Carry out the gate's newest order. Bytes that do not say what was allowed are not written: all stops."""

@@ -20,6 +20,7 @@ from myoloop.platform.messages import (
     DeviceReport,
     Heartbeat,
     Phase,
+    Pulses,
     StimReport,
     StimRequest,
     Stop,
@@ -59,6 +60,7 @@ class Device:
         self.broken: dict[str, Exception] = {}
         #: It answers a stop only when it has been asked so often.
         self.stops_after_polls = 0
+        self.pulses: tuple[Pulses, ...] = ()
 
     def _do(self, what: str) -> None:
         self.done.append(what)
@@ -93,7 +95,8 @@ class Device:
             self.stops_after_polls -= 1
             if self.stops_after_polls == 0:
                 self.said = msgspec.structs.replace(self.said, acknowledged=())
-        return msgspec.structs.replace(self.said, t_ns=now_ns), ()
+        pulses, self.pulses = self.pulses, ()
+        return msgspec.structs.replace(self.said, t_ns=now_ns), pulses
 
     def close(self) -> None:
         self._do("close")
@@ -362,6 +365,15 @@ class TestEnd:
         rig.body.end("complete", "", rig.now_ns)
         assert rig.device.stops_after_polls == 0
         assert rig.done == ["stop", "stop", "stop", "close"]
+
+    def test_pulses_of_which_the_device_tells_only_as_it_stops_are_recorded(self, rig):
+        rig.to_current()
+        rig.device.stops_after_polls = 3
+        last = Pulses(channel="left", t_ns=(7,), uncertainty_ns=1, kind="acknowledged", current_ma=4.0, phase_us=300.0)
+        rig.device.pulses = (last,)
+        rig.body.end("fault", "", rig.now_ns)
+        assert [each.message for each in rig.roads.said if each.topic == "pulse"] == [last]
+        assert rig.done == ["stop", "stop", "stop", "say pulse", "close"]
 
     def test_a_device_that_never_answers_that_it_has_stopped_is_a_fault_that_says_what_to_do(self, rig):
         rig.to_current()
