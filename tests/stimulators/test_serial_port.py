@@ -134,6 +134,16 @@ def test_bytes_that_should_have_left_long_ago_are_thrown_away(port, monkeypatch,
     monkeypatch.setattr(serial_port, "unsent_bytes", lambda fd: 0)
 
 
+def test_a_port_that_goes_while_bytes_are_thrown_away_is_an_os_error(port, monkeypatch):
+    def gone(fd, what):
+        raise termios.error(5, "Input/output error")
+
+    monkeypatch.setattr(serial_port.termios, "tcflush", gone)
+    with pytest.raises(OSError, match=r"took \d+ of 1000000 bytes"):
+        port.send(bytes(1_000_000))
+    monkeypatch.undo()
+
+
 def test_bytes_may_need_their_time_on_the_wire(port, monkeypatch):
     port.send(b"current")
     monkeypatch.setattr(serial_port, "unsent_bytes", lambda fd: 7)
