@@ -93,6 +93,11 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
         "while steps > 0 and (steps / per_ma if exact else steps * step_ma) > current_ma:",
         "Gt -> GtE",
     ): "of the steps: no current is negative, so that at no steps the loop ends by itself",
+    (
+        "limits.py",
+        "steps = ceil(1e6 / rate_hz / period_step_us * (1.0 - 1e-12))",
+        "1e-12 -> 1.1e-12",
+    ): "how large a rounding error may be taken to be",
     ("limits.py", "if steps <= 0:", "LtE -> Lt"): "no steps are 0.0 mA by the next line too",
     ("limits.py", "exact = abs(per_ma * step_ma - 1.0) < 1e-9", "Lt -> LtE"): "the very edge of a rounding error",
     ("dose.py", "newest_ns = 0.0", "0.0 -> 0.1"): "no clock tells a tenth of a nanosecond after 1970 from none",
@@ -175,7 +180,7 @@ def changed(node: ast.AST) -> Iterator[tuple[str, ast.AST]]:
         case ast.Constant(value=int() as value):
             yield f"{value} -> {value + 1}", ast.Constant(value=value + 1)
         case ast.Constant(value=float() as value):
-            other = round(value * 1.1, 12) or 0.1
+            other = float(f"{value * 1.1:.12g}") or 0.1
             yield f"{value} -> {other}", ast.Constant(value=other)
         case ast.Expr(value=ast.Call()) | ast.Raise() | ast.Continue():
             yield "statement dropped", ast.Pass()
