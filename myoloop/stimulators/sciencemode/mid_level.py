@@ -104,7 +104,8 @@ class MidLevel:
         order = self._orders.pop(asked.number)
         settings = order.settings(self._wiring)
         if answer.result:
-            names = ", ".join(one.channel for one in settings) or "zero on all outputs"
+            # All that are wired, not those that were to have current: that would tell a blinded session's arm.
+            names = ", ".join(self._wiring.channels)
             self.faults.append(f"{names}: update refused: {result_text(answer.result)}")
             return
         if order.number > self._confirmed.ack_of:

@@ -242,9 +242,8 @@ class Session:
     def _failed(self, packet: Packet, now_ns: int) -> None:
         code = result_of(packet)
         what = commands.ERRORS.get(code, f"stimulation error {code}")
-        # The device does not say where.
-        on = ", ".join(self._channels.get(each.output, f"output {each.output}") for each in self.given)
-        self._refuse(f"RehaStim2: {what} (on: {on or 'no channel'})")
+        # The device does not say where; what is on just now is not said either: it would tell a blinded session's arm.
+        self._refuse(f"RehaStim2: {what} (wired: {', '.join(self._channels.values())})")
         self._halted(START, now_ns)
         if self._in_flight is not None:
             self._in_flight.void = True

@@ -479,7 +479,7 @@ def test_a_command_the_device_does_not_know_is_answered_by_that(make_bench):
     bench.write(setting())
     (update,) = sent(bench.line, len(bench.line.sent) - 1)
     bench.line.receive = lambda: encode(Frame(update.number, 67, b"\x0b"))
-    assert bench.poll().faults == ("left: update refused: a command the device does not know (result 11)",)
+    assert bench.poll().faults == ("left, right: update refused: a command the device does not know (result 11)",)
 
 
 def test_an_order_that_was_held_until_its_number_was_taken_is_not_written(make_bench):

@@ -515,9 +515,9 @@ def test_a_stop_while_it_announces_itself_is_still_written(bench):
 @pytest.mark.parametrize(
     ("fault", "value", "told"),
     [
-        ("quick_stop", True, "quick-stop button pressed, or its plug is out (on: left, right)"),
-        ("open_electrodes", {4}, "electrode fault (on: left, right)"),
-        ("module_broken", True, "stimulation module fault (on: left, right)"),
+        ("quick_stop", True, "quick-stop button pressed, or its plug is out (wired: left, right)"),
+        ("open_electrodes", {4}, "electrode fault (wired: left, right)"),
+        ("module_broken", True, "stimulation module fault (wired: left, right)"),
     ],
 )
 def test_each_stimulation_error_is_told_and_ends_what_was_given(bench, fault, value, told):
@@ -533,6 +533,14 @@ def test_each_stimulation_error_is_told_and_ends_what_was_given(bench, fault, va
     assert bench.pulses == []
 
 
+def test_an_error_is_told_in_the_same_words_whatever_is_on(bench):
+    """What is on is an arm's own; the quick stop can be pressed in every arm."""
+    bench.run(500)
+    bench.device.faults.quick_stop = True
+    bench.run(100, write=False)
+    assert bench.faults == ["RehaStim2: quick-stop button pressed, or its plug is out (wired: left, right)"]
+
+
 def test_an_error_with_the_first_pulse_comes_before_the_answer_and_wins(bench):
     bench.run(100)
     bench.device.faults.open_electrodes.add(0)
@@ -543,7 +551,7 @@ def test_an_error_with_the_first_pulse_comes_before_the_answer_and_wins(bench):
     bench.run(30, setting())
     report = bench.run(100, write=False)
     assert report.acknowledged == ()
-    assert set(bench.faults) == {"RehaStim2: electrode fault (on: no channel)"}
+    assert set(bench.faults) == {"RehaStim2: electrode fault (wired: left, right)"}
     assert (bench.pulses, bench.device.mode) == ([], 0)
 
 
@@ -617,7 +625,7 @@ def test_a_stimulation_error_that_is_not_in_the_makers_text_is_told_by_its_numbe
     bench.run(100, setting())
     bench.line.injected = frame(Packet(9, 38, b"\xf7"))
     bench.tick(write=False)
-    assert bench.faults == ["RehaStim2: stimulation error -9 (on: left)"]
+    assert bench.faults == ["RehaStim2: stimulation error -9 (wired: left, right)"]
 
 
 def test_packets_that_are_no_answer_change_nothing(bench):
