@@ -28,7 +28,8 @@ from myoloop.platform.messages import (
 )
 from myoloop.platform.node import Configuration, Heard, NodeFault
 from myoloop.platform.steps import Outgoing, Received
-from myoloop.stimulators import gate
+from myoloop.platform.supervisor import STIMULATOR_END_S
+from myoloop.stimulators import gate, serial_port
 from myoloop.stimulators import node as stimulator_node
 from myoloop.stimulators.dose_ledger import Ledger, is_held
 from myoloop.stimulators.driver import Capabilities, DecodedOutput, DriverError
@@ -385,6 +386,10 @@ class TestEnd:
         assert rig.done == ["stop", "stop", "stop", "close"]
         assert not is_held(rig.ledger)
         rig.device.stops_after_polls = 1
+
+    def test_the_supervisor_leaves_it_time_to_wait_empty_the_port_and_book_the_dose(self):
+        own_s = stimulator_node.STOPPED_WITHIN_NS * 1e-9 + serial_port._CLOSE_S
+        assert own_s + 0.5 <= STIMULATOR_END_S
 
     def test_a_node_that_was_never_configured_has_nothing_to_leave(self):
         StimulatorBody().end("aborted", "", 0)
