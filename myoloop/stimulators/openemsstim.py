@@ -350,6 +350,8 @@ class OpenEmsStimDriver:
         try:
             self._transport.send(b"".join(self._off) + all_off + b"Connection End\n")
         except OSError as error:
+            # It is not on its way: the next stop is sent at once.
+            self._stopped_ns = None
             self._lose(error)
 
     def _keep(self, line: bytes, outputs: tuple[int, ...], now_ns: int) -> int:

@@ -390,6 +390,20 @@ def test_a_port_that_was_lost_for_a_moment_is_stopped_all_the_same(bench):
         bench.driver.write(bench.driver.encode([]), bench.clock.now_ns())
 
 
+def test_a_stop_that_the_port_did_not_take_is_sent_by_the_next_one(bench):
+    bench.run(300, setting())
+    bench.driver._transport = Stutter(bench.driver._transport)
+    bench.driver.stop(bench.clock.now_ns())
+    bench.driver._transport.full = False
+    bench.run(20, write=False)
+    told = []
+    feed = bench.device.feed
+    bench.device.feed = lambda data, now_ns: (told.append(data), feed(data, now_ns))
+    bench.driver.stop(bench.clock.now_ns())
+    bench.driver.stop(bench.clock.now_ns())
+    assert [data.count(b"Connection End") for data in told] == [1]
+
+
 class Gone:
     def send(self, data):
         raise BrokenPipeError("gone")
