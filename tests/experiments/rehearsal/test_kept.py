@@ -82,6 +82,16 @@ def test_a_bench_copy_has_the_same_wiring_and_other_settings_have_not(rig):
     assert wiring_sha256(rig.model_copy(update={"nodes": {**rig.nodes, "stimulator": other}})) != wiring_sha256(rig)
 
 
+def test_a_driver_that_says_the_class_again_says_another_in_the_copy(rig):
+    def of_class(name):
+        node = rig.nodes["stimulator"]
+        said = node.model_copy(update={"settings": {**node.settings, "rig_class": name}})
+        rig_of = rig.model_copy(update={"rig": rig.rig.model_copy(update={"rig_class": name})})
+        return rig_of.model_copy(update={"nodes": {**rig.nodes, "stimulator": said}})
+
+    assert wiring_sha256(of_class("BENCH")) == wiring_sha256(of_class("HUMAN"))
+
+
 def test_a_rehearsal_is_the_self_test_of_the_device_that_told_its_number(tmp_path, kept):
     kept(NOW - timedelta(minutes=5))
     (device,) = rehearsed([DEVICE], tmp_path)
