@@ -242,7 +242,9 @@ class Handover:
     def not_stopped(self, now_ns: int) -> tuple[str, tuple[Pulses, ...]]:
         """What speaks against it that the device has stopped, after a stop, empty where nothing does; pulses since."""
         report, pulses = self._driver.poll(now_ns)
-        if not any(setting.current_ma > 0 for setting in report.acknowledged):
+        # The stop, or current that was asked for just before it, may be unanswered yet.
+        waits = report.connected and report.oldest_unacknowledged_ns is not None
+        if not waits and not any(setting.current_ma > 0 for setting in report.acknowledged):
             return "", pulses
         said = "" if self.blinded or not report.faults else f" ({'; '.join(report.faults)})"
         return f"{NOT_STOPPED}{said}", pulses

@@ -391,6 +391,20 @@ class TestEnd:
         own_s = stimulator_node.STOPPED_WITHIN_NS * 1e-9 + serial_port._CLOSE_S
         assert own_s + 0.5 <= STIMULATOR_END_S
 
+    def test_a_device_that_answers_nothing_at_all_has_not_said_that_it_stopped(self, rig):
+        rig.to_current()
+        rig.device.said = msgspec.structs.replace(rig.device.said, oldest_unacknowledged_ns=1)
+        with pytest.raises(NodeFault, match="has not answered that it has stopped: pull the leads"):
+            rig.body.end("complete", "", rig.now_ns)
+        assert rig.device.said.acknowledged == ()
+        rig.device.said = msgspec.structs.replace(rig.device.said, oldest_unacknowledged_ns=None)
+
+    def test_of_a_port_that_is_lost_nothing_is_waited_for_where_nothing_flowed(self, rig):
+        rig.to_current()
+        rig.device.said = msgspec.structs.replace(rig.device.said, connected=False, oldest_unacknowledged_ns=1)
+        rig.body.end("fault", "device lost", rig.now_ns)
+        assert rig.done == ["stop", "stop", "stop", "close"]
+
     def test_a_node_that_was_never_configured_has_nothing_to_leave(self):
         StimulatorBody().end("aborted", "", 0)
 
