@@ -44,7 +44,7 @@ test: test-quick test-processes
 
 # Two workers for what shares nothing; one after another for what starts and kills processes, which minds its neighbours.
 test-quick: $(VENV)/.has-test
-	$(BIN)/python -m pytest -n 2 -m "not processes and not prove" $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not processes and not prove" $(ARGS)
 
 test-processes: $(VENV)/.has-test
 	$(BIN)/python -m pytest -m "processes and not prove" $(ARGS)
@@ -57,9 +57,9 @@ CODEC_TESTS := $(addprefix tests/stimulators/,$(foreach name,frames commands ans
 # The package is named, not a folder: a module that no test imports counts as not covered.
 gate-coverage: $(VENV)/.has-test
 	$(BIN)/python -m pytest -n 2 tests/stimulators/gate -m "not prove" --cov=myoloop.stimulators.gate --cov-branch \
-	  --cov-report=term-missing:skip-covered --cov-fail-under=100 $(ARGS)
+	  --cov-report=term-missing:skip-covered --cov-fail-under=100 $(GATE_ARGS)
 	$(BIN)/python -m pytest -n 2 $(CODEC_TESTS) -m "not prove and not processes" --cov=myoloop.stimulators --cov-branch \
-	  --cov-report=json:.coverage.codecs.json -q $(ARGS)
+	  --cov-report=json:.coverage.codecs.json -q
 	$(BIN)/python tests/stimulators/codecs_covered.py .coverage.codecs.json; found=$$?; rm -f .coverage.codecs.json; exit $$found
 
 lint: style types imports
