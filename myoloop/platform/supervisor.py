@@ -32,11 +32,11 @@ from myoloop.platform.steps import Outgoing, Received
 NODE_COMMAND = ("-m", "myoloop", "node")
 #: How long a node may take to come up and to configure (a device may need seconds).
 START_S = 30.0
-#: How long nodes get to end by themselves, stimulator and recorder separately; together under 4 s.
+#: How long nodes get to end by themselves, stimulator and recorder separately; together under 4.5 s.
 END_S = 0.8
-#: A stimulator waits 0.6 s for its device's word that it has stopped and 0.2 s for its port to empty; then it books the
+#: A stimulator waits 1 s for its device's word that it has stopped and 0.2 s for its port to empty; then it books the
 #: dose and tells what was wrong.
-STIMULATOR_END_S = 1.5
+STIMULATOR_END_S = 1.9
 RECORDER_END_S = 1.6
 
 

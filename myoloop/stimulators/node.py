@@ -35,8 +35,8 @@ from myoloop.stimulators.stimulator import Stimulator, StimulatorSettings, setti
 #: What the device says is recorded when it changes, and at least this often.
 DEVICE_REPORT_NS = 100_000_000
 CLOCK_SAMPLE_NS = 100_000_000
-#: At a session's end the device has so long to answer that it has stopped: a P24 takes 330 ms.
-STOPPED_WITHIN_NS = 600_000_000
+#: At a session's end the device has so long to answer that it has stopped: a P24 takes 330 ms; the host may be busy.
+STOPPED_WITHIN_NS = 1_000_000_000
 _LOOK_S = 0.005
 #: What is said of a blinded session where numbers would tell the arm.
 WRONG_BYTES = "bytes do not say what was allowed"
