@@ -14,7 +14,8 @@ from myoloop.experiments.drills.faults import Drill
 ZERO_WITHIN_MS = 250.0
 #: A train that must go on has a pulse within so many periods of the last look.
 _MISSED = 5
-_SLACK_MS = 2.0
+#: Between what an emulator stamps and what its rate says: its ledger is in whole microseconds.
+_SLACK_MS = 0.01
 #: A fault counts only where there was a pulse so shortly before it.
 _FLOWED_NS = 100_000_000
 

@@ -181,6 +181,8 @@ class LiveSession:
                     ("fault", f"{type(error).__name__}: {error}") if up else ("aborted", self._interrupted or NOT_UP)
                 )
                 self._end(outcome, reason)
+                if up:
+                    self._log("supervisor", f"ended: {': '.join(supervisor.ended)}")
                 raise
             clean = self._end(outcome, reason)
             outcome, reason = supervisor.ended

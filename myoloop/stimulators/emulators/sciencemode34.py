@@ -283,6 +283,7 @@ class ScienceMode34Device:
             self._pulses.stick(self._now_ns)
         else:
             # assumption: a pulse under way is finished and answered; what waits is dropped and never answered
+            # assumption: current ends when a stop is heard, not when the 40 ms until its answer are over
             self._end()
         return OK
 

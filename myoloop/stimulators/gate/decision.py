@@ -335,7 +335,7 @@ def _limit(
         if limits is None:
             continue
         if settings.device.restarts_at_once and setting.channel not in flowing:
-            wait_ms = _too_soon_ms(state, setting)
+            wait_ms = _too_soon_ms(state, limits.output, setting.rate_hz)
             if wait_ms > 0.0:
                 rules.append("pulse period")
                 reasons.append(
@@ -365,12 +365,12 @@ def _limit(
     return _Allowed(tuple(allowed), rules[0] if rules else "", tuple(reasons), tuple(risen))
 
 
-def _too_soon_ms(state: GateState, setting: Setting) -> float:
+def _too_soon_ms(state: GateState, output: int, rate_hz: float) -> float:
     """How long a channel must stay at zero yet, so that no two pulses are closer than its period."""
-    off_ns = state.off_ns.get(setting.channel)
+    off_ns = state.off_ns.get(output)
     if off_ns is None or state.now_ns is None:
         return 0.0
-    return (off_ns + RESTART_MARGIN_NS - state.now_ns) * 1e-6 + 1e3 / setting.rate_hz
+    return (off_ns + RESTART_MARGIN_NS - state.now_ns) * 1e-6 + 1e3 / rate_hz
 
 
 def _ramp_down(
@@ -401,7 +401,10 @@ def _hand_over(state: GateState, evidence: Evidence, allowed: _Allowed, now_ns: 
     keep_alive = due and (flows or device.acknowledged_zero)
     write = device.connected and name not in LATCHED and (allowed.settings != state.output or keep_alive)
     stays = {setting.channel for setting in allowed.settings}
-    ends = {setting.channel: now_ns for setting in state.output if setting.channel not in stays}
+    envelope = state.envelope
+    channels = envelope.channels if envelope is not None else ()
+    went = {setting.channel for setting in state.output} - stays
+    ends = {limits.output: now_ns for limits in channels if limits.channel in went}
     state = replace(
         state,
         name=name,

@@ -148,7 +148,7 @@ class GateState:
     ontime
         By output of the device, so that a channel's new name does not rest it.
     off_ns
-        When a channel's current went to zero last.
+        By output too: when its current went to zero last.
     sent_ns
         When the device was last sent anything.
     stops_left
@@ -166,7 +166,7 @@ class GateState:
     risen: tuple[Setting, ...] = ()
     ground: Mapping[str, Ground] = field(default_factory=dict)
     ontime: Mapping[int, OnTime] = field(default_factory=dict)
-    off_ns: Mapping[str, int] = field(default_factory=dict)
+    off_ns: Mapping[int, int] = field(default_factory=dict)
     dose: DoseTotals = DoseTotals()
     sent_ns: int | None = None
     stops_left: int = 0

@@ -22,6 +22,8 @@ from myoloop.stimulators.sciencemode.settings import PHASE_MIN_US, ScienceMode34
 DEVICE_LEASE_NS = 2_000_000_000
 #: An answer that has not come by then is not waited for when pulses are predicted.
 _ANSWER_LATEST_NS = 500_000_000
+#: The device's state is asked for only so soon after an update was written.
+_ASKED_WITHIN_NS = 100_000_000
 
 
 class MidLevel:
@@ -112,7 +114,9 @@ class MidLevel:
             self._confirmed = Confirmed(settings, order.number)
             self._prediction.change(order.outputs, (asked.sent_ns + now_ns) // 2, asked.sent_ns)
             self._flowed |= {one.channel: one for one in settings}
-        if not self._expected and self._newest is not None:
+        # The question keeps the device alive as an update does: after a gap it is not asked.
+        lately = now_ns - order.written_ns < _ASKED_WITHIN_NS
+        if not self._expected and self._newest is not None and lately:
             # The device obeys in order: its answer speaks of the newest update that was sent before the question.
             selection = self._wiring.profile.selection
             asked = link.ask(

@@ -13,12 +13,12 @@ from myoloop.experiments.drills.stops import time_stops
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(150)]
 
 ALL = chosen([], [])
-#: One process, one thing a process says, and one device that stops answering.
+#: One process, and one device whose host's clock is wrong.
 SAMPLE = [
     random.Random(f"3 {number}").choice(chosen([device], [group]))
-    for number, (device, group) in enumerate((("simulated", "process"), ("p24-low", "request"), ("rehastim2", "clock")))
+    for number, (device, group) in enumerate((("simulated", "process"), ("rehastim2", "clock")))
 ]
-STOPS = 60
+STOPS = 20
 
 
 def name(pair):

@@ -99,6 +99,7 @@ def figures(data):
     return findings
 
 
+@pytest.mark.prove
 @pytest.mark.processes
 @pytest.mark.timeout(150)
 def test_a_p24_is_rehearsed_through_a_pseudo_terminal(rig, tmp_path):
