@@ -7,6 +7,7 @@ cohort plays a shortened preset, one session per person, people and sessions wit
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
 from statistics import mean, stdev
 
@@ -83,3 +84,30 @@ def test_who_does_not_respond_and_who_gets_no_current_show_none(cohort, which):
     assert abs(ratio - 1) <= margin + 0.05
     if which == "non-responders":
         assert all(each.truths("planted")[-1]["tone"] == 1.0 for each in sessions)
+
+
+def test_a_planted_relief_of_spasms_is_recovered(play, shortened):
+    """By the rests before and after: under pulses at 100 Hz nobody can tell spasms, and nothing is told of them."""
+    path = shortened("spasticity_clonus", 6.0, 0.5)
+    path.write_text(re.sub(r"(rest: \{name: \w+, duration: )[\d.]+ s", r"\g<1>60 s", path.read_text()))
+    spastic = {"spasm_rate_per_min": 12.0, "spasm_tonic_share": 1.0, "spasm_ebb_s": 0.0, "spasm_joined": 0.0,
+               "spasm_chained": 0.0, "spasm_relief": 0.9, "planted_s": 10.0}  # fmt: skip
+    after = {}
+    for responds in (1.0, 0.0):
+        told, true = [], []
+        for seed in (1, 2):
+            person = replace(draw(seed, "able_bodied"), pain_responds=responds, **spastic)
+            played = play(path, person, seed)
+            assert played.end.outcome == "complete"
+            for name in ("baseline", "after"):
+                told.append(count(played.session.muscles["calf"].spasms, played.session, name))
+                true.append(count(played.session.truth.spasms["calf"], played.session, name))
+        # One at the edge of a rest may count or not.
+        assert all(abs(a - b) <= 1 + 0.2 * b for a, b in zip(told, true, strict=True)), (told, true)
+        after[responds] = sum(told[1::2]) / sum(told[0::2])
+    assert after[1.0] < 0.5 < 0.7 < after[0.0], after
+
+
+def count(spasms, session, name):
+    (rest,) = (phase for phase in session.phases if phase.name == name)
+    return sum(rest.begin_s <= spasm.begin_s < rest.end_s for spasm in spasms)
