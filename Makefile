@@ -32,7 +32,7 @@ define install
 	@touch $@
 endef
 
-.PHONY: help demo test test-quick test-processes gate-coverage lint style types imports docs docs-commands bench figures prove clean
+.PHONY: help demo test test-quick test-processes gate-coverage counted-elsewhere lint style types imports docs docs-commands bench figures prove clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -54,12 +54,16 @@ CODEC_TESTS := $(addprefix tests/stimulators/,$(foreach name,frames commands ans
   mid_level,sciencemode/test_$(name).py) sciencemode2/test_frames.py sciencemode2/test_setting_bytes.py \
   test_simulated_driver.py test_openemsstim.py test_ttl_trigger.py test_analog.py)
 
+# For .ci/run, which runs every test once.
+counted-elsewhere:
+	@echo $(addprefix --ignore=,tests/stimulators/gate $(CODEC_TESTS))
+
 # The package is named, not a folder: a module that no test imports counts as not covered.
 gate-coverage: $(VENV)/.has-test
 	$(BIN)/python -m pytest -n 2 tests/stimulators/gate -m "not prove" --cov=myoloop.stimulators.gate --cov-branch \
 	  --cov-report=term-missing:skip-covered --cov-fail-under=100 $(GATE_ARGS)
 	$(BIN)/python -m pytest -n 2 $(CODEC_TESTS) -m "not prove and not processes" --cov=myoloop.stimulators --cov-branch \
-	  --cov-report=json:.coverage.codecs.json -q
+	  --cov-report=json:.coverage.codecs.json -q $(CODEC_ARGS)
 	$(BIN)/python tests/stimulators/codecs_covered.py .coverage.codecs.json; found=$$?; rm -f .coverage.codecs.json; exit $$found
 
 lint: style types imports

@@ -18,8 +18,8 @@ pytestmark = [pytest.mark.processes, pytest.mark.timeout(150)]
 PARTS = ("controller", "amplifier", "recorder", "director", "supervisor", "stimulator")
 SIGNALS = {"killed": signal.SIGKILL, "frozen": signal.SIGSTOP}
 ALL = [(part, how) for part in PARTS for how in SIGNALS]
-#: CI takes a seeded sample of half of the parts; `make prove` takes all.
-SAMPLE = [(part, random.Random(f"2 {part}").choice(list(SIGNALS))) for part in ("stimulator", "recorder", "supervisor")]
+#: CI takes a seeded sample (and drills kill the stimulator); `make prove` takes all.
+SAMPLE = [(part, random.Random(f"2 {part}").choice(list(SIGNALS))) for part in ("recorder", "supervisor")]
 ZERO_WITHIN_MS = 250.0
 
 
