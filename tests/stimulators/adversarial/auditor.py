@@ -41,6 +41,8 @@ class Auditor:
     newest_ns: int = -(10**30)
     obeyed: gate.Request | None = None
     pausing: bool = False
+    cut: bool = False
+    cuts: int = 0
     paused_ns: int = 0
     paused_ma: dict[int, float] = field(default_factory=dict)
     flowing: tuple = ()
@@ -76,8 +78,14 @@ class Auditor:
         elif act.kind == "step":
             self.level_ma = reply.values["current_ma"]
         elif act.kind == "pause":
-            self.armed, self.obeyed, self.pausing, self.paused_ns = "", None, True, now_ns
-            self.paused_ma = {one.output: one.current_ma for one in self.flowing}
+            self.armed, self.obeyed = "", None
+            if act.arguments.get("at_once", False) is not False:
+                self.pausing, self.cut = False, True
+                self.cuts += bool(self.flowing)
+            elif not self.pausing:
+                # A second pause is no new beginning of the way down.
+                self.pausing, self.paused_ns = True, now_ns
+                self.paused_ma = {one.output: one.current_ma for one in self.flowing}
 
     def judge(self, now_ns: int, request: gate.Request | None, flows: tuple, stopped: bool) -> None:
         """See what flows from now on, as the decoder read it."""
@@ -89,6 +97,8 @@ class Auditor:
             self.obeyed = request if self.may_be_obeyed(request, now_ns) else None
         before = {one.output: one for one in self.flowing}
         self.must(not (stopped and flows), "current with stop bytes", flows)
+        self.must(not (self.cut and flows), "current after a pause at once", flows)
+        self.cut = False
         self.must(len(flows) <= min(self.envelope.channels_max, self.top["channels_max"]), "too many outputs", flows)
         self.must(len({one.output for one in flows}) == len(flows), "an output twice", flows)
         for one in flows:

@@ -54,6 +54,8 @@ CEILING = json.loads((Path(__file__).parents[2] / "data" / "default_envelope.jso
 STEP_MA = {"nmes": 5.0, "tens": 5.0, "microcurrent": 0.05}
 PER_S_MA = {"nmes": 20.0, "tens": 20.0, "microcurrent": 0.5}
 WIRED = {"left": 0, "right": 1}
+#: No `False`, so a pause that says so ends current at once.
+ODD_YES = (0, 0.0, "", "no", None, math.nan, [], {})
 
 
 def _sciencemode(device, level, **more):
@@ -220,14 +222,21 @@ class Station:
                 if rng.random() < 0.15
                 else {"mode": "normal"}
             )
-            return [self.act("arm", session="s1", envelope_sha256=self.sha256, **how)]
+            # On the way down of a pause, which may be cut short, nobody is armed yet.
+            cut = [self.pause()] if self.auditor.pausing and rng.random() < 0.05 else []
+            return [*cut, self.act("arm", session="s1", envelope_sha256=self.sha256, **how)]
         if name == "CALIBRATING" and rng.random() < 0.1:
             a = self.auditor
             more_ma = rng.choice((a.envelope.step_ma, a.envelope.step_ma * 1.01, math.nan, -1.0, 1e9))
             return [self.act("step", channel=a.calibrating, current_ma=a.level_ma + more_ma)]
         if name in ("FAULT", "STOPPED") and rng.random() < 0.1:
             return [self.act("acknowledge")]
-        return [self.act("pause")] if rng.random() < 1 / (100 if name == "CALIBRATING" else 1500) else []
+        return [self.pause()] if rng.random() < 1 / (100 if name == "CALIBRATING" else 1500) else []
+
+    def pause(self) -> gate.Act:
+        """By a ramp or at once, which is anything but a plain no."""
+        hows = ({}, {"at_once": False}, {"at_once": True}, {"at_once": True}, {"at_once": self.rng.choice(ODD_YES)})
+        return self.act("pause", self.rng.choice(("operator", "director")), **self.rng.choice(hows))
 
     def elapse(self) -> float:
         """Milliseconds to the next step: cycles, floods, a late host, and now and then a clock that jumps."""

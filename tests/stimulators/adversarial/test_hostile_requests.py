@@ -8,13 +8,14 @@ from __future__ import annotations
 import math
 import os
 import random
+from dataclasses import replace
 
 import pytest
 
 from myoloop.platform.messages import ChannelSetting
 from myoloop.stimulators import gate
 from myoloop.stimulators.driver import DecodedOutput, DriverError
-from myoloop.stimulators.gate import decision, decoded
+from myoloop.stimulators.gate import acts, decision, decoded
 from myoloop.stimulators.gate.ontime import OnTime
 
 KINDS_THERE_ARE = 9
@@ -28,7 +29,7 @@ OVER = 100
 
 def run(new_station, kind, seed, requests, prepare=lambda station: None):
     """Sessions of hostile requests; and what was seen, for a proof that saw nothing is none."""
-    seen = dict.fromkeys(("requests", "currents", "refused", "writes", "stops", "sessions"), 0)
+    seen = dict.fromkeys(("requests", "currents", "refused", "writes", "stops", "sessions", "cuts"), 0)
     while seen["requests"] < requests:
         station = new_station(kind, seed, seen["sessions"])
         prepare(station)
@@ -38,6 +39,7 @@ def run(new_station, kind, seed, requests, prepare=lambda station: None):
         for name, more in (
             ("requests", station.requests), ("currents", station.auditor.judged), ("refused", station.refused),
             ("writes", station.tap.writes), ("stops", station.tap.stops), ("sessions", 1),
+            ("cuts", station.auditor.cuts),
         ):  # fmt: skip
             seen[name] += more
     return seen
@@ -62,6 +64,7 @@ def test_bytes_are_within_every_limit_whatever_a_million_requests_ask_for(new_st
     requests = math.ceil(WHOLE / KINDS_THERE_ARE)
     seen = saw_enough(run(new_station, kind, 4, requests), requests)
     assert seen["stops"] > 0
+    assert seen["cuts"] > 0, "no current was ended at once by a pause"
     assert seen["refused"] > 0, "no encoder went mad, and nothing was asked for that the device cannot say"
 
 
@@ -157,7 +160,11 @@ def too_much(*given):
     return cap_ma * 1.01, rule
 
 
-CAP = decision.current_cap
+def never_at_once(state, act, *rest):
+    return PAUSE(state, replace(act, arguments={}), *rest)
+
+
+CAP, PAUSE = decision.current_cap, acts._pause
 #: What would be let through without it, and what is said of that.
 BROKEN = {
     "caps": ([(decision, "current_cap", too_much), (decoded, "current_cap", too_much)], "above"),
@@ -167,6 +174,7 @@ BROKEN = {
     "refusals": ([(decision, "_refusal", lambda *_: "")], "nobody may be obeyed|not asked for|outside|too many"),
     "restart": ([(decision, "_too_soon_ms", lambda *_: 0.0)], "two pulses too close"),
     "zero on the way": ([(decision, "_ramp_down", lambda ramp, *_: decision._Allowed(ramp.settings))], "way down"),
+    "zero at once": ([(acts, "_pause", never_at_once)], "after a pause at once"),
     "bytes": ([(gate, "disagreement", lambda *_: "")], "asked|outside|above|more than|jump|rises"),
 }  # fmt: skip
 
