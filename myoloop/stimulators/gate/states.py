@@ -128,7 +128,7 @@ class PauseRamp:
 
     settings: tuple[Setting, ...]
     since_ns: int
-    calibrating: bool = False
+    calibrating: bool
 
 
 @dataclass(frozen=True, slots=True)
