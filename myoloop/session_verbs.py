@@ -203,7 +203,7 @@ def rehearse(
             metavar="SECONDS",
             help="How long short trains are given for the latency, in s.",
         ),
-    ] = "60",  # type: ignore[assignment]  # read by the parser
+    ] = 60,
     out: Out = Path("study"),
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
     as_json: Json = False,

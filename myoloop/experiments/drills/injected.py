@@ -223,5 +223,5 @@ class DrilledSubject(SubjectBody):
         """Take in what has been said to the device, and look ahead."""
         if self._server is not None:
             self._server.serve(now_ns)
-            self._server._keep(self._server.body.device.pulses_until(now_ns + self._foresight_ns))
+            self._server.keep(self._server.body.device.pulses_until(now_ns + self._foresight_ns))
         super().end(outcome, reason, now_ns)

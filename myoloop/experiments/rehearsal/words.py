@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from myoloop.experiments.rehearsal.findings import Findings, Measured, Row, Spread
+from myoloop.experiments.rehearsal.findings import Findings, Row
+from myoloop.experiments.rehearsal.measured import Measured, Spread
 
 #: What the times of each way of measuring are.
 _WAYS = {

@@ -102,7 +102,7 @@ class BodyServer:
         if commands and not self.body.device.faults.vanished:
             self.body.feed(commands, heard_ns)
         lived = self.body.step_to(now_ns, _BLOCKS_PER_CALL)
-        self._keep(lived.pulses)
+        self.keep(lived.pulses)
         if self.body.device.faults.vanished:
             self._device.vanish()
         else:
@@ -118,6 +118,11 @@ class BodyServer:
     def see(self, phase: Phase, now_ns: int | None = None) -> None:
         """What the screen shows; from `now_ns` on, or from the time the body has reached."""
         self.body.see(phase, self.body.now_ns if now_ns is None else now_ns)
+
+    def keep(self, pulses: list[Pulse]) -> None:
+        """Write pulses that were delivered into the ledger, if there is one; :meth:`serve` does so by itself."""
+        if self._ledger is not None and pulses:
+            os.write(self._ledger, b"".join(ledger_line(pulse) for pulse in pulses))
 
     def close(self) -> None:
         """End the samples, hang up, remove the sockets; may be called twice."""
@@ -139,7 +144,3 @@ class BodyServer:
                 continue
             stream = next(i for i, one in enumerate(descriptors) if one.topic == block.topic)
             self._source.send(encode_block(stream, descriptors[stream], block))
-
-    def _keep(self, pulses: list[Pulse]) -> None:
-        if self._ledger is not None and pulses:
-            os.write(self._ledger, b"".join(ledger_line(pulse) for pulse in pulses))

@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from myoloop.experiments.rehearsal.findings import END_MAX_MS, find
+from myoloop.experiments.rehearsal.findings import find
+from myoloop.experiments.rehearsal.problems import END_MAX_MS
 from myoloop.experiments.rehearsal.words import say_findings
 
 MS = 1_000_000
