@@ -130,6 +130,7 @@ class ScienceMode34Device:
         self._measurement = 0
         self._keep_alive_ns = t_ns
         self._busy_until_ns = t_ns
+        self._end_at_ns: int | None = None
         self._reader = PacketReader()
         self._commands: deque[tuple[int, Packet | BrokenPacket]] = deque()
         self._pulses = PulseMaker(self._source)
@@ -160,6 +161,8 @@ class ScienceMode34Device:
         events: list[tuple[int, Callable[[], None]]] = []
         if self.faults.reset_at_ns is not None:
             events.append((self.faults.reset_at_ns, self._reset_itself))
+        if self._end_at_ns is not None:
+            events.append((self._end_at_ns, self._end))
         if self._level == MID_LEVEL_RUNNING:
             events.append((self._keep_alive_ns + KEEP_ALIVE_NS, self._lapse))
         pulse = self._pulses.next()
@@ -254,6 +257,7 @@ class ScienceMode34Device:
             return WRONG_LEVEL
         # assumption: in low level it may be said again; what waits is dropped and never answered
         self._pulses.drop_queue()
+        self._end_at_ns = None
         self._level = LOW_LEVEL
         self._measurement = wanted.measurement
         self._switch(wanted.hv_code)
@@ -281,9 +285,15 @@ class ScienceMode34Device:
             return WRONG_LEVEL
         if self.faults.stuck_on:
             self._pulses.stick(self._now_ns)
+        elif self.faults.stop_delay_ns and self._level == LOW_LEVEL:
+            # Said again, it ends no later.
+            if self._end_at_ns is None:
+                self._end_at_ns = self._now_ns + self.faults.stop_delay_ns
+                self._pulses.go_on(self._now_ns)
         else:
             # assumption: a pulse under way is finished and answered; what waits is dropped and never answered
-            # assumption: current ends when a stop is heard, not when the 40 ms until its answer are over
+            # assumption: current ends when a stop is heard, not when the 40 ms until its answer are over; with the
+            # fault word `stop-delay=40ms` the train goes on until then, and all promises hold with that too
             self._end()
         return OK
 
@@ -332,6 +342,7 @@ class ScienceMode34Device:
 
     def _end(self) -> None:
         """No level, no high voltage, nothing runs or waits."""
+        self._end_at_ns = None
         self._level = NONE
         self._switch(_HV_OFF)
         self._pulses.clear()

@@ -71,6 +71,7 @@ class PulseMaker:
         self._repeating: dict[int, _Channel] = {}
         self._last: dict[int, tuple[int, int, Shape]] = {}
         self._end_ns = 0
+        self._ending = False
 
     @property
     def running(self) -> tuple[int, ...]:
@@ -85,6 +86,7 @@ class PulseMaker:
     def clear(self) -> None:
         """Nothing runs and nothing waits; a pulse under way is finished."""
         self._queue.clear()
+        self._ending = False
         for table in (self._running, self._repeating, self._last, self.errors):
             table.clear()
 
@@ -96,6 +98,7 @@ class PulseMaker:
         """Nothing waits, nothing is stuck."""
         self._queue.clear()
         self._repeating.clear()
+        self._ending = False
 
     # Low level
 
@@ -113,6 +116,14 @@ class PulseMaker:
         for output, (t_ns, period_ns, shape) in self._last.items():
             self._repeating.setdefault(output, _Channel(shape, period_ns, max(t_ns + period_ns, now_ns)))
 
+    def go_on(self, now_ns: int) -> None:
+        """What waits is given, and each output goes on in the rhythm of its last two pulses, until :meth:`clear`."""
+        self._ending = True
+        for output, (t_ns, period_ns, shape) in self._last.items():
+            # An output that has had no pulse for longer does not run any more.
+            if now_ns - t_ns < 2 * period_ns:
+                self._repeating.setdefault(output, _Channel(shape, period_ns, max(t_ns + period_ns, now_ns)))
+
     # Mid level
 
     def update(self, trains: Iterable[ChannelTrain], now_ns: int, *, keep_others: bool) -> None:
@@ -126,7 +137,7 @@ class PulseMaker:
 
     def next(self) -> tuple[int, Callable[[int], GivenPulse | None]] | None:
         """When the next pulse is given, and what gives it then."""
-        if self._repeating and not self.source.faults.stuck_on:
+        if self._repeating and not (self.source.faults.stuck_on or self._ending):
             self._repeating.clear()
         free_ns = self.source.free_ns
         candidates = [

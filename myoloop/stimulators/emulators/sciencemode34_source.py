@@ -45,6 +45,10 @@ class ScienceModeFaults(LineFaults):
     stuck_on
         What stops is answered and not done: running channels go on to the device's own time-out in mid level, and
         the last pulse of each output is repeated without end in low level.
+    stop_delay_ns
+        In low level, so long after a stop is heard what waits is still given and each output that has given pulses
+        goes on in its rhythm; up to 40 ms (the high voltage is off when the stop is answered) is no fault but the
+        worse reading of what the maker does not say.
     queue_full
         Low-level pulses find no place.
     reset_is_silent
@@ -61,6 +65,7 @@ class ScienceModeFaults(LineFaults):
     load_factor: float = 1.0
     reset_at_ns: int | None = None
     stuck_on: bool = False
+    stop_delay_ns: int = 0
     queue_full: bool = False
     reset_is_silent: bool = False
     mask_flipped: int = 0

@@ -57,6 +57,32 @@ def test_ll_stop_drops_what_waits_and_answers_only_what_was_given(host):
     assert [(one.command, one.payload[0]) for one in host.heard(S)] == [(3, 0), (3, 0), (5, 0)]
 
 
+@pytest.mark.parametrize("again_ms", [(), (15,), (15, 30)])
+def test_where_a_stop_takes_its_time_the_train_goes_on_for_so_long_however_often_it_is_said(host, again_ms):
+    host.faults.stop_delay_ns = 40 * MS
+    host.low_level()
+    for t_ms in (50, 60, 70):
+        host.send(2, host.config(), t_ms * MS)
+    host.send(2, host.config(1), 70 * MS)
+    for t_ms in (70, *(70 + ms for ms in again_ms)):
+        host.send(4, b"", t_ms * MS)
+    pulses = [(one.output, one.t_ns) for one in host.device.pulses_until(20 * S)]
+    wanted = [*((0, t_ms * MS) for t_ms in (50, 60, 70)), (1, 70 * MS + 660 * US)]
+    assert pulses == [*wanted, *((0, t_ms * MS) for t_ms in (80, 90, 100))]
+    assert host.device.active == ()
+    assert host.status(20 * S) == (NONE, OFF)
+
+
+def test_where_a_stop_takes_its_time_another_begin_is_no_end(host):
+    host.faults.stop_delay_ns = 100 * MS
+    host.low_level().send(2, host.config(), 50 * MS)
+    host.send(4, b"", 60 * MS)
+    host.send(0, b"\x00", 110 * MS)
+    host.send(2, host.config(), 170 * MS)
+    assert host.times_ns(20 * S) == [50 * MS, 100 * MS, 170 * MS]
+    assert host.status(20 * S)[0] == LOW
+
+
 @pytest.mark.parametrize(
     ("measurement", "first"), [(1, 2000), (2, 2000), (3, 15000)], ids=["current", "voltage", "high voltage"]
 )
