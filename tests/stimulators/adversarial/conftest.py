@@ -272,7 +272,8 @@ class Station:
         allowed = tuple(ChannelSetting(**asdict(one)) for one in verdict.allowed)
         self.node.order = DeviceOrder(verdict.stop, verdict.write, allowed, self.state.calibrating)
         self.node.gate_state = self.state
-        tap.mad = rng.random() < self.madness
+        # Mad until it has said something: a device that seldom has current would else hardly ever hear such bytes.
+        tap.mad = tap.mad or rng.random() < self.madness
         before = tap.stops
         self.handover.obey(now_ns)
         self.refused += tap.stops > before and not verdict.stop
