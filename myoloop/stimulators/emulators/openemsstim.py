@@ -16,7 +16,8 @@ from collections import deque
 from dataclasses import dataclass
 from itertools import islice
 
-from myoloop.stimulators.emulators.faults import AnswerQueue, LineFaults
+from myoloop.stimulators.emulators.device import EmulatedDevice
+from myoloop.stimulators.emulators.faults import LineFaults
 from myoloop.stimulators.emulators.ledger import Pulse
 
 OUTPUTS = 2
@@ -82,7 +83,7 @@ class _Output:
     on_time_ms: int = 0
 
 
-class OpenEmsStimDevice:
+class OpenEmsStimDevice(EmulatedDevice[OpenEmsStimFaults]):
     """The board with the unit.
 
     Parameters
@@ -94,53 +95,32 @@ class OpenEmsStimDevice:
     """
 
     def __init__(self, settings: OpenEmsStimSettings | None = None, *, start_ns: int = 0) -> None:
+        super().__init__(OpenEmsStimFaults())
         self.settings = settings or OpenEmsStimSettings()
-        self.faults = OpenEmsStimFaults()
         #: Commands that would have made the firmware write outside its own tables.
         self.undefined = 0
-        self._answers = AnswerQueue(self.faults)
-        self._delivered: deque[Pulse] = deque()
         self._unit_start_ns = start_ns
         self._period_ns = round(1e9 / self.settings.unit_rate_hz)
         self._next_pulse = 0
         self._line_free_ns = self._printed_ns = self._free_ns = self._ready_ns = start_ns
         self._boot(start_ns)
 
-    def feed(self, data: bytes, now_ns: int) -> None:
-        """Take bytes from the host; each arrives when the line has carried it."""
-        self._advance(now_ns)
-        if self.faults.vanished:
-            return
+    @property
+    def active(self) -> tuple[int, ...]:
+        """Outputs whose relay is closed."""
+        return tuple(number for number, output in enumerate(self._outputs) if output.closed)
+
+    def _hear(self, data: bytes, now_ns: int) -> None:
+        """Each byte arrives when the line has carried it."""
         for byte in data:
             self._line_free_ns = max(self._line_free_ns, now_ns) + BYTE_NS
             if self._line_free_ns >= self._ready_ns:
                 self._received.append((self._line_free_ns, byte))
 
-    def take(self, now_ns: int) -> bytes:
-        """Echoes that have left by `now_ns`."""
-        self._advance(now_ns)
-        return self._answers.take(now_ns)
-
-    def pulses_until(self, now_ns: int) -> list[Pulse]:
-        """Pulses of the unit that went through, up to and including `now_ns`, not asked for yet."""
-        self._advance(now_ns)
-        self._let_through(now_ns + 1)
-        pulses = []
-        # A command may have been heard later than what is asked for: pulses since then are not told yet.
-        while self._delivered and self._delivered[0].t_ns <= now_ns:
-            pulses.append(self._delivered.popleft())
-        return pulses
-
-    def restart(self, now_ns: int) -> None:
+    def _restart(self, now_ns: int) -> None:
         """Reset the board, as opening its port does; the unit goes on."""
-        self._advance(now_ns)
         self._let_through(now_ns)
         self._boot(now_ns)
-
-    @property
-    def active(self) -> tuple[int, ...]:
-        """Outputs whose relay is closed."""
-        return tuple(number for number, output in enumerate(self._outputs) if output.closed)
 
     def _boot(self, now_ns: int) -> None:
         self._outputs = [_Output() for _ in range(OUTPUTS)]
@@ -157,8 +137,7 @@ class OpenEmsStimDevice:
         if reset_ns is not None and reset_ns <= until_ns:
             self.faults.reset_at_ns = None
             self._loop(reset_ns)
-            self._let_through(reset_ns)
-            self._boot(reset_ns)
+            self._restart(reset_ns)
         self._loop(until_ns)
 
     def _loop(self, until_ns: int) -> None:
@@ -286,6 +265,9 @@ class OpenEmsStimDevice:
         self._answers.add(data, self._printed_ns)
 
     # The unit
+
+    def _deliver(self, until_ns: int) -> None:
+        self._let_through(until_ns + 1)
 
     def _let_through(self, until_ns: int) -> None:
         """Record the unit's pulses before `until_ns` that went through as relays and wipers stand now."""

@@ -12,20 +12,33 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from myoloop.stimulators.emulators.faults import AnswerQueue, LineFaults
+from myoloop.stimulators.emulators.device import EmulatedDevice
+from myoloop.stimulators.emulators.faults import LineFaults
 from myoloop.stimulators.emulators.ledger import Pulse
+from myoloop.stimulators.emulators.sciencemode2_fields import (
+    BUSY,
+    OK,
+    OUTPUTS,
+    PARAMETER,
+    SLOT_NS,
+    TRANSFER,
+    WRONG_MODE,
+    ChannelList,
+    RefusedError,
+    Shape,
+    read_list,
+    read_shapes,
+    read_single,
+)
 from myoloop.stimulators.emulators.sciencemode2_wire import Ear, written
 
 _MS = 1_000_000
 BEACON_NS = 500 * _MS
 WATCHDOG_NS = 1200 * _MS
-SLOT_NS = 1_500_000
-_OUTPUTS = 8
 _VOLTAGE_MAX_V = 154.0
 #: Between the two phases of a pulse, and the short circuit behind them.
 _GAP_US, _SHORT_US = 100, 1
 
-OK, TRANSFER, PARAMETER, WRONG_MODE, BUSY = 0, -1, -2, -3, -8
 SWITCH, ELECTRODE, MODULE = -1, -2, -3
 START_MODE, INITIALISED, STARTED = 0, 1, 2
 NO_MOTOMED = -1
@@ -58,34 +71,12 @@ class RehaStim2Faults(LineFaults):
     results_left: int | None = None
     quick_stop: bool = False
     module_broken: bool = False
-    load_ohm: dict[int, float] = field(default_factory=lambda: dict.fromkeys(range(_OUTPUTS), 1000.0))
+    load_ohm: dict[int, float] = field(default_factory=lambda: dict.fromkeys(range(OUTPUTS), 1000.0))
     reset_at_ns: int | None = None
     stuck_on: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class _Shape:
-    """Pulses of one output: how many in a group, how wide, how strong."""
-
-    group: int
-    width_us: int
-    current_ma: int
-
-
-@dataclass(frozen=True, slots=True)
-class _List:
-    """What InitChannelListMode said."""
-
-    slow_factor: int
-    outputs: tuple[int, ...]
-    slow: frozenset[int]
-    inter_pulse_ns: int
-    #: None for one round only.
-    main_ns: int | None
-    fixed_slots: bool
-
-
-class RehaStim2Device:
+class RehaStim2Device(EmulatedDevice[RehaStim2Faults]):
     """The device.
 
     Parameters
@@ -108,13 +99,11 @@ class RehaStim2Device:
     def __init__(self, *, start_ns: int = 0, answer_ns: int = 15 * _MS, version: int = 1) -> None:
         if not 0 <= answer_ns <= 100 * _MS:
             raise ValueError(f"answers after {answer_ns} ns: a RehaStim2 takes at most 100 ms")
-        self.faults = RehaStim2Faults()
+        super().__init__(RehaStim2Faults())
         self.unknown: list[int] = []
         self._answer_ns = answer_ns
         self._version = version
         self._ear = Ear()
-        self._answers = AnswerQueue(self.faults)
-        self._delivered: deque[Pulse] = deque()
         self._until_ns = start_ns
         self._begin(start_ns)
 
@@ -135,31 +124,12 @@ class RehaStim2Device:
         """0 start, 1 initialised, 2 started."""
         return self._mode
 
-    def feed(self, data: bytes, now_ns: int) -> None:
-        """Take bytes from the host; they may be cut anywhere and have garbage between packets."""
-        self._advance(now_ns)
-        if self.faults.vanished:
-            return
+    def _hear(self, data: bytes, now_ns: int) -> None:
         for number, command, fields in self._ear.hear(data):
             self._obey(number, command, fields, now_ns)
         self._advance(now_ns)
 
-    def take(self, now_ns: int) -> bytes:
-        """Bytes that leave for the host by `now_ns`."""
-        self._advance(now_ns)
-        return self._answers.take(now_ns)
-
-    def pulses_until(self, now_ns: int) -> list[Pulse]:
-        """Every pulse delivered up to and including `now_ns` that was not asked for yet, in order of time."""
-        self._advance(now_ns)
-        pulses = []
-        while self._delivered and self._delivered[0].t_ns <= now_ns:
-            pulses.append(self._delivered.popleft())
-        return pulses
-
-    def restart(self, now_ns: int) -> None:
-        """Lose power for a moment."""
-        self._advance(now_ns)
+    def _restart(self, now_ns: int) -> None:
         self._answers.clear()
         self._begin(now_ns)
 
@@ -182,9 +152,9 @@ class RehaStim2Device:
     def _halt(self) -> None:
         """Back to start mode: what was left of a round is not given any more."""
         self._mode = START_MODE
-        self._list: _List | None = None
-        self._shapes: dict[int, _Shape] = {}
-        self._round: deque[tuple[int, int, _Shape]] = deque()
+        self._list: ChannelList | None = None
+        self._shapes: dict[int, Shape] = {}
+        self._round: deque[tuple[int, int, Shape]] = deque()
         self._rounds = 0
         self._next_round_ns: int | None = None
 
@@ -223,8 +193,7 @@ class RehaStim2Device:
 
     def _reset(self) -> None:
         at_ns, self.faults.reset_at_ns = self.faults.reset_at_ns or 0, None
-        self._answers.clear()
-        self._begin(max(at_ns, self._until_ns))
+        self._restart(max(at_ns, self._until_ns))
 
     def _announce(self) -> None:
         self._announced_number = self._own_number
@@ -298,7 +267,10 @@ class RehaStim2Device:
         result, more = self._forced(command)
         if result == OK:
             # assumption: a device that is still announcing itself refuses everything as of the wrong mode.
-            result, more = obeys(fields, now_ns) if self._in_session else (WRONG_MODE, b"")
+            try:
+                result, more = obeys(fields, now_ns) if self._in_session else (WRONG_MODE, b"")
+            except RefusedError as refused:
+                result = refused.result
         if command in (10, 12) and not more:
             more = bytes((self._mode if command == 10 else NO_MOTOMED & 0xFF,))
         self._answer(number, command + 1, bytes((result & 0xFF,)) + more, now_ns)
@@ -320,28 +292,7 @@ class RehaStim2Device:
     def _init(self, fields: bytes, now_ns: int) -> tuple[int, bytes]:
         if self._mode != START_MODE:
             return WRONG_MODE, b""
-        if len(fields) != 7:
-            return TRANSFER, b""
-        factor, mask, slow, inter_pulse, high, low, execution = fields
-        outputs = tuple(output for output in range(_OUTPUTS) if mask >> output & 1)
-        inter_pulse_ns = inter_pulse * 500_000 + 1_500_000
-        code = high << 8 | low
-        main_ns = None if code == 0 else code * 500_000 + 1_000_000
-        # assumption: a list without channels, a slow channel outside it, and slots that do not fit are parameters
-        # that are not taken.
-        if (
-            factor > 7
-            or not outputs
-            or slow & ~mask
-            or execution > 1
-            or code > 2048
-            or inter_pulse_ns < 8 * _MS
-            or (main_ns is not None and main_ns < 8 * _MS)
-            or (execution == 0 and len(outputs) * SLOT_NS > (inter_pulse_ns if main_ns is None else main_ns))
-        ):
-            return PARAMETER, b""
-        slow_outputs = frozenset(output for output in outputs if slow >> output & 1)
-        self._list = _List(factor, outputs, slow_outputs, inter_pulse_ns, main_ns, execution == 0)
+        self._list = read_list(fields)
         self._mode = INITIALISED
         return OK, b""
 
@@ -349,20 +300,7 @@ class RehaStim2Device:
         wanted = self._list
         if self._mode == START_MODE or wanted is None:
             return WRONG_MODE, b""
-        if len(fields) != 4 * len(wanted.outputs):
-            return TRANSFER, b""
-        shapes = {}
-        for place, output in enumerate(wanted.outputs):
-            kind, high, low, current_ma = fields[4 * place : 4 * place + 4]
-            shape = _shape(kind, high << 8 | low, current_ma)
-            if shape is None:
-                return PARAMETER, b""
-            shapes[output] = shape
-        group = max(shape.group for shape in shapes.values())
-        if (wanted.main_ns is not None and wanted.main_ns < group * wanted.inter_pulse_ns) or (
-            group > 1 and wanted.fixed_slots and len(shapes) * SLOT_NS > wanted.inter_pulse_ns
-        ):
-            return PARAMETER, b""
+        shapes = read_shapes(fields, wanted)
         if self.faults.quick_stop:
             # assumption: while the button is pressed nothing can be started, and that is said again.
             self._fail(SWITCH, now_ns)
@@ -385,15 +323,11 @@ class RehaStim2Device:
     def _single(self, fields: bytes, now_ns: int) -> tuple[int, bytes]:
         if self._mode != START_MODE:
             return WRONG_MODE, b""
-        if len(fields) != 4:
-            return TRANSFER, b""
-        shape = _shape(0, fields[1] << 8 | fields[2], fields[3])
-        if fields[0] >= _OUTPUTS or shape is None:
-            return PARAMETER, b""
+        output, shape = read_single(fields)
         if self.faults.quick_stop:
             self._fail(SWITCH, now_ns)
             return WRONG_MODE, b""
-        self._round.append((now_ns, fields[0], shape))
+        self._round.append((now_ns, output, shape))
         return OK, b""
 
     # Answers
@@ -405,11 +339,3 @@ class RehaStim2Device:
     def _say_unasked(self, command: int, data: bytes, now_ns: int) -> None:
         self._answers.add(written(self._own_number, command, data), now_ns)
         self._own_number = (self._own_number + 1) % 256
-
-
-def _shape(kind: int, width_us: int, current_ma: int) -> _Shape | None:
-    """Pulses as they can be given; None where they cannot."""
-    if kind > 2 or width_us > 500 or current_ma > 130:
-        return None
-    # What is shorter than 20 us acts as 20.
-    return _Shape(kind + 1, max(20, width_us) if width_us else 0, current_ma)

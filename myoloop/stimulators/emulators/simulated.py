@@ -43,7 +43,8 @@ import struct
 from collections import deque
 from dataclasses import dataclass
 
-from myoloop.stimulators.emulators.faults import AnswerQueue, LineFaults
+from myoloop.stimulators.emulators.device import EmulatedDevice
+from myoloop.stimulators.emulators.faults import LineFaults
 from myoloop.stimulators.emulators.ledger import Pulse
 
 START = 0xA5
@@ -121,7 +122,7 @@ class _Output:
     last_ns: int | None = None
 
 
-class SimulatedDevice:
+class SimulatedDevice(EmulatedDevice[Faults]):
     """The simulated stimulator.
 
     Parameters
@@ -133,51 +134,29 @@ class SimulatedDevice:
     """
 
     def __init__(self, settings: DeviceSettings | None = None, *, start_ns: int = 0) -> None:
+        super().__init__(Faults())
         self.settings = settings or DeviceSettings()
-        self.faults = Faults()
         self.bad_frames = 0
-        self._delivered: deque[Pulse] = deque()
         self._code_max = int(self.settings.current_max_ma * self.settings.codes_per_ma + 1e-9)
         self._restart(start_ns)
-
-    def feed(self, data: bytes, now_ns: int) -> None:
-        """Take bytes from the host; they may be cut anywhere and have garbage between frames."""
-        self._advance(now_ns)
-        if self.faults.vanished:
-            return
-        self._received += data
-        for body in self._frames():
-            self._obey(body, now_ns)
-
-    def take(self, now_ns: int) -> bytes:
-        """Bytes that leave for the host by `now_ns`."""
-        self._advance(now_ns)
-        return self._answers.take(now_ns)
-
-    def pulses_until(self, now_ns: int) -> list[Pulse]:
-        """Every pulse delivered up to and including `now_ns` that was not asked for yet, in order of time."""
-        self._advance(now_ns)
-        pulses: list[Pulse] = []
-        while self._delivered and self._delivered[0].t_ns <= now_ns:
-            pulses.append(self._delivered.popleft())
-        return pulses
-
-    def restart(self, now_ns: int) -> None:
-        """Lose power for a moment: outputs at zero, own clock and pulse count from the beginning."""
-        self._advance(now_ns)
-        self._restart(now_ns)
 
     @property
     def active(self) -> tuple[int, ...]:
         """Outputs that are on."""
         return tuple(number for number, output in enumerate(self._outputs) if output.code)
 
+    def _hear(self, data: bytes, now_ns: int) -> None:
+        self._received += data
+        for body in self._frames():
+            self._obey(body, now_ns)
+
     def _restart(self, now_ns: int) -> None:
+        """Outputs at zero, own clock and pulse count from the beginning."""
         self._start_ns = now_ns
         self._outputs = [_Output() for _ in range(self.settings.outputs)]
         self._lease_end_ns = now_ns
         self._received = bytearray()
-        self._answers = AnswerQueue(self.faults)
+        self._answers.clear()
         self._log: deque[tuple[int, int, int, int]] = deque(maxlen=1024)
         self._made = 0
         self._pulses_from = 0

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import binascii
 import re
-from collections import deque
 from dataclasses import dataclass
 
-from myoloop.stimulators.emulators.faults import AnswerQueue, LineFaults
+from myoloop.stimulators.emulators.device import EmulatedDevice
+from myoloop.stimulators.emulators.faults import LineFaults
 from myoloop.stimulators.emulators.ledger import Pulse
 
 VERSION = 1
@@ -73,7 +73,7 @@ class _Output:
     made: int = 0
 
 
-class TtlTriggerDevice:
+class TtlTriggerDevice(EmulatedDevice[TtlTriggerFaults]):
     """The box with its stimulators.
 
     Parameters
@@ -85,20 +85,19 @@ class TtlTriggerDevice:
     """
 
     def __init__(self, settings: TtlTriggerSettings | None = None, *, start_ns: int = 0) -> None:
+        super().__init__(TtlTriggerFaults())
         self.settings = settings or TtlTriggerSettings()
-        self.faults = TtlTriggerFaults()
-        self._answers = AnswerQueue(self.faults)
-        self._delivered: deque[Pulse] = deque()
         self._start_ns = start_ns
         self._outputs = [_Output() for _ in range(OUTPUTS)]
         self._line = bytearray()
         self._restart(start_ns)
 
-    def feed(self, data: bytes, now_ns: int) -> None:
-        """Take bytes from the host; they may be cut anywhere and have garbage between lines."""
-        self._advance(now_ns)
-        if self.faults.vanished:
-            return
+    @property
+    def active(self) -> tuple[int, ...]:
+        """Outputs that are giving a train."""
+        return tuple(number for number, output in enumerate(self._outputs) if output.period_us)
+
+    def _hear(self, data: bytes, now_ns: int) -> None:
         for byte in data:
             if byte == 0x0A:
                 line, self._line = bytes(self._line), bytearray()
@@ -106,30 +105,6 @@ class TtlTriggerDevice:
                     self._obey(line, now_ns)
             elif len(self._line) <= LINE_MAX:
                 self._line.append(byte)
-
-    def take(self, now_ns: int) -> bytes:
-        """Lines that have left by `now_ns`."""
-        self._advance(now_ns)
-        return self._answers.take(now_ns)
-
-    def pulses_until(self, now_ns: int) -> list[Pulse]:
-        """Every pulse up to and including `now_ns` that was not asked for yet, in order of time."""
-        self._advance(now_ns)
-        pulses = []
-        # A command may have been heard later than what is asked for: pulses since then are not told yet.
-        while self._delivered and self._delivered[0].t_ns <= now_ns:
-            pulses.append(self._delivered.popleft())
-        return pulses
-
-    def restart(self, now_ns: int) -> None:
-        """Lose power for a moment."""
-        self._advance(now_ns)
-        self._restart(now_ns)
-
-    @property
-    def active(self) -> tuple[int, ...]:
-        """Outputs that are giving a train."""
-        return tuple(number for number, output in enumerate(self._outputs) if output.period_us)
 
     def _restart(self, now_ns: int) -> None:
         self._start_ns = now_ns
