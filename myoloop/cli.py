@@ -31,6 +31,7 @@ from myoloop.recording_verbs import recordings
 from myoloop.session_verbs import sessions
 from myoloop.site_verbs import site_verbs
 from myoloop.study_verbs import studies
+from myoloop.training_verbs import training
 
 app = typer.Typer(
     name="myoloop",
@@ -56,6 +57,7 @@ app.add_typer(course_verbs)
 app.add_typer(site_verbs)
 app.add_typer(studies)
 app.add_typer(device_verbs)
+app.add_typer(training)
 verb = partial(app.command, epilog=EXIT_CODES)
 new_verb = partial(new_app.command, epilog=EXIT_CODES)
 
