@@ -75,7 +75,7 @@ class ScienceMode34Driver:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._settings = settings
-        self._transport = transport
+        self._given_transport = transport
         self._sleep = sleep
         self._level: Level = LowLevel(settings) if settings.level == "low" else MidLevel(settings)
         self._link: Link | None = None
@@ -95,10 +95,14 @@ class ScienceMode34Driver:
         return self._level.capabilities
 
     def open(self) -> str:
-        """Open the port, stop whatever runs, ask who it is, begin the level."""
-        if self._link is not None:
+        """Open the port, stop whatever runs, ask who it is, begin the level; a port that was lost is opened anew.
+
+        Nothing is sent again that was sent or held before; the next report still tells of the loss.
+        """
+        if self._connected:
             raise DriverError(f"{self._settings.profile.name}: already open")
-        transport = self._transport if self._transport is not None else open_port(self._settings.port)
+        self._let_go()
+        transport = self._given_transport if self._given_transport is not None else open_port(self._settings.port)
         link = self._link = Link(transport)
         self._connected = True
         try:
@@ -232,10 +236,17 @@ class ScienceMode34Driver:
         if self._link is not None:
             if self._connected:
                 self.stop(0)
-            self._link.close()
-        self._link = None
-        self._transport = None
+            self._let_go()
         self._connected = False
+
+    def _let_go(self) -> None:
+        """Release the port; what was under way on it is under way no more."""
+        if self._link is None:
+            return
+        self._link.close()
+        self._link = None
+        self._held = None
+        self._level.let_go()
         self._state = _State.CLOSED
 
     # What goes out

@@ -111,6 +111,10 @@ class Level(Protocol):
         """The device says that it has stopped."""
         ...
 
+    def let_go(self) -> None:
+        """The port is gone: no answer comes any more."""
+        ...
+
     def pulses(self, link: Link | None, now_ns: int) -> tuple[Pulses, ...]:
         """Pulses known since asked last."""
         ...

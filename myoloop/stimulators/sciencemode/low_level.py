@@ -221,6 +221,13 @@ class LowLevel:
         """Nothing flows."""
         self._unstopped.clear()
 
+    def let_go(self) -> None:
+        """No receipt comes any more: pulses in flight are told as sent."""
+        self.halt(0)
+        untold = [one for one in self._flying.values() if not one.told]
+        self._given += [self._pulse(one, one.sent_ns, RECEIPT_LATEST_NS, "sent") for one in untold]
+        self._flying.clear()
+
     def pulses(self, link: Link | None, now_ns: int) -> tuple[Pulses, ...]:
         """With a receipt: when that bounds; without one in time: when it was sent."""
         self._lapse(now_ns)

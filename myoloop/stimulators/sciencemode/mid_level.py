@@ -138,6 +138,12 @@ class MidLevel:
         self._flowed.clear()
         self._prediction.end()
 
+    def let_go(self) -> None:
+        """No answer comes any more; what the device goes on with by itself is foretold until it is known to stand."""
+        self._orders.clear()
+        self._expected.clear()
+        self._newest = None
+
     def pulses(self, link: Link | None, now_ns: int) -> tuple[Pulses, ...]:
         """Predicted up to the oldest update without answer, or to a stop that is not confirmed yet."""
         until_ns = now_ns

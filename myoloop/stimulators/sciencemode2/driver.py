@@ -108,10 +108,16 @@ class RehaStim2Driver:
         )
 
     def open(self) -> str:
-        """Stop the device, wait until it announces itself, and hear that it is at rest; up to 4 s."""
+        """Stop the device, wait until it announces itself, and hear that it is at rest; up to 4 s.
+
+        A port that was lost is opened anew. Nothing is sent again that was sent or wanted before; the next report
+        still tells of the loss.
+        """
+        if self._connected:
+            raise DriverError("RehaStim2: already open")
         try:
             if self._given_transport is None:
-                # A port that was lost is opened anew.
+                # Its port may be one that was lost.
                 self.close()
             self._transport = transport = self._given_transport or _open_port(self._settings.port)
             version = self._begin(transport)
@@ -215,7 +221,6 @@ class RehaStim2Driver:
         self._parser = Parser()
         self._connected = False
         self._identity = ""
-        self._lost = ()
 
     def _listen(self, transport: Transport, now_ns: int) -> None:
         """Hear what has come, and send what follows from it."""

@@ -6,6 +6,7 @@ from myoloop.platform.clock import VirtualClock
 from myoloop.platform.messages import ChannelSetting
 from myoloop.stimulators.driver import DriverError
 from myoloop.stimulators.emulators.sciencemode34 import ScienceMode34Device
+from myoloop.stimulators.sciencemode import driver as driver_module
 from myoloop.stimulators.sciencemode import identity
 from myoloop.stimulators.sciencemode.driver import ScienceMode34Driver, identify
 from myoloop.stimulators.sciencemode.frames import Frame, Receiver, encode
@@ -229,7 +230,6 @@ def test_closed_while_current_may_flow_and_opened_anew_it_knows_of_no_current(ma
     bench = make_bench(*kind)
     bench.run(100, setting())
     bench.driver.close()
-    bench.driver._transport = bench.line
     bench.driver.open()
     report = bench.poll()
     assert (report.acknowledged, report.faults) == ((), ())
@@ -424,6 +424,69 @@ def test_a_lost_port_is_said_once_and_nothing_is_sent_again(make_bench, kind):
     assert not bench.poll().connected
     bench.line.pulled = True
     bench.driver.close()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("polled", [True, False])
+def test_a_lost_port_that_is_opened_anew_is_stopped_asked_who_it_is_and_told_nothing_again(make_bench, kind, polled):
+    bench = make_bench(*kind)
+    bench.run(100, setting())
+    bench.line.pulled = True
+    if kind[1] == "mid":
+        with pytest.raises(DriverError, match="the cable is out"):
+            bench.write(setting())
+    else:
+        bench.write(setting())
+        bench.clock.advance(30 * MS)
+        bench.driver.pulse(bench.now_ns)
+    if polled:
+        assert bench.poll().faults == ("port lost: the cable is out",)
+    bench.line.pulled = False
+    before = len(bench.line.sent)
+    assert bench.driver.open() == bench.reports[0].identity
+    report = bench.poll()
+    # Who has not been asked in between hears now why: the gate goes to FAULT.
+    assert report.faults == (() if polled else ("port lost: the cable is out",))
+    assert (report.connected, report.acknowledged, report.oldest_unacknowledged_ns) == (True, (), None)
+    commands = [frame.command for frame in sent(bench.line, before)]
+    assert commands[:4] == [32, 34, 4, 52]
+    assert commands[-1] == {"low": 0, "mid": 30}[kind[1]]
+    assert bench.driver.due_ns is None
+    made = len(bench.made)
+    bench.run(500, write=False)
+    assert len(bench.made) == made
+    assert bench.device.active == ()
+    assert bench.run(100, setting()).acknowledged == (setting(),)
+    with pytest.raises(DriverError, match="already open"):
+        bench.driver.open()
+
+
+def test_opened_anew_the_driver_lets_go_of_the_lost_port(make_bench, monkeypatch):
+    bench = make_bench()
+    lines = [bench.line, type(bench.line)(bench.device, bench.clock)]
+    opened = iter(lines)
+    monkeypatch.setattr(driver_module, "open_port", lambda port: next(opened))
+    driver = ScienceMode34Driver(bench.settings, sleep=lambda s: bench.clock.advance(round(s * 1e9)))
+    driver.open()
+    lines[0].pulled = True
+    assert driver.poll(bench.now_ns)[0].faults == ("port lost: the cable is out",)
+    driver.open()
+    assert [line.closed for line in lines] == [True, False]
+    assert driver.poll(bench.now_ns)[0].connected
+
+
+def test_pulses_in_flight_when_a_port_is_lost_are_told_as_sent_once(make_bench):
+    bench = make_bench()
+    bench.device.faults.drop_answers = True
+    bench.write(setting())
+    bench.driver.pulse(bench.now_ns)
+    sent_ns = bench.now_ns
+    bench.line.pulled = True
+    bench.poll()
+    bench.line.pulled = bench.device.faults.drop_answers = False
+    bench.driver.open()
+    bench.run(1000, write=False)
+    assert [(t_ns, train.kind) for t_ns, train in bench.told] == [(sent_ns, "sent")]
 
 
 @pytest.mark.parametrize("kind", KINDS)

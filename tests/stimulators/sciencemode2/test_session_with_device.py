@@ -775,6 +775,24 @@ def test_opened_anew_the_driver_lets_go_of_the_lost_port_and_stops_the_device_on
     assert driver.poll(clock.now_ns())[0].connected
 
 
+def test_a_lost_port_that_is_opened_anew_tells_of_the_loss_and_gives_nothing_that_was_asked_before(bench):
+    bench.run(300, setting())
+    data = bench.driver.encode([setting()])
+    bench.line.gone = True
+    with pytest.raises(DriverError, match="no such device"):
+        bench.driver.write(data, bench.clock.now_ns())
+    bench.line.gone = False
+    bench.driver.open()
+    opened_ns = bench.clock.now_ns()
+    report = bench.run(10, write=False)
+    assert (report.connected, report.faults) == (True, ("port lost: no such device",))
+    bench.run(500, write=False)
+    assert [pulse for pulse in bench.pulses if pulse.t_ns >= opened_ns] == []
+    assert bench.device.active == ()
+    with pytest.raises(DriverError, match="already open"):
+        bench.driver.open()
+
+
 @pytest.mark.parametrize("act", ["write", "stop", "poll"])
 def test_a_port_lost_in_a_call_is_told_and_only_writing_raises(bench, act):
     bench.run(100)
