@@ -29,10 +29,16 @@ class _Train(NamedTuple):
 
 
 def rates_as_given(protocol: Protocol, rig: RigSummary) -> Iterator[Finding]:
-    """What the device makes of each rate: a period is a whole number of its steps, never a shorter one."""
+    """What the device makes of each rate: a period is a whole number of its steps, never a shorter one.
+
+    The gate refuses each request whose rate comes out below the envelope's least: where that is the rate itself, as in
+    an envelope of one single rate, nothing would ever be given.
+    """
     can = rig.device
     if can is None or not can.period_step_us:
         return
+    limits = protocol.envelope
+    least_hz = (limits.rate_hz or DEFAULTS[limits.waveform_class].rate_hz)[0]
     told = set()
     for _, _, trains in _phases(protocol):
         for train in trains:
@@ -43,6 +49,10 @@ def rates_as_given(protocol: Protocol, rig: RigSummary) -> Iterator[Finding]:
             found = f"found {train.rate_hz:g} Hz, {rig.the_device} gives {given_hz:.4g} Hz"
             if given_hz < can.rate_min_hz * (1 - 1e-9):
                 yield train.rate_keys, f"{found}, which is below its least of {can.rate_min_hz:.4g} Hz", "error"
+            elif given_hz < least_hz <= train.rate_hz:
+                has = f"{rig.the_device} has {_neighbours(given_hz, can)}"
+                text = f"found {train.rate_hz:.9g} Hz, allowed by the envelope is at least {least_hz:.9g} Hz, and {has}"
+                yield train.rate_keys, text, "error"
             elif given_hz < train.rate_hz * (1 - _TOLD):
                 step_ms = can.period_step_us / 1000
                 yield train.rate_keys, f"{found}: its periods are whole numbers of {step_ms:g} ms", "warning"
@@ -128,6 +138,14 @@ def _trains(
             rate_keys = (*keys, "rate") if rate_hz else ("stimulation", name, "rate")
             found.append(_Train(name, phase_us or own.phase_us, rate_hz or own.rate_hz, rate_keys))
     return tuple(found)
+
+
+def _neighbours(given_hz: float, can: Capabilities) -> str:
+    """The rates next to one that the device cannot count: the one that it would give, and the next quicker one."""
+    quicker_us = 1e6 / given_hz - can.period_step_us
+    quicker_hz = 1e6 / quicker_us if quicker_us > 0 else float("inf")
+    rates = f"{given_hz:.6g}" + (f" and {quicker_hz:.6g}" if quicker_hz <= can.rate_max_hz * (1 + 1e-9) else "")
+    return f"{rates} Hz: its periods are whole numbers of {can.period_step_us / 1000:g} ms"
 
 
 def _in_range(train: _Train, can: Capabilities) -> bool:

@@ -101,6 +101,43 @@ def test_the_rate_that_will_really_be_given_is_told(told, device, level, given, 
     assert spoken == ([] if given is None else [f"stimulation.ext.rate: {line}"])
 
 
+@pytest.mark.parametrize(
+    ("device", "level", "rate_hz", "has"),
+    [
+        ("rehastim2", "low", 35, "34.4828 and 35.0877 Hz: its periods are whole numbers of 0.5 ms"),
+        ("p24", "mid", 35, "34.7826 and 35.0877 Hz: its periods are whole numbers of 0.25 ms"),
+        ("p24", "low", 60, "59.9988 and 60.0024 Hz: its periods are whole numbers of 0.001 ms"),
+    ],
+)  # fmt: skip
+def test_an_envelope_of_one_rate_that_the_device_cannot_count_is_refused(told, device, level, rate_hz, has):
+    """The gate would refuse every request: the rate as it would be given is below the least allowed."""
+    changes = [
+        ("rate: 40 Hz", f"rate: {rate_hz} Hz"),
+        ("  step: 5 mA", f"  step: 5 mA\n  rate: [{rate_hz} Hz, {rate_hz} Hz]"),
+    ]
+    named = {"rehastim2": "sciencemode2"}.get(device, f"sciencemode34 ({device})")
+    assert told(device, *changes, level=level) == [
+        f"stimulation.ext.rate: found {rate_hz} Hz, allowed by the envelope is at least {rate_hz} Hz, and the device "
+        f"{named} has {has}"
+    ]
+
+
+@pytest.mark.parametrize(("device", "rate_hz"), [("rehastim2", 40), ("p24", 40), ("rehastim2", 31.25)])
+def test_an_envelope_of_one_rate_that_the_device_can_count_is_served(told, device, rate_hz):
+    changes = [
+        ("rate: 40 Hz", f"rate: {rate_hz} Hz"),
+        ("  step: 5 mA", f"  step: 5 mA\n  rate: [{rate_hz} Hz, {rate_hz} Hz]"),
+    ]
+    assert told(device, *changes) == []
+
+
+def test_a_quicker_rate_that_the_device_does_not_have_is_not_offered(told):
+    can = {"rate_max_hz": 35.0, "period_step_us": 500.0}
+    changes = [("rate: 40 Hz", "rate: 35 Hz"), ("  step: 5 mA", "  step: 5 mA\n  rate: [35 Hz, 40 Hz]")]
+    (line,) = told("p24", *changes, can=can)
+    assert line.endswith("has 34.4828 Hz: its periods are whole numbers of 0.5 ms")
+
+
 def test_a_rate_whose_next_longer_period_is_too_long_is_refused(told):
     can = {"rate_min_hz": 39.9, "period_step_us": 500.0}
     assert told("p24", ("rate: 40 Hz", "rate: 39.95 Hz"), can=can) == [
