@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, replace
+
 import pytest
 
-from myoloop.stimulators.gate import DeviceLimits
+from myoloop.stimulators.gate import ChannelLimits, DeviceLimits
 from myoloop.stimulators.gate.ceilings import RESTART_MARGIN_NS
 
 EAGER = DeviceLimits(4, 100.0, 0.5, (20.0, 1000.0), (0.5, 200.0), restarts_at_once=True)
@@ -76,3 +78,49 @@ def test_a_slower_rate_while_it_flows_is_no_restart(new_gate, wish):
     # Far less than a period of 2 Hz since it was at zero.
     bench.step(wish(5.0, rate_hz=2.0))
     assert bench.ma() > 0.0
+
+
+# -- the pause belongs to the output, whatever the envelope calls it, and however it comes to be another one
+
+SWAPPED = (ChannelLimits("left", 1, 25.0, 40.0), ChannelLimits("new", 0, 25.0, 30.0))
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+def test_channels_are_not_renamed_before_it_is_known_when_their_outputs_went_off(new_gate, at_once):
+    """In no step of a way down, nor in the very step that cuts it short."""
+    bench = new_gate(device=EAGER).to_stimulating(5.0, rate_hz=20.0)
+    before = bench.state.envelope
+    renamed = asdict(replace(bench.envelope, channels=SWAPPED))
+    # The step after the pause; then each of the ramp.
+    for step in range(1000):
+        pause = [bench.act("pause", at_once=at_once and step == 3)] if step in (0, 3) else []
+        verdict = bench.step(acts=[*pause, bench.act("set_envelope", "director", **renamed)])
+        *_, reply = verdict.replies
+        assert (reply.ok, bench.state.envelope) == (False, before)
+        if not verdict.allowed:
+            break
+    assert bench.state.off_ns == {0: bench.now_ns}
+    bench.envelope = replace(bench.envelope, channels=SWAPPED)
+    assert bench.set_envelope().ok
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+@pytest.mark.parametrize(("channel", "waits"), [("new", True), ("left", False)])
+def test_an_output_under_another_name_waits_and_another_output_under_its_name_does_not(
+    new_gate, wish, at_once, channel, waits
+):
+    bench = new_gate(device=EAGER).to_stimulating(5.0, rate_hz=2.0)
+    bench.do("pause", at_once=at_once)
+    while bench.verdict.allowed:
+        bench.step()
+    off_ns = bench.now_ns
+    assert bench.set_envelope(channels=SWAPPED).ok
+    assert bench.confirm().ok
+    assert bench.arm().ok
+    bench.step(wish({}))
+    bench.step(wish({channel: 5.0}, rate_hz=2.0))
+    assert (bench.verdict.rule == "pulse period") is waits
+    while bench.ma(channel) == 0.0:
+        bench.step(wish({channel: 5.0}, rate_hz=2.0), after_ms=1.0)
+    waited_ms = (bench.now_ns - off_ns) * 1e-6
+    assert (waited_ms >= 500.0 + MARGIN_MS) is waits
