@@ -31,9 +31,10 @@ from __future__ import annotations
 import binascii
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from myoloop.platform.clock import Clock, MonotonicClock
 from myoloop.platform.messages import ChannelSetting, DeviceReport, Pulses
 from myoloop.stimulators.driver import Capabilities, DecodedOutput, DriverError
 from myoloop.stimulators.serial_port import SerialTransport, heard_by_ns, with_notes
@@ -48,6 +49,9 @@ _LOOP_NS = 200_000
 #: Slowest and quickest resonator of a small board against the host's clock: 0.5 %.
 _DRIFT = 0.005
 _EXCHANGES = 8
+#: While it starts, the box is asked again after so long, and its port looked at each time after so long.
+_ASK_AGAIN_NS = 250_000_000
+_LOOK_S = 0.002
 _U32 = 1 << 32
 _ERRORS = {1: "a line it did not understand", 2: "a value out of range"}
 
@@ -73,13 +77,24 @@ class TtlTriggerDriver:
         How it and its stimulator are set.
     transport
         The byte stream; None opens ``settings.port`` at :meth:`open`.
+    clock, pause
+        Time and waiting in :meth:`open`; a virtual box needs a clock that goes on while it is waited for.
     """
 
     Settings = TtlTriggerDriverSettings
 
-    def __init__(self, settings: TtlTriggerDriverSettings, transport: Transport | None = None) -> None:
+    def __init__(
+        self,
+        settings: TtlTriggerDriverSettings,
+        transport: Transport | None = None,
+        *,
+        clock: Clock | None = None,
+        pause: Callable[[float], None] = time.sleep,
+    ) -> None:
         self._settings = settings
         self._transport = transport
+        self._clock = clock or MonotonicClock()
+        self._pause = pause
         self._channel_of = {output: channel for channel, output in settings.channels.items()}
         self._sent = 0
         self._unanswered: deque[tuple[int, int]] = deque()
@@ -116,16 +131,16 @@ class TtlTriggerDriver:
             if self._transport is None:
                 self._transport = SerialTransport(s.port, baud_rate=BAUD_RATE)
             self._connected = True
-            deadline = time.monotonic() + s.ready_s
-            while time.monotonic() < deadline:
+            deadline_ns = self._clock.now_ns() + round(s.ready_s * 1e9)
+            while (now_ns := self._clock.now_ns()) < deadline_ns:
                 self._transport.send(b"\n" + self._plain("S") + self._plain("I"))
-                asked, again = self._sent, min(time.monotonic() + 0.25, deadline)
-                while time.monotonic() < again:
+                asked, again_ns = self._sent, min(now_ns + _ASK_AGAIN_NS, deadline_ns)
+                while self._clock.now_ns() < again_ns:
                     self._received += self._transport.receive()
                     for kind, sequence, numbers in self._lines():
                         if kind == "i" and sequence == asked:
                             return self._recognise(numbers)
-                    time.sleep(0.002)
+                    self._pause(_LOOK_S)
             raise DriverError(f"port {s.port}: no trigger box has answered within {s.ready_s:g} s")
         except OSError as error:
             self.close()

@@ -23,7 +23,7 @@ CHANNELS = {"left": 0, "right": 2}
 
 def settings_with(**options):
     given = {"channels": CHANNELS, "port": "/dev/ttyACM0", "set_current_ma": 10.0, "set_phase_us": 200.0,
-             "set_waveform": "symmetric_biphasic", "ready_s": 0.05}  # fmt: skip
+             "set_waveform": "symmetric_biphasic"}  # fmt: skip
     return TtlTriggerDriverSettings(**{**given, **options})
 
 
@@ -35,13 +35,19 @@ def line(body):
     return body.encode() + b"*%04X\n" % binascii.crc_hqx(body.encode(), 0xFFFF)
 
 
+def on_its_clock(transport, clock, **options):
+    """A driver that waits for a virtual box by letting its time go on."""
+    pause = lambda for_s: clock.advance(round(for_s * 1e9))  # noqa: E731
+    return TtlTriggerDriver(settings_with(**options), transport, clock=clock, pause=pause)
+
+
 class Bench:
     """Driver and box on one virtual clock; the gate's cycle of 10 ms."""
 
     def __init__(self, start_ns=12_345_678, **options):
         self.clock = VirtualClock()
         self.device = TtlTriggerDevice(TtlTriggerSettings(**options), start_ns=self.clock.now_ns() - start_ns)
-        self.driver = TtlTriggerDriver(settings_with(), MemoryTransport(self.device, self.clock))
+        self.driver = on_its_clock(MemoryTransport(self.device, self.clock), self.clock)
         self.driver.open()
 
     def run(self, ms, *wanted, write=True):
@@ -73,7 +79,7 @@ def test_it_meets_the_contract():
 def test_open_stops_the_box_and_tells_what_it_is():
     bench = Bench()
     bench.run(50, setting())
-    again = TtlTriggerDriver(settings_with(), MemoryTransport(bench.device, bench.clock))
+    again = on_its_clock(MemoryTransport(bench.device, bench.clock), bench.clock)
     assert "set to 10 mA by hand" in again.open()
     assert bench.device.active == ()
 
@@ -99,7 +105,8 @@ def test_a_box_that_is_not_what_the_rig_says_is_refused(answer, what):
         def take(self, now_ns):
             return self.answers
 
-    driver = TtlTriggerDriver(settings_with(ready_s=1.0), MemoryTransport(Box(), VirtualClock()))
+    clock = VirtualClock()
+    driver = on_its_clock(MemoryTransport(Box(), clock), clock)
     with pytest.raises(DriverError, match=what):
         driver.open()
 
@@ -107,9 +114,28 @@ def test_a_box_that_is_not_what_the_rig_says_is_refused(answer, what):
 def test_a_silent_port_is_no_box():
     bench = Bench()
     bench.device.faults.vanished = True
-    driver = TtlTriggerDriver(settings_with(), MemoryTransport(bench.device, bench.clock))
-    with pytest.raises(DriverError, match="no trigger box"):
+    driver = on_its_clock(MemoryTransport(bench.device, bench.clock), bench.clock)
+    asked_ns = bench.clock.now_ns()
+    with pytest.raises(DriverError, match="no trigger box has answered within 5 s"):
         driver.open()
+    assert bench.clock.now_ns() - asked_ns == 5000 * MS
+
+
+def test_a_box_that_takes_its_time_to_start_is_asked_until_it_answers():
+    class Starting(MemoryTransport):
+        asked = 0
+
+        def send(self, data):
+            self.asked += 1
+            if clock.now_ns() - began_ns >= 1300 * MS:
+                super().send(data)
+
+    clock = VirtualClock()
+    began_ns = clock.now_ns()
+    line = Starting(TtlTriggerDevice(TtlTriggerSettings(), start_ns=began_ns), clock)
+    assert on_its_clock(line, clock).open().startswith("TTL trigger box")
+    # Each 250 ms, and once more when it hears.
+    assert (line.asked, clock.now_ns() - began_ns) == (7, 1500 * MS)
 
 
 wanted = st.builds(
