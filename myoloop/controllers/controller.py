@@ -7,7 +7,7 @@ order is fixed: what has arrived, what can be known, what the policy asks for, w
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -20,7 +20,7 @@ from myoloop.controllers.motion import Motion
 from myoloop.controllers.muscles import MuscleGroup
 from myoloop.controllers.parts import Faults
 from myoloop.controllers.policies.guarded import GuardedPolicy
-from myoloop.controllers.policies.policy import PHASE_STALE_NS, Decision, PolicyInput, make_policy, why_zero
+from myoloop.controllers.policies.policy import PHASE_STALE_NS, Decision, Policy, PolicyInput, make_policy, why_zero
 from myoloop.controllers.reflex import Reflex, Wish
 from myoloop.controllers.settings import ControllerSettings, EmgSource, ImuSource
 from myoloop.controllers.signals.conditioning import Conditioner
@@ -129,6 +129,15 @@ class Controller:
     def settings(self) -> ControllerSettings:
         """What it was made from."""
         return self._settings
+
+    @property
+    def policy(self) -> Policy:
+        """The policy that it asks."""
+        return self._policy.inner
+
+    def overhear(self, listener: Callable[[PolicyInput, Decision], None]) -> None:
+        """Tell a listener, at each step in which the policy is asked, what it is given and what it decides."""
+        self._policy.overhear(listener)
 
     def step(self, given: StepInput) -> list[Outgoing]:
         """Take one step: one ``estimate`` and one ``request``, in this order; then what a part did wrong, if news."""

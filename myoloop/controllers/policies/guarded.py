@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from numbers import Real
 from typing import Any
 
@@ -36,9 +36,25 @@ class GuardedPolicy:
         self._nothing = dict.fromkeys(channels, 0.0)
         self._faults = faults
         self._not_reset = ""
+        self._overheard: Callable[[PolicyInput, Decision], None] | None = None
+
+    @property
+    def inner(self) -> Policy:
+        """The policy itself."""
+        return self._policy
+
+    def overhear(self, listener: Callable[[PolicyInput, Decision], None]) -> None:
+        """Tell a listener, which must not raise, of each step what the policy was given and what came of it."""
+        self._overheard = listener
 
     def decide(self, given: PolicyInput) -> Decision:
         """What it asks for on every channel; zero with the reason where that is nothing to go by."""
+        decision = self._ask(given)
+        if self._overheard is not None:
+            self._overheard(given, decision)
+        return decision
+
+    def _ask(self, given: PolicyInput) -> Decision:
         if self._not_reset:
             return self._zero("failed", f"reset: {self._not_reset}", "reset")
         try:

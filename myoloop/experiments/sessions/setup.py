@@ -33,6 +33,7 @@ from myoloop.experiments.sessions.director import DirectorSettings
 from myoloop.experiments.sessions.survey import Survey, origins_of, survey
 from myoloop.experiments.sessions.tuning import TuningError, tune
 from myoloop.experiments.sessions.virtual_body import virtual_body
+from myoloop.experiments.subjects.fingerprint import fingerprint
 from myoloop.experiments.subjects.node import BodySettings
 from myoloop.experiments.subjects.parameters import SubjectParameters
 from myoloop.platform.errors import UserError
@@ -340,6 +341,7 @@ def recording_metadata(setup: SessionSetup, wall_start_ns: int) -> dict[str, str
     """What the record says of itself: subject, protocol, versions, hashes."""
     header = setup.protocol.protocol
     found = find_plugin(policy.GROUP, policy.BUILT_IN, setup.protocol.controller.policy)
+    virtual = setup.rig.node_of("subject") is not None
     return {
         **setup.origins.metadata(),
         "subject": setup.subject,
@@ -349,7 +351,8 @@ def recording_metadata(setup: SessionSetup, wall_start_ns: int) -> dict[str, str
         "evidence": header.evidence.grade,
         "rig": setup.rig.rig.id,
         "rig_class": setup.rig.rig.rig_class,
-        "seed": str(setup.seed) if setup.rig.node_of("subject") is not None else "",
+        "seed": str(setup.seed) if virtual else "",
+        **({"person_sha256": fingerprint(setup.parameters)} if virtual else {}),
         **({"group": setup.group} if setup.group else {}),
         "wall_start_ns": str(wall_start_ns),
         "processor": processor(),

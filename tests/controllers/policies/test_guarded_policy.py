@@ -233,3 +233,16 @@ def test_a_state_it_does_not_take_back_is_not_its_state(guard: Any) -> None:
     made.theirs.fails["restore"] = IndexError("level")
     with pytest.raises(StateError, match="policy 'lab' does not take its state back: IndexError: level"):
         made.policy.restore(state)
+
+
+def test_a_listener_hears_what_was_given_and_what_came_of_it_and_changes_nothing(guard: Any) -> None:
+    made = guard(Decision({"ch1": 12}, "fine"))
+    heard: list[tuple[Any, Decision]] = []
+    made.policy.overhear(lambda given, decision: heard.append((given, decision)))
+    decision = made.policy.decide(GIVEN)
+    made.theirs.fails["decide"] = ValueError("no")
+    failed = made.policy.decide(GIVEN)
+    assert heard == [(GIVEN, decision), (GIVEN, failed)]
+    assert decision.current_ma == {"ch1": 12.0, "ch2": 0.0}
+    assert failed.current_ma == {"ch1": 0.0, "ch2": 0.0}
+    assert made.policy.inner is made.theirs
