@@ -6,7 +6,8 @@ EMG is told by its RMS and mean frequency over the last window, M-waves by their
 estimate from such a window has (:mod:`myoloop.experiments.subjects.features_of_emg`). They are those of EMG from which
 stimulation was removed without a trace.
 
-The fibres of all people are stepped as one array; what nerves and joints do is stepped person by person.
+The fibres of all people are stepped as one array; what nerves and joints do is stepped person by person. A person is
+the same to the last bit whoever else is stepped along.
 """
 
 from __future__ import annotations
@@ -118,7 +119,7 @@ class FastSubjects:
         self._errors = [random.noise for random in randomness]
         own = [muscle for person in self.people for muscle in person.muscles]
         self._shape = (len(self.people), len(muscles))
-        self.fibres = Muscles(own)
+        self.fibres = Muscles(own, apart=True)
         self._t_ns = start_ns
         self._table = PatternTable(own)
         self._mvc_uv2 = np.array([p.emg_mvc_uv**2 for p in own])

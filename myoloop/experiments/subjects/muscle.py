@@ -208,6 +208,9 @@ class Muscles:
     ----------
     parameters
         One per muscle.
+    apart
+        Whether each muscle is the same to the last bit whatever others are stepped beside it: sums are made in an order
+        that does not hang on how many there are, and a muscle at rest is not left out because all others rest too.
 
     Attributes
     ----------
@@ -217,11 +220,12 @@ class Muscles:
         Conduction velocity and M-wave of each bin's fibres relative to fresh, (muscles, bins).
     """
 
-    def __init__(self, parameters: Sequence[MuscleParameters]) -> None:
+    def __init__(self, parameters: Sequence[MuscleParameters], *, apart: bool = False) -> None:
         def column(name: str) -> Array:
             return np.array([getattr(one, name) for one in parameters], dtype=np.float64)[:, None]
 
         self._p = tuple(parameters)
+        self._apart = apart
         shape = (len(parameters), BINS)
         self._strength = column("strength")[:, 0]
         self._rate, self._recovery_s = column("fatigue_rate"), column("recovery_s")
@@ -253,7 +257,7 @@ class Muscles:
     @property
     def capacity(self) -> Array:
         """Force capacity now over fresh if all fibres were recruited; slightly above 1 while potentiated."""
-        whole: Array = self._capacity @ SHARES
+        whole = self._over_bins(self._capacity)
         return whole
 
     @property
@@ -276,7 +280,7 @@ class Muscles:
     @property
     def velocity(self) -> Array:
         """Mean conduction velocity over fresh: of voluntary EMG, whose units are of all bins."""
-        mean: Array = self.velocity_by_bin @ SHARES
+        mean = self._over_bins(self.velocity_by_bin)
         return mean
 
     def recruits(self, muscle: int, charge_uc: float, angle_rad: float = 0.0) -> float:
@@ -303,10 +307,10 @@ class Muscles:
             Force in N at the end of each millisecond.
         """
         times = _grid(steps)
-        target_n = activation * FRESH_N * np.maximum(0.0, self._capacity @ SHARES)
+        target_n = activation * FRESH_N * np.maximum(0.0, self.capacity)
         voluntary: Array = target_n + (self._voluntary_n - target_n) * times.follow
         self._voluntary_n = voluntary[-1]
-        if not pulses and not self._busy():
+        if not pulses and not self._apart and not self._busy():
             forces = voluntary
             stress: Array | float = 0.0
             self._last_s -= steps * _STEP_S
@@ -318,6 +322,15 @@ class Muscles:
         made: Array = forces * self._strength
         self.force_n = made[-1]
         return made
+
+    def _over_bins(self, values: Array) -> Array:
+        """Mean over the bins (the last axis), each by its share of the muscle."""
+        if self._apart:
+            # A matrix product sums in an order of its own for every number of rows.
+            whole: Array = (values * SHARES).sum(axis=-1)
+        else:
+            whole = values @ SHARES
+        return whole
 
     def _busy(self) -> bool:
         if self._s.max() >= 1e-9 or self._cn.max() >= 1e-9 or self._stress_n.max() >= 1e-6:
@@ -351,7 +364,7 @@ class Muscles:
         evoked: Array = kept * (self._evoked_n + np.cumsum(gained * part / kept, axis=0))
         mean_n = (0.5 * (self._stress_n - stress[-1]) + stress.sum(axis=0)) / times.steps
         self._stress_n, self._evoked_n = stress[-1], evoked[-1]
-        return evoked @ SHARES, (x * part) @ SHARES, mean_n
+        return self._over_bins(evoked), self._over_bins(x * part), mean_n
 
     def _excite(
         self, begin_ns: int, times: _Grid, pulses: Sequence[Recruited],
