@@ -7,11 +7,12 @@ The muscle is taken for a static recruitment curve, then a gain, then a lag of f
 The share that the set point's course r(t) needs is its inverse, foreseen by the delay::
 
     feed = (r(t + delay) + lag * dr/dt(t + delay)) / full_response
-    share = (feed + learned(t)) * (1 + correction) / gain
+    share = (feed + learned(t)) * (1 + correction) * (1 + residual) / gain
 
 limited to what the target's current recruits, in its slew, and to nothing below the motor threshold. The correction is
 proportional and integral in the relative error (:class:`~myoloop.controllers.policies.correction.Correction`); the
-integral moves only while the trial holds. `gain` and `learned` are what the policies differ in.
+integral moves only while the trial holds, and not up while the residual takes something away. `gain`, `learned` and
+`residual` are what the policies differ in; a residual of 0 is the classic policy.
 """
 
 from __future__ import annotations
@@ -25,8 +26,10 @@ from myoloop.controllers.policies.correction import Correction
 from myoloop.controllers.policies.course import Place, due
 from myoloop.controllers.policies.gain import FixedGain, GainEstimate
 from myoloop.controllers.policies.learned import Learned, NothingLearned
+from myoloop.controllers.policies.observation import Seen
 from myoloop.controllers.policies.policy import HOLE_S, Decision, PolicyInput, trapezoid
 from myoloop.controllers.policies.recruitment import RecruitmentCurve
+from myoloop.controllers.policies.residual import NoResidual
 from myoloop.controllers.signals.snapshot import Restorable
 from myoloop.platform.messages import Target
 
@@ -160,6 +163,8 @@ class Tracking(Restorable):
         Of the policy, for its reasons.
     gain, learned
         What it knows of the gain, and what it has learnt of the course.
+    residual
+        Who multiplies what it asks for; a policy that has one keeps it in its state.
     """
 
     _kept: ClassVar[tuple[str, ...]] = (
@@ -167,8 +172,9 @@ class Tracking(Restorable):
     )  # fmt: skip
 
     def __init__(
-        self, name: str, settings: Any, gain: FixedGain | GainEstimate, learned: NothingLearned | Learned
-    ) -> None:
+        self, name: str, settings: Any, gain: FixedGain | GainEstimate, learned: NothingLearned | Learned,
+        residual: NoResidual | None = None,
+    ) -> None:  # fmt: skip
         self._name = name
         self._settings = s = settings
         self._curve = RecruitmentCurve(
@@ -183,6 +189,7 @@ class Tracking(Restorable):
         self._place = Place()
         self._gain = gain
         self._learned = learned
+        self._residual = residual or NoResidual()
         self._share = 0.0
         self._block: list[int] = []
         self._phase_us = 0.0
@@ -196,14 +203,16 @@ class Tracking(Restorable):
         seconds = place.go_on(given)
         if place.new or place.at_s is None:
             self._learned.end_trial()
+            self._residual.end_trial()
         if place.trial[:2] != self._block:
             # Another block may be another task, after another rest.
             self._block = place.trial[:2]
             self._learned.reset()
+            self._residual.new_block()
         if seconds > HOLE_S + 1e-9:
             # Not asked meanwhile, so nothing flowed: the muscle rested, and neither gain nor course is to be learnt of
             # the way back. The share rises from nothing.
-            self._share = 0.0
+            self._stop(seconds)
             self._gain.drive(0.0, 0.0)
             self._correction.keep()
             self._hole = True
@@ -218,11 +227,11 @@ class Tracking(Restorable):
         self._gain.drive(self._got(through, phase.targets), seconds)
         steered = [t for t in phase.targets if not settings.channel or t.channel == settings.channel]
         if not steered or place.at_s is None:
-            self._share = 0.0
+            self._stop(seconds)
             what = phase.trial_state if steered else f"no target on {settings.channel or 'any channel'}"
             return self._asked(given, steered, f"{self._name}: {what}")
         if len(steered) > 1:
-            self._share = 0.0
+            self._stop(seconds)
             names = ", ".join(target.channel for target in steered)
             return Decision(
                 dict.fromkeys((target.channel for target in steered), 0.0),
@@ -237,26 +246,31 @@ class Tracking(Restorable):
         # From here on it is for slews and integrals, which do not move while nothing is asked.
         seconds = min(seconds, HOLE_S)
         if lost and settings.when_lost == "zero":
-            self._share = 0.0
+            self._stop(seconds)
             self._correction.keep()
             return self._asked(given, steered, f"{self._name}: {settings.quantity} lost, zero")
         due_now = due(phase, first, given.now_ns, 0.0)
         ahead = due(phase, first, given.now_ns, settings.delay_s)
         slope = (due(phase, first, given.now_ns, settings.delay_s + _SLOPE_S) - ahead) / _SLOPE_S
         feed = goal * (ahead + settings.lag_s * slope)
-        gain, learned = self._gain.value, self._learned.at(place.at_s)
+        gain, learned, residual = self._gain.value, self._learned.at(place.at_s), self._residual.value
         if lost:
             # Nothing that adds current outlives the measurement that it was found by.
-            gain, learned = max(gain, 1.0), min(learned, 0.0)
+            gain, learned, residual = max(gain, 1.0), min(learned, 0.0), min(residual, 0.0)
         feed += learned
         feed = max(0.0, feed) / gain
         response = None if value is None else value / settings.full_response
         correction = self._correct(
-            given, response, lost, goal, due_now, most / feed - 1.0 if feed else None, through, seconds
-        )
-        wanted = feed * (1.0 + correction)
-        limited = min(wanted, most, self._share + settings.rise_per_s * seconds)
-        self._share = max(limited, self._share - settings.fall_per_s * seconds, 0.0)
+            given, response, lost, goal, due_now, most / (feed * (1.0 + residual)) - 1.0 if feed else None, through,
+            seconds, residual,
+        )  # fmt: skip
+        classic = feed * (1.0 + correction)
+        wanted = classic * (1.0 + residual)
+        self._share = self._residual.within(
+            self._slewed(self._share, wanted, most, seconds),
+            self._slewed(self._residual.classic, classic, most, seconds),
+            self._curve, first, seconds,
+        )  # fmt: skip
         # The correction is held at the limit, so that what is wanted does not pass it.
         saturated = wanted >= _AT_LIMIT * most
         held = None
@@ -266,6 +280,11 @@ class Tracking(Restorable):
                 held = response / goal
             error = goal * due_now - response
             self._learned.note(place.at_s, min(error, 0.0) if saturated or self._hole or through < HELD_BACK else error)
+        if self._residual.looks:
+            self._residual.see(Seen(
+                place.at_s, phase.trial_state, due_now, ahead, slope, response, goal, gain, feed, correction, residual,
+                self._share, most, through, seconds,
+            ))  # fmt: skip
         return self._asked(
             given, steered, self._reason(value, lost, goal * due_now, feed, correction, saturated), saturated, held
         )
@@ -277,10 +296,19 @@ class Tracking(Restorable):
         self._place.reset()
         self._gain.reset()
         self._learned.reset()
+        self._residual.reset()
         self._share = 0.0
         self._block = []
         self._phase_us = 0.0
         self._hole = False
+
+    def _stop(self, seconds: float) -> None:
+        self._share = 0.0
+        self._residual.stop(seconds)
+
+    def _slewed(self, share: float, wanted: float, most: float, seconds: float) -> float:
+        limited = min(wanted, most, share + self._settings.rise_per_s * seconds)
+        return max(limited, share - self._settings.fall_per_s * seconds, 0.0)
 
     def _through(self, given: PolicyInput) -> float:
         """Share of the current that was asked for which the muscle got, after reflexes and gate."""
@@ -300,7 +328,7 @@ class Tracking(Restorable):
 
     def _correct(
         self, given: PolicyInput, response: float | None, lost: bool, goal: float, due_now: float,
-        room: float | None, through: float, seconds: float,
+        room: float | None, through: float, seconds: float, residual: float,
     ) -> float:  # fmt: skip
         correction, settings = self._correction, self._settings
         if response is None:
@@ -312,7 +340,8 @@ class Tracking(Restorable):
             seconds,
             # What was added is taken back; the feed-forward stays, so that a slow rise costs nothing.
             max(correction.cut(given.report, self._share_cut), -max(correction.value, 0.0)),
-            integrate=holding and (error < 0.0 or through >= HELD_BACK),
+            # What is held back, or taken away on purpose, is not to be made up for later.
+            integrate=holding and (error < 0.0 or (through >= HELD_BACK and residual >= 0.0)),
             high=room,
         )
 
