@@ -7,7 +7,7 @@ order is fixed: what has arrived, what can be known, what the policy asks for, w
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -19,7 +19,7 @@ from myoloop.controllers.estimators.estimator import ImuInput, Setup, Situation
 from myoloop.controllers.motion import Motion
 from myoloop.controllers.muscles import MuscleGroup
 from myoloop.controllers.parts import Faults
-from myoloop.controllers.policies.guarded import GuardedPolicy
+from myoloop.controllers.policies.guarded import GuardedPolicy, PolicyListener
 from myoloop.controllers.policies.policy import PHASE_STALE_NS, Decision, Policy, PolicyInput, make_policy, why_zero
 from myoloop.controllers.reflex import Reflex, Wish
 from myoloop.controllers.settings import ControllerSettings, EmgSource, ImuSource
@@ -135,8 +135,8 @@ class Controller:
         """The policy that it asks."""
         return self._policy.inner
 
-    def overhear(self, listener: Callable[[PolicyInput, Decision], None]) -> None:
-        """Tell a listener, at each step in which the policy is asked, what it is given and what it decides."""
+    def overhear(self, listener: PolicyListener) -> None:
+        """Let a listener hear, at each step in which the policy is asked, what it is given and what it decides."""
         self._policy.overhear(listener)
 
     def step(self, given: StepInput) -> list[Outgoing]:

@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from numbers import Real
-from typing import Any
+from typing import Any, Protocol
 
 from myoloop.controllers.parts import Faults, one_line, said, savable
 from myoloop.controllers.policies.policy import Decision, Policy, PolicyInput
 from myoloop.controllers.signals.snapshot import StateError
+
+
+class PolicyListener(Protocol):
+    """Hears what a policy is given and what it decides, and changes nothing; it must not raise."""
+
+    def decided(self, given: PolicyInput, decision: Decision) -> None:
+        """The policy was asked, and this came of it."""
+        ...
+
+    def reset(self) -> None:
+        """The policy is reset: the protocol does not run."""
+        ...
 
 
 class GuardedPolicy:
@@ -36,22 +48,22 @@ class GuardedPolicy:
         self._nothing = dict.fromkeys(channels, 0.0)
         self._faults = faults
         self._not_reset = ""
-        self._overheard: Callable[[PolicyInput, Decision], None] | None = None
+        self._listener: PolicyListener | None = None
 
     @property
     def inner(self) -> Policy:
         """The policy itself."""
         return self._policy
 
-    def overhear(self, listener: Callable[[PolicyInput, Decision], None]) -> None:
-        """Tell a listener, which must not raise, of each step what the policy was given and what came of it."""
-        self._overheard = listener
+    def overhear(self, listener: PolicyListener) -> None:
+        """Let a listener hear each step from now on."""
+        self._listener = listener
 
     def decide(self, given: PolicyInput) -> Decision:
         """What it asks for on every channel; zero with the reason where that is nothing to go by."""
         decision = self._ask(given)
-        if self._overheard is not None:
-            self._overheard(given, decision)
+        if self._listener is not None:
+            self._listener.decided(given, decision)
         return decision
 
     def _ask(self, given: PolicyInput) -> Decision:
@@ -70,6 +82,8 @@ class GuardedPolicy:
 
     def reset(self) -> bool:
         """Reset it; whether that succeeded."""
+        if self._listener is not None:
+            self._listener.reset()
         try:
             self._policy.reset()
         except Exception as error:  # noqa: BLE001 - as above

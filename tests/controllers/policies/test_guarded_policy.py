@@ -235,14 +235,27 @@ def test_a_state_it_does_not_take_back_is_not_its_state(guard: Any) -> None:
         made.policy.restore(state)
 
 
+class Listening:
+    """Writes down what it hears."""
+
+    def __init__(self) -> None:
+        self.heard: list[Any] = []
+
+    def decided(self, given: PolicyInput, decision: Decision) -> None:
+        self.heard.append((given, decision))
+
+    def reset(self) -> None:
+        self.heard.append("reset")
+
+
 def test_a_listener_hears_what_was_given_and_what_came_of_it_and_changes_nothing(guard: Any) -> None:
-    made = guard(Decision({"ch1": 12}, "fine"))
-    heard: list[tuple[Any, Decision]] = []
-    made.policy.overhear(lambda given, decision: heard.append((given, decision)))
+    made, listener = guard(Decision({"ch1": 12}, "fine")), Listening()
+    made.policy.overhear(listener)
     decision = made.policy.decide(GIVEN)
+    assert made.policy.reset()
     made.theirs.fails["decide"] = ValueError("no")
     failed = made.policy.decide(GIVEN)
-    assert heard == [(GIVEN, decision), (GIVEN, failed)]
+    assert listener.heard == [(GIVEN, decision), "reset", (GIVEN, failed)]
     assert decision.current_ma == {"ch1": 12.0, "ch2": 0.0}
     assert failed.current_ma == {"ch1": 0.0, "ch2": 0.0}
     assert made.policy.inner is made.theirs
