@@ -70,7 +70,7 @@ def test_the_same_seed_gives_the_same_trees_and_another_others() -> None:
         noisy.observation, noisy.action, noisy.reward + rng.standard_normal(len(noisy)), noisy.following, noisy.last,
         noisy.person,
     )  # fmt: skip
-    wide = FittedQSettings(discount=0.5, growths=1, iterations=3, trees=5, leaf_least=40)
+    wide = FittedQSettings(discount=0.5, growths=1, iterations=3, trees=5, leaf_least=400)
     values = [fit_q(noisy, ACTIONS, wide, seed).forest.values(PLACES) for seed in (1, 1, 2)]
     np.testing.assert_array_equal(values[0], values[1])
     assert (values[0] != values[2]).any()
