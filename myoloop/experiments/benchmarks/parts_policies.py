@@ -19,11 +19,12 @@ from myoloop.controllers.reflex import FatigueReflex, ReflexSettings, ReplanRefl
 from myoloop.experiments.benchmarks.findings import Finding, mean_over_subjects
 from myoloop.experiments.benchmarks.fuzzed import session
 from myoloop.experiments.benchmarks.spasm_answer import answer
-from myoloop.experiments.benchmarks.tracking import REPETITION_S, Case, Course, Supervised, make_case, run
+from myoloop.experiments.benchmarks.tracking import REPETITION_S, Course, Supervised, run
 from myoloop.experiments.benchmarks.volition import LET_GO_S, let_go
 from myoloop.experiments.subjects.parameters import SubjectParameters
 from myoloop.experiments.subjects.population import population
 from myoloop.experiments.subjects.presets import ACUTE_SCI_RATE
+from myoloop.experiments.training.cases import Case, make_case
 
 Array = npt.NDArray[np.float64]
 Say = Callable[[str], None]

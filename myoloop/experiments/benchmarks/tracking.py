@@ -15,11 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from myoloop.controllers.policies.policy import Decision, Policy, PolicyInput
-from myoloop.controllers.policies.recruitment import RecruitmentCurve, fit_recruitment
 from myoloop.controllers.reflex import Reflex, ReflexSettings, Wish
 from myoloop.experiments.benchmarks.plant import PULSE_S, Plant
 from myoloop.experiments.subjects.ding import FRESH_N
-from myoloop.experiments.subjects.parameters import SubjectParameters
+from myoloop.experiments.training.cases import FORCE_NOISE_N, PHASE_US, Case
 from myoloop.platform.messages import Phase, Target
 
 Array = npt.NDArray[np.float64]
@@ -27,68 +26,10 @@ Array = npt.NDArray[np.float64]
 RAMP_S, HOLD_S, REST_S = 1.0, 3.0, 5.0
 ON_S = 2 * RAMP_S + HOLD_S
 REPETITION_S = ON_S + REST_S
-RATE_HZ, PHASE_US = 1.0 / PULSE_S, 250.0
-#: Noise of the force cell, of Ding's muscle's force.
-FORCE_NOISE_N = 0.5
-CALIBRATION_TRAINS = 8
-#: Spread of a response from train to train, and of the thresholds since the calibration.
-TRAIN_SPREAD, DRIFT_SPREAD = 0.02, 0.02
-#: Electromechanical delay of the fresh muscle: with calcium's own 20 ms, 30 to 50 ms.
-DELAY_S = (0.01, 0.03)
+RATE_HZ = 1.0 / PULSE_S
 _AHEAD_NS = 10_000_000
 _START_NS = 1_000_000_000
 _STATES = (("ramp_up", RAMP_S), ("hold", HOLD_S), ("ramp_down", RAMP_S), ("rest", REST_S))
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """One person on one day, as the controller knows them and as they are.
-
-    Attributes
-    ----------
-    person
-        As drawn.
-    known, full_response
-        Recruitment curve from the calibration, and the response to full recruitment, in N.
-    drift
-        Thresholds now over those of the calibration.
-    delay_s
-        Electromechanical delay beyond what calcium makes in the model.
-    most_ma
-        What the person tolerates: the target of the policies that choose their own current.
-    seed
-        Of the force cell's noise.
-    """
-
-    person: SubjectParameters
-    known: RecruitmentCurve
-    full_response: float
-    drift: float
-    delay_s: float
-    most_ma: float
-    seed: int
-
-    @property
-    def fresh_n(self) -> float:
-        """Force of the fresh muscle, fully recruited."""
-        return FRESH_N * self.person.strength
-
-
-def make_case(person: SubjectParameters, seed: int) -> Case:
-    """Calibrate a person, and let the thresholds move."""
-    rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence((0x706F6C69, seed))))
-    width = PHASE_US * (250.0 + person.chronaxie_us) / (PHASE_US + person.chronaxie_us) * 1e-3
-    median_ma, most_ma = person.recruitment_median_uc / width, person.tolerance_uc / width
-    true = RecruitmentCurve(median_ma=median_ma, spread=person.recruitment_spread)
-    currents = np.linspace(true.current_ma(0.03), most_ma, CALIBRATION_TRAINS)
-    fresh_n = FRESH_N * person.strength
-    shares = np.array([true.share(float(current)) for current in currents])
-    responses = fresh_n * shares * np.exp(TRAIN_SPREAD * rng.standard_normal(CALIBRATION_TRAINS))
-    responses += FORCE_NOISE_N * person.strength * rng.standard_normal(CALIBRATION_TRAINS)
-    known, full = fit_recruitment(list(currents), list(responses), phase_us=PHASE_US, chronaxie_us=person.chronaxie_us)
-    drift = float(np.exp(DRIFT_SPREAD * np.clip(rng.standard_normal(), -2, 2)))
-    delay_s = float(rng.uniform(*DELAY_S))
-    return Case(person, known, full, drift, delay_s, most_ma, seed)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,11 +14,12 @@ from myoloop.experiments.benchmarks.fuzzed import POLICIES, session
 from myoloop.experiments.benchmarks.parts_policies import BASELINE, BEST, CONTROLLERS
 from myoloop.experiments.benchmarks.plant import DELAY_GROWTH, PULSE_S, Plant
 from myoloop.experiments.benchmarks.spasm_answer import answer
-from myoloop.experiments.benchmarks.tracking import make_case, run
+from myoloop.experiments.benchmarks.tracking import run
 from myoloop.experiments.benchmarks.volition import let_go
 from myoloop.experiments.subjects.ding import FRESH_N
 from myoloop.experiments.subjects.muscle import MuscleParameters, Muscles, Recruited
 from myoloop.experiments.subjects.population import population
+from myoloop.experiments.training.cases import make_case
 
 #: None of the seeds that figures are told on.
 SEED = 40
