@@ -24,8 +24,10 @@ from math import floor, isfinite
 
 from myoloop.platform.messages import ChannelSetting, DeviceReport, Pulses
 from myoloop.stimulators.analog_source import SAMPLES_MAX, AnalogOutput, AnalogSettings
+from myoloop.stimulators.contact import Contact
 from myoloop.stimulators.driver import Capabilities, DecodedOutput, DriverError
 from myoloop.stimulators.ni_output import NiOutput
+from myoloop.stimulators.wiring import wired
 
 _MAGIC = b"AO1"
 #: A train goes on for so long after the last write.
@@ -73,9 +75,7 @@ class AnalogDriver:
         self._level = False
         self._stops_left = 0
         self._pulses: list[Pulses] = []
-        self._faults: list[str] = []
-        self._connected = False
-        self._identity = ""
+        self._contact = Contact("analog output")
 
     @property
     def capabilities(self) -> Capabilities:
@@ -110,22 +110,16 @@ class AnalogDriver:
         except OSError as error:
             self.close()
             raise DriverError(f"analog output {s.port}: {error}") from None
-        self._connected = True
+        self._contact.connected = True
         relay = f"relay at {s.heartbeat_line}" if s.heartbeat_line else "no relay"
-        self._identity = f"current source at {self._device.identity}, {s.volts_per_ma:g} V per mA, {relay}"
-        return self._identity
+        self._contact.identity = f"current source at {self._device.identity}, {s.volts_per_ma:g} V per mA, {relay}"
+        return self._contact.identity
 
     def encode(self, settings: Sequence[ChannelSetting]) -> bytes:
         """One table of trains; an output that is not in it gives nothing."""
         s = self._settings
         trains = []
-        seen: set[int] = set()
-        for wanted in settings:
-            output = s.channels.get(wanted.channel)
-            if output is None or output in seen:
-                known = ", ".join(sorted(s.channels))
-                raise DriverError(f"channel {wanted.channel!r}: unknown or twice; there are {known}")
-            seen.add(output)
+        for output, wanted in wired(s.channels, settings):
             code = self._code_down(wanted.current_ma)
             if code == 0:
                 continue
@@ -150,7 +144,7 @@ class AnalogDriver:
 
     def write(self, data: bytes, now_ns: int) -> int:
         """Take the table for the next 100 ms; and tell the relay that all is well."""
-        if self._device is None or not self._connected:
+        if self._device is None or not self._contact.connected:
             raise DriverError("analog output: not open")
         table = self._read(data)
         trains = {}
@@ -159,11 +153,8 @@ class AnalogDriver:
             last_ns = self._last_ns.get(given.output)
             due_ns = now_ns if last_ns is None else max(now_ns, last_ns + period_ns)
             trains[given.output] = _Train(given, period_ns, codes, due_ns)
-        try:
+        with self._contact.writing():
             self._device.heartbeat(not self._level)
-        except OSError as error:
-            self._lose(error)
-            raise DriverError(f"analog output: {error}") from None
         self._level = not self._level
         self._trains, self._hold_ns = trains, now_ns + _HOLD_NS
         self._stops_left = 0
@@ -174,7 +165,7 @@ class AnalogDriver:
     @property
     def due_ns(self) -> int | None:
         """When the next pulse is to be made, and the one before is over."""
-        if not self._trains or self._hold_ns is None or not self._connected:
+        if not self._trains or self._hold_ns is None or not self._contact.connected:
             return None
         due_ns = max(min(train.due_ns for train in self._trains.values()), self._busy_until_ns)
         return due_ns if due_ns <= self._hold_ns else None
@@ -206,7 +197,7 @@ class AnalogDriver:
                 return
             self._device.play(buffers, self._settings.sample_rate_hz)
         except DriverError as error:
-            self._faults.append(str(error))
+            self._contact.faults.append(str(error))
             self.stop(now_ns)
             return
         except OSError as error:
@@ -243,7 +234,7 @@ class AnalogDriver:
         if self._stops_left and self._stops_left < _STOPS:
             self._rest()
         self._stops_left = max(0, self._stops_left - 1)
-        if self._device is not None and self._connected:
+        if self._device is not None and self._contact.connected:
             try:
                 self._device.done()
                 if self._orders:
@@ -252,10 +243,8 @@ class AnalogDriver:
             except OSError as error:
                 self._give_up(error)
         self._lapsed(now_ns)
-        report = DeviceReport(
-            t_ns=now_ns,
-            connected=self._connected,
-            identity=self._identity,
+        report = self._contact.report(
+            now_ns,
             acknowledged=tuple(
                 ChannelSetting(
                     channel=self._channel_of[output],
@@ -268,9 +257,7 @@ class AnalogDriver:
             ack_of=self._ack_of,
             sent=self._sent,
             oldest_unacknowledged_ns=self._orders[0][1] if self._orders else None,
-            faults=tuple(dict.fromkeys(self._faults)),
         )
-        self._faults.clear()
         pulses, self._pulses = tuple(self._pulses), []
         return report, pulses
 
@@ -281,7 +268,7 @@ class AnalogDriver:
             self._rest()
             self._device.close()
         self._device = None
-        self._connected = False
+        self._contact.connected = False
 
     # -- inside ------------------------------------------------------------------------------------------------
 
@@ -366,25 +353,18 @@ class AnalogDriver:
     def _lapsed(self, now_ns: int) -> bool:
         if self._hold_ns is None or now_ns > self._hold_ns:
             self._trains, self._hold_ns = {}, None
-        return not self._trains or not self._connected
+        return not self._trains or not self._contact.connected
 
     def _rest(self) -> None:
         assert self._device is not None
-        try:
+        with self._contact.trying():
             self._device.zero()
-        except OSError as error:
-            self._lose(error)
 
     def _give_up(self, error: OSError) -> None:
         """The device did not do as it should: rest, and no more."""
         self._trains = {}
-        self._lose(error)
+        self._contact.lose(error)
         self._rest()
-
-    def _lose(self, error: OSError) -> None:
-        if self._connected:
-            self._faults.append(f"port lost: {error}")
-        self._connected = False
 
 
 def _whole(value: float, name: str, asked: float) -> int:

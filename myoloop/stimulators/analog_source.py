@@ -8,6 +8,7 @@ from math import floor
 from typing import Protocol
 
 from myoloop.stimulators.driver import DriverError
+from myoloop.stimulators.wiring import check_wiring
 
 #: A buffer is read again sample by sample before it is played; more would take too long.
 SAMPLES_MAX = 20_000
@@ -76,11 +77,7 @@ class AnalogSettings:
             raise DriverError(f"lease_ms {self.lease_ms}: more than {SAMPLES_MAX} samples at {self.sample_rate_hz} Hz")
         if 1_000_000 % self.sample_rate_hz:
             raise DriverError(f"sample_rate_hz {self.sample_rate_hz}: a sample must be a whole number of us")
-        for channel, output in self.channels.items():
-            if not 0 <= output < self.outputs:
-                raise DriverError(f"channel {channel}: output {output}, the device has 0 to {self.outputs - 1}")
-        if len(set(self.channels.values())) != len(self.channels):
-            raise DriverError(f"two channels on one output: {dict(self.channels)}")
+        check_wiring(self.channels, self.outputs, f"the device has 0 to {self.outputs - 1}")
         if self.code_max < 1:
             raise DriverError(f"source_current_max_ma {self.source_current_max_ma}: less than the converter's step")
 

@@ -20,10 +20,12 @@ import re
 import time
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from myoloop.platform.messages import ChannelSetting, DeviceReport, Pulses
+from myoloop.stimulators.contact import Contact, opens
 from myoloop.stimulators.driver import Capabilities, DecodedOutput, DriverError
+from myoloop.stimulators.openemsstim_decoder import decoded
 from myoloop.stimulators.openemsstim_lines import (
     LEVELS,
     ON_TIME_MS,
@@ -34,6 +36,7 @@ from myoloop.stimulators.openemsstim_lines import (
     framed,
     off_lines,
 )
+from myoloop.stimulators.openemsstim_trains import OBEYED_NS, PredictedTrains
 from myoloop.stimulators.serial_port import SerialTransport, with_notes
 from myoloop.stimulators.transport import Transport
 
@@ -51,8 +54,6 @@ _OFF_NS = 130_000_000
 _STOP_NS = 650_000_000
 _STOPS = 3
 _BYTE_NS = round(10 * 1e9 / BAUD_RATE)
-#: From a command's last byte until it is obeyed: what the firmware is printing, and an output it is shutting off.
-_OBEYED_NS = 150_000_000
 _ECHO = re.compile(r"USB: received command: (.*)")
 _READY = "SETUP DONE"
 
@@ -80,17 +81,13 @@ class _Order:
 
 @dataclass(slots=True)
 class _Output:
-    """What one output was told, what it confirmed, and the train that follows from it."""
+    """What one output was told, and what it confirmed."""
 
     line: bytes = b""
     number: int = 0
     t_ns: int | None = None
     confirmed: bytes = b""
     confirmed_number: int = 0
-    next_ns: int = 0
-    until_ns: int = 0
-    current_ma: float = 0.0
-    predicted: list[tuple[int, float]] = field(default_factory=list)
 
 
 class OpenEmsStimDriver:
@@ -110,6 +107,8 @@ class OpenEmsStimDriver:
         self._settings = settings
         self._transport = transport
         self._channel_of = {output: channel for channel, output in settings.channels.items()}
+        self._contact = Contact("openEMSstim")
+        self._trains = PredictedTrains(settings)
         self._off = off_lines(settings.framing)
         self._outputs = [_Output(line=off, confirmed=off) for off in self._off]
         self._orders: deque[_Order] = deque()
@@ -122,9 +121,6 @@ class OpenEmsStimDriver:
         self._stopped_ns: int | None = None
         self._stops_left = 0
         self._received = bytearray()
-        self._faults: list[str] = []
-        self._connected = False
-        self._identity = ""
 
     @property
     def capabilities(self) -> Capabilities:
@@ -139,17 +135,17 @@ class OpenEmsStimDriver:
             phase_step_us=0.0,
             rate_min_hz=s.unit_rate_hz,
             rate_max_hz=s.unit_rate_hz,
-            lease_ms=ON_TIME_MS + _OBEYED_NS / 1e6,
+            lease_ms=ON_TIME_MS + OBEYED_NS / 1e6,
             times_itself=True,
         )
 
     def open(self) -> str:
         """Wait for the board to start, shut it off, and hear from its echo that it understands what it is sent."""
         s = self._settings
-        try:
+        with self._contact.opening(self.close):
             if self._transport is None:
                 self._transport = SerialTransport(s.port, baud_rate=BAUD_RATE)
-            self._connected = True
+            self._contact.connected = True
             # A board that is not restarted by opening its port says nothing; its echo must do.
             self._await((_READY,), s.ready_s)
             self._received.clear()
@@ -165,71 +161,33 @@ class OpenEmsStimDriver:
                     f"port {s.port}: no openEMSstim board that understands framing {s.framing!r}: "
                     + (f"it said {said[-60:]!r}" if said else "nothing was said")
                 )
-        except OSError as error:
-            self.close()
-            raise DriverError(f"openEMSstim: {error}") from None
-        except DriverError:
-            self.close()
-            raise
         self._received.clear()
         identity = f"openEMSstim board, framing {s.framing}, unit {s.unit_current_ma_at_full:g} mA at 100 %"
-        self._identity = with_notes(identity, self._transport)
-        return self._identity
+        self._contact.identity = with_notes(identity, self._transport)
+        return self._contact.identity
 
     def encode(self, settings: Sequence[ChannelSetting]) -> bytes:
         """Two lines, one for each output."""
         return encoded(self._settings, settings)
 
     def decode(self, data: bytes) -> tuple[DecodedOutput, ...]:
-        """Read two lines character by character."""
-        decoded = []
-        rows = data.split(b"\n")
-        if len(rows) != 3 or rows[-1]:
-            raise DriverError(f"{len(data)} bytes that are not one line for each output")
-        for output, row in enumerate(rows[:-1]):
-            text = row
-            if self._settings.framing == "wv":
-                notice = re.fullmatch(rb"WV,[0-9]{4},((?:[0-9]{2})+)\.", row)
-                if notice is None:
-                    raise DriverError(f"a line for output {output} that is not framed as WV")
-                text = bytes.fromhex(notice[1].decode())
-            fields = re.fullmatch(rb"C([01])(?:I([1-9][0-9]?|100)T([1-9][0-9]{0,2})|T0)G", text)
-            if fields is None or int(fields[1]) != output:
-                raise DriverError(f"a line for output {output} that is not one of its commands")
-            if fields[2] is None:
-                continue
-            if int(fields[3]) > 300:
-                raise DriverError(f"a line for output {output} that lasts {int(fields[3])} ms")
-            # The firmware: 1.6 codes of the potentiometer for each percent above 1, rounded; 55 at 1 %, 213 at 100 %.
-            parts = 55 + (16 * (int(fields[2]) - 1) + 5) // 10
-            decoded.append(
-                DecodedOutput(
-                    output=output,
-                    current_ma=self._settings.unit_current_ma_at_full * parts / 213,
-                    phase_us=self._settings.unit_phase_us,
-                    rate_hz=self._settings.unit_rate_hz,
-                    net_charge_wire=0,
-                )
-            )
-        return tuple(decoded)
+        """Read two lines; see :mod:`myoloop.stimulators.openemsstim_decoder`."""
+        return decoded(self._settings, data)
 
     def write(self, data: bytes, now_ns: int) -> int:
         """Send what is new of it, or due to be said again."""
-        if self._transport is None or not self._connected:
+        if self._transport is None or not self._contact.connected:
             raise DriverError("openEMSstim: not open")
         flows = {each.output: each.current_ma for each in self.decode(data)}
         lines = tuple(line + b"\n" for line in data.split(b"\n")[:-1])
-        self._predict(now_ns)
+        self._trains.run(now_ns)
         if flows:
             self._stops_left = 0
         self._sent += 1
         self._orders.append(_Order(self._sent, now_ns, lines))
-        try:
+        with self._contact.writing():
             self._send_changes(now_ns)
             self._send_again(now_ns)
-        except OSError as error:
-            self._lose(error)
-            raise DriverError(f"openEMSstim: {error}") from None
         return self._sent
 
     def stop(self, now_ns: int) -> None:
@@ -237,7 +195,7 @@ class OpenEmsStimDriver:
         # On a port that is lost it is tried all the same.
         if self._transport is None:
             return
-        self._predict(now_ns)
+        self._trains.run(now_ns)
         self._sent += 1
         since_ns = self._orders[0].t_ns if self._orders else now_ns
         self._orders = deque([_Order(self._sent, since_ns, self._off)])
@@ -250,31 +208,25 @@ class OpenEmsStimDriver:
 
     def poll(self, now_ns: int) -> tuple[DeviceReport, tuple[Pulses, ...]]:
         """Collect echoes; send what waited for its turn."""
-        if self._transport is not None and self._connected:
-            try:
+        if self._transport is not None and self._contact.connected:
+            with self._contact.trying():
                 self._received += self._transport.receive()
                 self._listen()
                 while self._in_flight and now_ns - self._in_flight[0].t_ns > _ECHO_NS:
                     self._in_flight.popleft()
                 self._send_changes(now_ns)
-            except OSError as error:
-                self._lose(error)
         if self._stops_left and self._stopped_ns is not None and now_ns - self._stopped_ns >= _STOP_NS:
             self._send_stop(now_ns)
         self._see_through()
-        self._predict(now_ns)
-        report = DeviceReport(
-            t_ns=now_ns,
-            connected=self._connected,
-            identity=self._identity,
+        self._trains.run(now_ns)
+        report = self._contact.report(
+            now_ns,
             acknowledged=self._acknowledged,
             ack_of=self._ack_of,
             sent=self._sent,
             oldest_unacknowledged_ns=self._orders[0].t_ns if self._orders else None,
-            faults=tuple(dict.fromkeys(self._faults)),
         )
-        self._faults.clear()
-        return report, self._predicted()
+        return report, self._trains.take(self._channel_of)
 
     def close(self) -> None:
         """Shut the board off and let go of it."""
@@ -284,7 +236,7 @@ class OpenEmsStimDriver:
                 self._send_stop(self._line_ns or 0)
             self._transport.close()
         self._transport = None
-        self._connected = False
+        self._contact.connected = False
 
     # What goes out
 
@@ -326,11 +278,9 @@ class OpenEmsStimDriver:
         arrives_ns = now_ns + len(line) * _BYTE_NS
         flows = [each.current_ma for each in self.decode(_only(self._off, index, line))]
         if flows:
-            if not output.current_ma or output.next_ns < now_ns:
-                output.next_ns = arrives_ns
-            output.current_ma, output.until_ns = flows[0], arrives_ns + ON_TIME_MS * 1_000_000
+            self._trains.on(index, flows[0], arrives_ns, now_ns)
         else:
-            output.until_ns, output.current_ma = min(output.until_ns, arrives_ns), 0.0
+            self._trains.off(index, arrives_ns)
             self._busy_until_ns = max(self._busy_until_ns or now_ns, now_ns) + _OFF_NS
         self._transport.send(line)
 
@@ -344,7 +294,7 @@ class OpenEmsStimDriver:
         all_off = framed("C9G", self._settings.framing)
         for index, (output, off) in enumerate(zip(self._outputs, self._off, strict=True)):
             output.line, output.number = off, self._keep(off, (index,), now_ns)
-            output.until_ns, output.current_ma = min(output.until_ns, now_ns), 0.0
+            self._trains.off(index, now_ns)
         self._keep(all_off, everything, now_ns)
         self._keep(b"Connection End\n", everything, now_ns)
         try:
@@ -352,17 +302,12 @@ class OpenEmsStimDriver:
         except OSError as error:
             # It is not on its way: the next stop is sent at once.
             self._stopped_ns = None
-            self._lose(error)
+            self._contact.lose(error)
 
     def _keep(self, line: bytes, outputs: tuple[int, ...], now_ns: int) -> int:
         self._line_number += 1
         self._in_flight.append(_Sent(self._line_number, line.decode("ascii").strip(), outputs, now_ns, line))
         return self._line_number
-
-    def _lose(self, error: OSError) -> None:
-        if self._connected:
-            self._faults.append(f"port lost: {error}")
-        self._connected = False
 
     # What comes in
 
@@ -386,9 +331,9 @@ class OpenEmsStimDriver:
             if echo is not None:
                 self._confirm(echo[1].strip())
             elif said.startswith(_READY):
-                self._faults.append("the board restarted")
+                self._contact.faults.append("the board restarted")
             elif "ERROR" in said:
-                self._faults.append("the board did not understand a command")
+                self._contact.faults.append("the board did not understand a command")
         # A line is never this long; without an end it is noise.
         if len(self._received) > 4096:
             self._received.clear()
@@ -433,38 +378,6 @@ class OpenEmsStimDriver:
             for each in self.decode(data)
         )
 
-    # What follows from it
-
-    def _predict(self, now_ns: int) -> None:
-        period_ns = round(1e9 / self._settings.unit_rate_hz)
-        for output in self._outputs:
-            while output.current_ma and output.next_ns <= min(now_ns, output.until_ns):
-                output.predicted.append((output.next_ns, output.current_ma))
-                output.next_ns += period_ns
-            if output.until_ns <= now_ns:
-                output.current_ma = 0.0
-
-    def _predicted(self) -> tuple[Pulses, ...]:
-        told = []
-        for index, output in enumerate(self._outputs):
-            trains: dict[float, list[int]] = {}
-            for t_ns, current_ma in output.predicted:
-                trains.setdefault(current_ma, []).append(t_ns)
-            output.predicted.clear()
-            for current_ma, times in trains.items():
-                told.append(
-                    Pulses(
-                        channel=self._channel_of.get(index, f"output {index}"),
-                        t_ns=tuple(times),
-                        # Where in its period the unit is cannot be known; at both ends, when the board obeys neither.
-                        uncertainty_ns=round(1e9 / self._settings.unit_rate_hz) + _OBEYED_NS,
-                        kind="predicted",
-                        current_ma=current_ma,
-                        phase_us=self._settings.unit_phase_us,
-                    )
-                )
-        return tuple(told)
-
 
 def identify(port: str) -> str | None:
     """What answers at a port: the board, or None. It is sent what shuts it off, and nothing else.
@@ -476,12 +389,7 @@ def identify(port: str) -> str | None:
     """
     settings = OpenEmsStimDriverSettings({}, port, 1.0, 200.0, 50.0, SYMMETRIC, ready_s=4.0)
     driver = OpenEmsStimDriver(settings, SerialTransport(port, baud_rate=BAUD_RATE))
-    try:
-        driver.open()
-    except DriverError:
-        return None
-    driver.close()
-    return "openEMSstim board"
+    return "openEMSstim board" if opens(driver) else None
 
 
 def _only(lines: tuple[bytes, ...], index: int, line: bytes) -> bytes:

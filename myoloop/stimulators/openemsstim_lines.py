@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from myoloop.platform.messages import ChannelSetting
 from myoloop.stimulators.driver import DriverError
+from myoloop.stimulators.wiring import check_wiring, wired
 
 ON_TIME_MS = 300
 OUTPUTS = 2
@@ -51,11 +52,7 @@ class OpenEmsStimDriverSettings:
     ready_s: float = 10.0
 
     def __post_init__(self) -> None:
-        for channel, output in self.channels.items():
-            if output not in range(OUTPUTS):
-                raise DriverError(f"channel {channel}: output {output}, the board has 0 and 1")
-        if len(set(self.channels.values())) != len(self.channels):
-            raise DriverError(f"two channels on one output: {dict(self.channels)}")
+        check_wiring(self.channels, OUTPUTS, "the board has 0 and 1")
         for name, most in (
             ("unit_current_ma_at_full", 130.0), ("unit_phase_us", 1000.0), ("unit_rate_hz", 200.0), ("ready_s", 60.0),
         ):  # fmt: skip
@@ -76,13 +73,7 @@ def encoded(s: OpenEmsStimDriverSettings, settings: Sequence[ChannelSetting]) ->
         If a channel is unknown, or the unit is not set to what is asked.
     """
     lines = list(off_lines(s.framing))
-    seen: set[int] = set()
-    for wanted in settings:
-        output = s.channels.get(wanted.channel)
-        if output is None or output in seen:
-            known = ", ".join(sorted(s.channels))
-            raise DriverError(f"channel {wanted.channel!r}: unknown or twice; there are {known}")
-        seen.add(output)
+    for output, wanted in wired(s.channels, settings):
         if not 0 <= wanted.current_ma <= s.unit_current_ma_at_full:
             raise DriverError(f"current_ma {wanted.current_ma} is not within 0 to {s.unit_current_ma_at_full:g}")
         step_ma = s.unit_current_ma_at_full / LEVELS

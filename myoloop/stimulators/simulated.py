@@ -16,12 +16,14 @@ import struct
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from myoloop.platform import endpoint
 from myoloop.platform.messages import ChannelSetting, DeviceReport, Pulses
+from myoloop.stimulators.contact import Contact
 from myoloop.stimulators.driver import Capabilities, DecodedOutput, DriverError
 from myoloop.stimulators.transport import SocketTransport, Transport
+from myoloop.stimulators.wiring import check_wiring, wired
 
 _SEQUENCE_AT = 4
 _RATE_CODES_PER_HZ = 10
@@ -69,11 +71,7 @@ class SimulatedDriverSettings:
                 raise DriverError(f"{name} {getattr(self, name)}: must be greater than 0")
         if not self.phase_min_us <= self.phase_max_us:
             raise DriverError(f"phase_max_us {self.phase_max_us}: must be at least phase_min_us {self.phase_min_us}")
-        for channel, output in self.channels.items():
-            if not 0 <= output < self.outputs:
-                raise DriverError(f"channel {channel}: output {output}, the device has 0 to {self.outputs - 1}")
-        if len(set(self.channels.values())) != len(self.channels):
-            raise DriverError(f"two channels on one output: {dict(self.channels)}")
+        check_wiring(self.channels, self.outputs, f"the device has 0 to {self.outputs - 1}")
         if not 1 <= self.lease_ms <= 1000:
             raise DriverError(f"lease_ms {self.lease_ms}: must be 1 to 1000")
 
@@ -91,7 +89,6 @@ class _Heard:
     active: tuple[ChannelSetting, ...] = ()
     next_pulse: int = 0
     device_us: int = -1
-    faults: list[str] = field(default_factory=list)
 
 
 class SimulatedDriver:
@@ -117,8 +114,7 @@ class SimulatedDriver:
         self._heard = _Heard()
         self._bounds: deque[tuple[int, int]] = deque(maxlen=_EXCHANGES)
         self._pulses: list[tuple[int, int, int, int]] = []
-        self._connected = False
-        self._identity = ""
+        self._contact = Contact("stimulator")
 
     @property
     def capabilities(self) -> Capabilities:
@@ -131,10 +127,10 @@ class SimulatedDriver:
 
     def open(self) -> str:
         """Connect, stop the device, ask who it is."""
-        try:
+        with self._contact.opening(self.close):
             if self._transport is None:
-                self._transport = SocketTransport(self._settings.address)
-            self._connected = True
+                self._transport = _connected(self._settings.address)
+            self._contact.connected = True
             self._transport.send(self._plain(3))
             asked = self._sent + 1
             self._transport.send(self._plain(1))
@@ -147,24 +143,12 @@ class SimulatedDriver:
                 if time.monotonic() > deadline:
                     raise DriverError(f"no answer from the stimulator within {_NOTHING_HEARD_S:g} s")
                 time.sleep(0.002)
-        except (OSError, endpoint.EndpointError) as error:
-            self.close()
-            raise DriverError(f"stimulator: {error}") from None
-        except DriverError:
-            self.close()
-            raise
 
     def encode(self, settings: Sequence[ChannelSetting]) -> bytes:
         """One SET frame; the same bytes for the same settings until something is written."""
         per_ma = self._settings.codes_per_ma
         outputs = b""
-        seen: set[int] = set()
-        for wanted in settings:
-            output = self._settings.channels.get(wanted.channel)
-            if output is None or output in seen:
-                known = ", ".join(sorted(self._settings.channels))
-                raise DriverError(f"channel {wanted.channel!r}: unknown or twice; there are {known}")
-            seen.add(output)
+        for output, wanted in wired(self._settings.channels, settings):
             code = _code_down(wanted.current_ma, per_ma, self._settings.current_max_ma)
             if code == 0:
                 continue
@@ -221,18 +205,15 @@ class SimulatedDriver:
 
     def write(self, data: bytes, now_ns: int) -> int:
         """Send the bytes of the newest :meth:`encode`."""
-        if self._transport is None or not self._connected:
+        if self._transport is None or not self._contact.connected:
             raise DriverError("stimulator: not open")
         sequence = int.from_bytes(data[_SEQUENCE_AT : _SEQUENCE_AT + 4], "little")
         if sequence != self._sent + 1:
             raise DriverError(f"stimulator: bytes of command {sequence}, the next one is {self._sent + 1}")
         self._sent = sequence
         self._unanswered.append((sequence, now_ns))
-        try:
+        with self._contact.writing():
             self._transport.send(data)
-        except OSError as error:
-            self._lose(error)
-            raise DriverError(f"stimulator: {error}") from None
         return sequence
 
     def stop(self, now_ns: int) -> None:
@@ -243,53 +224,40 @@ class SimulatedDriver:
         for _ in range(3):
             frames += self._plain(3)
             self._unanswered.append((self._sent, now_ns))
-        try:
+        with self._contact.trying():
             self._transport.send(frames)
-        except OSError as error:
-            self._lose(error)
 
     def poll(self, now_ns: int) -> tuple[DeviceReport, tuple[Pulses, ...]]:
         """Collect the device's answers."""
         heard = self._heard
-        if self._transport is not None and self._connected:
-            try:
+        if self._transport is not None and self._contact.connected:
+            with self._contact.trying():
                 self._received += self._transport.receive()
-            except OSError as error:
-                self._lose(error)
             for body in self._answers():
                 self._listen(body, now_ns)
-        report = DeviceReport(
-            t_ns=now_ns,
-            connected=self._connected,
-            identity=self._identity,
+        report = self._contact.report(
+            now_ns,
             acknowledged=heard.active,
             ack_of=heard.ack_of,
             sent=self._sent,
             oldest_unacknowledged_ns=self._unanswered[0][1] if self._unanswered else None,
-            faults=tuple(dict.fromkeys(heard.faults)),
         )
-        heard.faults.clear()
         return report, self._timed_pulses()
 
     def close(self) -> None:
         """Stop the device and let go of it."""
         if self._transport is not None:
-            if self._connected:
+            if self._contact.connected:
                 self.stop(0)
             self._transport.close()
         self._transport = None
-        self._connected = False
+        self._contact.connected = False
 
     # What goes out
 
     def _plain(self, kind: int) -> bytes:
         self._sent += 1
         return _frame(struct.pack("<BI", kind, self._sent))
-
-    def _lose(self, error: OSError) -> None:
-        if self._connected:
-            self._heard.faults.append(f"port lost: {error}")
-        self._connected = False
 
     # What comes in
 
@@ -326,25 +294,26 @@ class SimulatedDriver:
         ):
             if not good:
                 raise DriverError(f"stimulator {name}: {what} is {has:g}, the rig says {wants:g}")
+        self._contact.faults.clear()
         self._heard = _Heard(next_pulse=made, device_us=int.from_bytes(body[6:14], "little"))
         self._heard.ack_of = int.from_bytes(body[1:5], "little")
         self._unanswered.clear()
-        self._identity = f"simulated stimulator {name}, protocol {version}, {outputs} outputs"
-        return self._identity
+        self._contact.identity = f"simulated stimulator {name}, protocol {version}, {outputs} outputs"
+        return self._contact.identity
 
     def _listen(self, body: bytes, now_ns: int) -> None:
         kind, sequence, result, device_us = struct.unpack_from("<BIBQ", body)
         heard = self._heard
         if result:
-            heard.faults.append(f"refused: {_RESULTS.get(result, f'result {result}')}")
+            self._contact.faults.append(f"refused: {_RESULTS.get(result, f'result {result}')}")
         if sequence > self._sent:
             # Believed, it would acknowledge what is sent only later, and all real answers would be old.
-            heard.faults.append(f"an answer to command {sequence}, and only {self._sent} have been sent")
+            self._contact.faults.append(f"an answer to command {sequence}, and only {self._sent} have been sent")
             return
         if kind not in (0x82, 0x83) or sequence <= heard.ack_of:
             return
         if device_us < heard.device_us:
-            heard.faults.append("device restarted")
+            self._contact.faults.append("device restarted")
             heard.next_pulse = 0
             self._bounds.clear()
         heard.device_us, heard.ack_of = device_us, sequence
@@ -362,11 +331,11 @@ class SimulatedDriver:
         heard.active = tuple(active)
         for output in range(8):
             if open_electrodes >> output & 1:
-                heard.faults.append(f"electrode open: {self._channel_of.get(output, f'output {output}')}")
+                self._contact.faults.append(f"electrode open: {self._channel_of.get(output, f'output {output}')}")
         at += 9 * count
         first, made = struct.unpack_from("<IH", body, at)
         if first > heard.next_pulse:
-            heard.faults.append(f"{first - heard.next_pulse} pulses were not reported")
+            self._contact.faults.append(f"{first - heard.next_pulse} pulses were not reported")
         for index, (output, age_us, code, phase_us) in enumerate(
             struct.iter_unpack("<BIHI", body[at + 6 : at + 6 + 11 * made]), start=first
         ):
@@ -397,6 +366,13 @@ class SimulatedDriver:
             )
             for (output, code, phase_us), times in trains.items()
         )
+
+
+def _connected(address: str) -> Transport:
+    try:
+        return SocketTransport(address)
+    except endpoint.EndpointError as error:
+        raise DriverError(f"stimulator: {error}") from None
 
 
 def _frame(body: bytes) -> bytes:

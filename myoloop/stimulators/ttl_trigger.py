@@ -32,40 +32,24 @@ import binascii
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
 from myoloop.platform.clock import Clock, MonotonicClock
 from myoloop.platform.messages import ChannelSetting, DeviceReport, Pulses
+from myoloop.stimulators.contact import Contact, opens
 from myoloop.stimulators.driver import Capabilities, DecodedOutput, DriverError
 from myoloop.stimulators.serial_port import SerialTransport, heard_by_ns, with_notes
 from myoloop.stimulators.transport import Transport
 from myoloop.stimulators.ttl_trigger_settings import OUTPUTS, SYMMETRIC, TRAIN_MAX_MS, TtlTriggerDriverSettings
+from myoloop.stimulators.ttl_trigger_times import TriggerTimes
+from myoloop.stimulators.wiring import wired
 
 BAUD_RATE = 115200
 VERSION = 1
 _PERIOD_MAX_US = 1_000_000
-#: How late the firmware's loop may give triggers since the one before last; the next one counts from there.
-_LOOP_NS = 200_000
-#: Slowest and quickest resonator of a small board against the host's clock: 0.5 %.
-_DRIFT = 0.005
-_EXCHANGES = 8
 #: While it starts, the box is asked again after so long, and its port looked at each time after so long.
 _ASK_AGAIN_NS = 250_000_000
 _LOOK_S = 0.002
-_U32 = 1 << 32
 _ERRORS = {1: "a line it did not understand", 2: "a value out of range"}
-
-
-@dataclass(slots=True)
-class _Heard:
-    """What the box has said so far."""
-
-    ack_of: int = 0
-    acknowledged: tuple[ChannelSetting, ...] = ()
-    raw_us: int | None = None
-    device_us: int = 0
-    counts: list[int] = field(default_factory=lambda: [0] * OUTPUTS)
-    periods: list[int] = field(default_factory=lambda: [0] * OUTPUTS)
 
 
 class TtlTriggerDriver:
@@ -96,15 +80,12 @@ class TtlTriggerDriver:
         self._clock = clock or MonotonicClock()
         self._pause = pause
         self._channel_of = {output: channel for channel, output in settings.channels.items()}
-        self._sent = 0
+        self._contact = Contact("trigger box")
+        self._times = TriggerTimes(settings, self._channel_of)
+        self._sent = self._ack_of = 0
+        self._acknowledged: tuple[ChannelSetting, ...] = ()
         self._unanswered: deque[tuple[int, int]] = deque()
         self._received = bytearray()
-        self._heard = _Heard()
-        self._exchanges: deque[tuple[int, int, int]] = deque(maxlen=_EXCHANGES)
-        self._pulses: list[tuple[int, list[int], int, str]] = []
-        self._faults: list[str] = []
-        self._connected = False
-        self._identity = ""
 
     @property
     def capabilities(self) -> Capabilities:
@@ -127,10 +108,10 @@ class TtlTriggerDriver:
     def open(self) -> str:
         """Stop the box and ask who it is, until it answers."""
         s = self._settings
-        try:
+        with self._contact.opening(self.close):
             if self._transport is None:
                 self._transport = SerialTransport(s.port, baud_rate=BAUD_RATE)
-            self._connected = True
+            self._contact.connected = True
             deadline_ns = self._clock.now_ns() + round(s.ready_s * 1e9)
             while (now_ns := self._clock.now_ns()) < deadline_ns:
                 self._transport.send(b"\n" + self._plain("S") + self._plain("I"))
@@ -142,24 +123,12 @@ class TtlTriggerDriver:
                             return self._recognise(numbers)
                     self._pause(_LOOK_S)
             raise DriverError(f"port {s.port}: no trigger box has answered within {s.ready_s:g} s")
-        except OSError as error:
-            self.close()
-            raise DriverError(f"trigger box: {error}") from None
-        except DriverError:
-            self.close()
-            raise
 
     def encode(self, settings: Sequence[ChannelSetting]) -> bytes:
         """One T line; the same for the same settings until something is written."""
         s = self._settings
         periods = [0] * OUTPUTS
-        seen: set[int] = set()
-        for wanted in settings:
-            output = s.channels.get(wanted.channel)
-            if output is None or output in seen:
-                known = ", ".join(sorted(s.channels))
-                raise DriverError(f"channel {wanted.channel!r}: unknown or twice; there are {known}")
-            seen.add(output)
+        for output, wanted in wired(s.channels, settings):
             if wanted.current_ma == 0:
                 continue
             if wanted.current_ma != s.set_current_ma:
@@ -206,18 +175,15 @@ class TtlTriggerDriver:
 
     def write(self, data: bytes, now_ns: int) -> int:
         """Send the line of the newest :meth:`encode`."""
-        if self._transport is None or not self._connected:
+        if self._transport is None or not self._contact.connected:
             raise DriverError("trigger box: not open")
         sequence = data[2:].split(b",")[0]
         if sequence != str(self._sent + 1).encode():
             raise DriverError(f"trigger box: a line numbered {sequence!r}, the next one is {self._sent + 1}")
         self._sent += 1
         self._unanswered.append((self._sent, now_ns))
-        try:
+        with self._contact.writing():
             self._transport.send(data)
-        except OSError as error:
-            self._lose(error)
-            raise DriverError(f"trigger box: {error}") from None
         return self._sent
 
     def stop(self, now_ns: int) -> None:
@@ -229,33 +195,25 @@ class TtlTriggerDriver:
         for _ in range(3):
             lines += self._plain("S")
             self._unanswered.append((self._sent, now_ns))
-        try:
+        with self._contact.trying():
             self._transport.send(lines)
-        except OSError as error:
-            self._lose(error)
 
     def poll(self, now_ns: int) -> tuple[DeviceReport, tuple[Pulses, ...]]:
         """Collect the box's answers."""
-        if self._transport is not None and self._connected:
-            try:
+        if self._transport is not None and self._contact.connected:
+            with self._contact.trying():
                 self._received += self._transport.receive()
-            except OSError as error:
-                self._lose(error)
             heard_ns = heard_by_ns(self._transport, now_ns)
             for kind, sequence, numbers in self._lines():
                 self._listen(kind, sequence, numbers, heard_ns)
-        report = DeviceReport(
-            t_ns=now_ns,
-            connected=self._connected,
-            identity=self._identity,
-            acknowledged=self._heard.acknowledged,
-            ack_of=self._heard.ack_of,
+        report = self._contact.report(
+            now_ns,
+            acknowledged=self._acknowledged,
+            ack_of=self._ack_of,
             sent=self._sent,
             oldest_unacknowledged_ns=self._unanswered[0][1] if self._unanswered else None,
-            faults=tuple(dict.fromkeys(self._faults)),
         )
-        self._faults.clear()
-        return report, self._timed_pulses(now_ns)
+        return report, self._times.take(now_ns)
 
     def close(self) -> None:
         """Stop the box and let go of it."""
@@ -263,18 +221,13 @@ class TtlTriggerDriver:
             self.stop(0)
             self._transport.close()
         self._transport = None
-        self._connected = False
+        self._contact.connected = False
 
     # What goes out
 
     def _plain(self, kind: str) -> bytes:
         self._sent += 1
         return _line(f"{kind},{self._sent}")
-
-    def _lose(self, error: OSError) -> None:
-        if self._connected:
-            self._faults.append(f"port lost: {error}")
-        self._connected = False
 
     # What comes in
 
@@ -309,111 +262,60 @@ class TtlTriggerDriver:
         ):
             if not good:
                 raise DriverError(f"trigger box: {what} is {has:g}, the rig says {wants:g}")
-        self._heard = _Heard(ack_of=self._sent, raw_us=device_us, device_us=device_us, counts=numbers[8::2])
+        self._ack_of, self._acknowledged = self._sent, ()
+        self._times.begin(device_us, numbers[8::2])
         self._unanswered.clear()
         identity = f"TTL trigger box, protocol {version}, for a stimulator set to {s.set_current_ma:g} mA by hand"
-        self._identity = identity if self._transport is None else with_notes(identity, self._transport)
-        return self._identity
+        self._contact.identity = identity if self._transport is None else with_notes(identity, self._transport)
+        return self._contact.identity
 
     def _listen(self, kind: str, sequence: int, numbers: list[int], now_ns: int) -> None:
-        heard = self._heard
         if kind == "H":
-            self._faults.append("the trigger box restarted")
-            self._exchanges.clear()
-            self._heard = _Heard(ack_of=heard.ack_of)
+            self._restarted()
             return
         fields = {"t": OUTPUTS, "s": OUTPUTS, "e": 1}.get(kind)
         if fields is None or len(numbers) != 1 + fields + 2 * OUTPUTS:
             return
+        fresh = self._ack_of < sequence <= self._sent
         if kind == "e":
-            self._faults.append(f"the trigger box refused {_ERRORS.get(numbers[1], f'(code {numbers[1]})')}")
-        elif not heard.ack_of < sequence <= self._sent:
+            self._contact.faults.append(f"the trigger box refused {_ERRORS.get(numbers[1], f'(code {numbers[1]})')}")
+        elif not fresh:
             return
-        # Its microseconds wrap after 71 minutes.
-        since_us = 0 if heard.raw_us is None else (numbers[0] - heard.raw_us) % _U32
-        if since_us > _U32 // 2:
+        if not self._times.hear(numbers[0]):
             if kind != "e":
-                self._faults.append("the trigger box restarted")
-                self._exchanges.clear()
-                self._heard = _Heard(ack_of=heard.ack_of)
+                self._restarted()
             return
-        heard.device_us = heard.device_us + since_us if heard.raw_us is not None else numbers[0]
-        heard.raw_us = numbers[0]
         if kind == "e":
-            if heard.ack_of < sequence <= self._sent:
+            if fresh:
                 self._answered(sequence, None)
             periods = [0] * OUTPUTS
         else:
             periods = numbers[1 : 1 + OUTPUTS]
             self._answered(sequence, now_ns)
-            heard.acknowledged = tuple(
-                ChannelSetting(
-                    channel=self._channel_of.get(output, f"output {output}"),
-                    current_ma=self._settings.set_current_ma,
-                    phase_us=self._settings.set_phase_us,
-                    rate_hz=1e6 / period_us,
-                )
-                for output, period_us in enumerate(periods)
-                if period_us
+        self._acknowledged = tuple(
+            ChannelSetting(
+                channel=self._channel_of.get(output, f"output {output}"),
+                current_ma=self._settings.set_current_ma,
+                phase_us=self._settings.set_phase_us,
+                rate_hz=1e6 / period_us,
             )
-        if kind == "e":
-            heard.acknowledged = ()
-        self._count(numbers[1 + fields :], periods)
+            for output, period_us in enumerate(periods)
+            if period_us
+        )
+        self._contact.faults += self._times.count(numbers[1 + fields :], periods)
 
     def _answered(self, sequence: int, now_ns: int | None) -> None:
         """An answer to `sequence` has come, and with a time it also bounds the offset between the clocks."""
-        self._heard.ack_of = sequence
+        self._ack_of = sequence
         while self._unanswered and self._unanswered[0][0] <= sequence:
             number, sent_ns = self._unanswered.popleft()
             if number == sequence and now_ns is not None:
-                self._exchanges.append((sent_ns, now_ns, self._heard.device_us * 1000))
+                self._times.bound(sent_ns, now_ns)
 
-    def _count(self, edges: list[int], periods: list[int]) -> None:
-        heard = self._heard
-        for output in range(OUTPUTS):
-            made = (edges[2 * output] - heard.counts[output]) % _U32
-            heard.counts[output] = edges[2 * output]
-            before_us = heard.periods[output]
-            period_us = periods[output] or before_us
-            heard.periods[output] = period_us
-            if not made:
-                continue
-            if made > 1000:
-                self._faults.append(f"{self._channel_of.get(output, f'output {output}')}: {made} triggers at once")
-                continue
-            last_us = heard.device_us - edges[2 * output + 1]
-            times = [last_us - back * period_us for back in reversed(range(made))]
-            # Where the period has changed in between, it is not said after which of them.
-            steady = made == 1 or period_us == before_us
-            late_us = 0 if steady else made * max(period_us, before_us)
-            self._pulses.append((output, times, late_us, "acknowledged" if steady else "predicted"))
-
-    def _timed_pulses(self, now_ns: int) -> tuple[Pulses, ...]:
-        if not self._pulses or not self._exchanges:
-            return ()
-        newest_ns = self._exchanges[-1][1]
-        drifts = [round((newest_ns - heard_ns) * _DRIFT) for _, heard_ns, _ in self._exchanges]
-        low_ns = max(sent - device - drift for (sent, _, device), drift in zip(self._exchanges, drifts, strict=True))
-        high_ns = min(heard - device + drift for (_, heard, device), drift in zip(self._exchanges, drifts, strict=True))
-        if low_ns > high_ns:
-            sent_ns, heard_ns, device_ns = self._exchanges[-1]
-            low_ns, high_ns = sent_ns - device_ns, heard_ns - device_ns
-        told = []
-        for output, times, late_us, kind in self._pulses:
-            host = [t_us * 1000 + (low_ns + high_ns) // 2 for t_us in times]
-            drift_ns = round((now_ns - host[0]) * _DRIFT)
-            told.append(
-                Pulses(
-                    channel=self._channel_of.get(output, f"output {output}"),
-                    t_ns=tuple(host),
-                    uncertainty_ns=(high_ns - low_ns) // 2 + late_us * 1000 + max(drift_ns, 0) + _LOOP_NS,
-                    kind=kind,
-                    current_ma=self._settings.set_current_ma,
-                    phase_us=self._settings.set_phase_us,
-                )
-            )
-        self._pulses.clear()
-        return tuple(told)
+    def _restarted(self) -> None:
+        self._contact.faults.append("the trigger box restarted")
+        self._acknowledged = ()
+        self._times.forget()
 
 
 def identify(port: str) -> str | None:
@@ -426,12 +328,7 @@ def identify(port: str) -> str | None:
     """
     settings = TtlTriggerDriverSettings({}, port, 1.0, 200.0, SYMMETRIC)
     driver = TtlTriggerDriver(settings, SerialTransport(port, baud_rate=BAUD_RATE))
-    try:
-        driver.open()
-    except DriverError:
-        return None
-    driver.close()
-    return "TTL trigger box"
+    return "TTL trigger box" if opens(driver) else None
 
 
 def _line(body: str) -> bytes:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from myoloop.stimulators.driver import DriverError
+from myoloop.stimulators.wiring import check_wiring
 
 OUTPUTS = 4
 TRAIN_MAX_MS = 250
@@ -44,11 +45,7 @@ class TtlTriggerDriverSettings:
     ready_s: float = 5.0
 
     def __post_init__(self) -> None:
-        for channel, output in self.channels.items():
-            if output not in range(OUTPUTS):
-                raise DriverError(f"channel {channel}: output {output}, the box has 0 to {OUTPUTS - 1}")
-        if len(set(self.channels.values())) != len(self.channels):
-            raise DriverError(f"two channels on one output: {dict(self.channels)}")
+        check_wiring(self.channels, OUTPUTS, f"the box has 0 to {OUTPUTS - 1}")
         for name, least, most in (
             ("set_current_ma", 0.0, 130.0), ("set_phase_us", 0.0, 2000.0), ("rate_max_hz", 1.0, 149.9),
             ("train_ms", 100, TRAIN_MAX_MS), ("ready_s", 0.0, 60.0),

@@ -18,7 +18,7 @@ PACKAGE = "myoloop/stimulators"
 MODULES = (
     *(f"sciencemode/{name}.py" for name in ("frames", "commands", "answers", "decoder", "profiles", "settings")),
     *(f"sciencemode2/{name}.py" for name in ("frames", "commands", "encoder", "decoder")),
-    "openemsstim_lines.py", "ttl_trigger_settings.py", "analog_source.py",
+    "openemsstim_lines.py", "openemsstim_decoder.py", "ttl_trigger_settings.py", "analog_source.py", "wiring.py",
 )  # fmt: skip
 #: What encodes and decodes in modules that hold a driver too.
 FUNCTIONS = {

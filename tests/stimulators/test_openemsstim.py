@@ -15,6 +15,7 @@ from myoloop.platform.messages import ChannelSetting
 from myoloop.stimulators.driver import Driver, DriverError
 from myoloop.stimulators.emulators.openemsstim import OpenEmsStimDevice, OpenEmsStimSettings, share_of, wiper
 from myoloop.stimulators.openemsstim import OpenEmsStimDriver
+from myoloop.stimulators.openemsstim_decoder import decoded
 from myoloop.stimulators.openemsstim_lines import OpenEmsStimDriverSettings, command_line, encoded
 from myoloop.stimulators.transport import MemoryTransport
 
@@ -167,7 +168,7 @@ def test_the_decoder_has_the_wiper_of_the_firmware(percent):
 
 
 def test_encode_and_decode_share_no_function_or_table():
-    decode = inspect.getsource(OpenEmsStimDriver.decode)
+    decode = inspect.getsource(decoded)
     for name in ("framed(", "command_line", "encoded", "_PERCENT", "LEVELS", "_off", "ON_TIME_MS"):
         assert name not in decode
     assert "DecodedOutput" not in inspect.getsource(encoded)

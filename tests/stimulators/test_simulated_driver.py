@@ -339,7 +339,7 @@ def test_a_port_that_is_gone_is_a_fault_and_stop_never_raises():
     here, there = socket.socketpair()
     here.setblocking(False)
     driver = SimulatedDriver(SimulatedDriverSettings(channels=CHANNELS), Pair(here))
-    driver._connected = True
+    driver._contact.connected = True
     there.close()
     report, _ = driver.poll(0)
     assert not report.connected

@@ -11,6 +11,7 @@ from myoloop.platform.messages import ChannelSetting
 from myoloop.stimulators.driver import DriverError
 from myoloop.stimulators.sciencemode.commands import DURATION_MAX_US, HALF_MA_MAX, Point
 from myoloop.stimulators.sciencemode.profiles import PROFILES, Profile, load_problem
+from myoloop.stimulators.wiring import check_wiring, wired
 
 #: The device acts on shorter times as on this.
 PHASE_MIN_US = 10
@@ -59,11 +60,7 @@ class ScienceMode34Settings:
         outputs = self.profile.outputs
         if not self.channels:
             raise DriverError("channels: none is named")
-        for channel, output in self.channels.items():
-            if not 0 <= output < outputs:
-                raise DriverError(f"channel {channel}: output {output}, a {self.profile.name} has 0 to {outputs - 1}")
-        if len(set(self.channels.values())) != len(self.channels):
-            raise DriverError(f"two channels on one output: {dict(self.channels)}")
+        check_wiring(self.channels, outputs, f"a {self.profile.name} has 0 to {outputs - 1}")
         if not 0.5 <= self.current_max_ma <= HALF_MA_MAX / 2:
             raise DriverError(f"current_max_ma {self.current_max_ma}: allowed is 0.5 to {HALF_MA_MAX / 2:g}")
         if not (isfinite(self.load_ohm) and self.load_ohm > 0):
@@ -106,13 +103,7 @@ def wanted_trains(
         If a channel is unknown, a value is out of range or cannot be said exactly, or it is too much together.
     """
     trains: list[Wanted] = []
-    seen: set[str] = set()
-    for one in settings:
-        output = wiring.channels.get(one.channel)
-        if output is None or one.channel in seen:
-            known = ", ".join(sorted(wiring.channels))
-            raise DriverError(f"channel {one.channel!r}: unknown or twice; there are {known}")
-        seen.add(one.channel)
+    for output, one in wired(wiring.channels, settings):
         if not 0 <= one.current_ma <= wiring.current_max_ma:
             raise DriverError(f"{one.channel}: {one.current_ma} mA, allowed is 0 to {wiring.current_max_ma:g}")
         half_ma = floor(one.current_ma * 2)

@@ -26,6 +26,7 @@ from myoloop.stimulators.sciencemode2.session import ANNOUNCING, Session
 from myoloop.stimulators.sciencemode2.timing import WATCHDOG_NS
 from myoloop.stimulators.serial_port import SerialTransport, with_notes
 from myoloop.stimulators.transport import Transport
+from myoloop.stimulators.wiring import check_wiring
 
 BAUD_RATE = 460_800
 OUTPUTS = 8
@@ -51,11 +52,7 @@ class RehaStim2Settings:
     port: str = ""
 
     def __post_init__(self) -> None:
-        for channel, output in self.channels.items():
-            if not 0 <= output < OUTPUTS:
-                raise DriverError(f"channel {channel}: output {output}, a RehaStim2 has 0 to {OUTPUTS - 1}")
-        if len(set(self.channels.values())) != len(self.channels):
-            raise DriverError(f"two channels on one output: {dict(self.channels)}")
+        check_wiring(self.channels, OUTPUTS, f"a RehaStim2 has 0 to {OUTPUTS - 1}")
 
 
 class RehaStim2Driver:

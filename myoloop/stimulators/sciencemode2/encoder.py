@@ -14,6 +14,7 @@ from myoloop.platform.messages import ChannelSetting
 from myoloop.stimulators.driver import DriverError
 from myoloop.stimulators.sciencemode2 import commands
 from myoloop.stimulators.sciencemode2.frames import frame
+from myoloop.stimulators.wiring import wired
 
 CURRENT_MAX_MA = 130
 PHASE_MIN_US, PHASE_MAX_US = 20, 500
@@ -31,17 +32,12 @@ def encode_setting(settings: Sequence[ChannelSetting], outputs: Mapping[str, int
     stop = frame(commands.stop_list(number))
     pulses: dict[int, tuple[int, int]] = {}
     rates: dict[str, float] = {}
-    seen: set[str] = set()
-    for wanted in settings:
-        if wanted.channel not in outputs or wanted.channel in seen:
-            known = ", ".join(sorted(outputs))
-            raise DriverError(f"channel {wanted.channel!r}: unknown or twice; there are {known}")
-        seen.add(wanted.channel)
+    for output, wanted in wired(outputs, settings):
         if not 0 <= wanted.current_ma <= CURRENT_MAX_MA:
             raise DriverError(f"current_ma {wanted.current_ma}: the device gives 0 to {CURRENT_MAX_MA}")
         if wanted.current_ma < 1:
             continue
-        pulses[outputs[wanted.channel]] = (_width_us(wanted.phase_us), int(wanted.current_ma))
+        pulses[output] = (_width_us(wanted.phase_us), int(wanted.current_ma))
         rates[wanted.channel] = wanted.rate_hz
     if not pulses:
         return stop
