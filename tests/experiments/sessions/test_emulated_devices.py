@@ -5,14 +5,14 @@ What was given is what the device's own ledger says; what was recorded is held a
 
 from __future__ import annotations
 
+import importlib.util
 import itertools
 import json
 import os
 import shutil
+import sys
 import tempfile
 import time
-from collections import Counter
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -26,6 +26,10 @@ from myoloop.experiments.sessions.run import SessionEnd, prepare, run_live
 from myoloop.platform.recording.reader import Recording
 from myoloop.platform.recording.verify import verify
 from myoloop.stimulators.gate.envelope import Envelope
+
+SPEC = importlib.util.spec_from_file_location("told_and_given", Path(__file__).with_name("told_and_given.py"))
+compare = sys.modules[SPEC.name] = importlib.util.module_from_spec(SPEC)
+SPEC.loader.exec_module(compare)
 
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(170)]
 
@@ -49,15 +53,6 @@ STRONG = {
 }
 
 
-@dataclass(frozen=True)
-class Pulse:
-    t_ns: int
-    current_ma: float
-    width_us: float
-    uncertainty_ns: int = 0
-    kind: str = "ledger"
-
-
 class Session:
     """One that has ended: how, what the device gave, what was told of it."""
 
@@ -66,13 +61,15 @@ class Session:
         self.recording = Recording.open(end.folder)
         lines = (end.folder / "body-ledger.jsonl").read_text().splitlines()
         rows = [json.loads(line) for line in lines]
-        self.given = [Pulse(row["t_ns"], row["current_ma"], row["width_us"]) for row in rows]
+        self.given = [compare.Pulse(row["t_ns"], row["current_ma"], row["width_us"]) for row in rows]
         self.unbalanced = [row for row in rows if row.get("net_charge_nc")]
-        told: list[Pulse] = []
+        told = []
         for each in self.recording.messages({"pulse"}):
             message = each.received.message
             told += [
-                Pulse(t_ns, message.current_ma, message.phase_us, message.uncertainty_ns, message.kind)
+                compare.Pulse(
+                    t_ns, message.current_ma, message.phase_us, message.uncertainty_ns, message.kind, message.channel
+                )
                 for t_ns in message.t_ns
             ]
         self.told = sorted(told, key=lambda pulse: pulse.t_ns)
@@ -102,53 +99,11 @@ class Session:
         again = replay(self.end.folder, BUILDERS)
         assert again.equal, again
 
-    def check_pulse_by_pulse(self) -> None:
-        """Every pulse that was given was told, at its time as exactly as was said, and none that was not given."""
-        assert len(self.told) == len(self.given)
-        for given, told in zip(self.given, self.told, strict=True):
-            assert (told.current_ma, told.width_us) == (pytest.approx(given.current_ma), given.width_us)
-            assert abs(told.t_ns - given.t_ns) <= told.uncertainty_ns
+    def check_pulse_by_pulse(self, *, ends_unheard: bool = False) -> None:
+        compare.check_pulse_by_pulse(self.told, self.given, ends_unheard=ends_unheard)
 
     def check_train_by_train(self, within_ns: int = PERIOD_NS) -> None:
-        """As a device that times itself can be known: currents, widths and periods, beginnings, ends and charge."""
-        given, told = trains(self.given), trains(self.told)
-        assert len(given) == len(told)
-        for ours, theirs in zip(told, given, strict=True):
-            assert abs(ours[0].t_ns - theirs[0].t_ns) <= within_ns
-            assert abs(ours[-1].t_ns - theirs[-1].t_ns) <= within_ns
-            assert {period_ns(ours), period_ns(theirs)} == {PERIOD_NS}
-            assert {pulse.width_us for pulse in ours} == {pulse.width_us for pulse in theirs}
-            for one, others in ((ours, theirs), (theirs, ours)):
-                # A change of current may fall one pulse away from where it was reckoned: between those it lies, and
-                # where the neighbours are equal it is the same.
-                for pulse in one:
-                    near = [x.current_ma for x in others if abs(x.t_ns - pulse.t_ns) <= within_ns + PERIOD_NS // 2]
-                    if pulse in (one[0], one[-1]):
-                        near.append(0.0)
-                    assert min(near) * (1 - 1e-9) <= pulse.current_ma <= max(near) * (1 + 1e-9), pulse
-        most_uc = max(pulse.current_ma * pulse.width_us for pulse in self.given) * 1e-3
-        assert charge_uc(self.told) == pytest.approx(charge_uc(self.given), rel=1e-3, abs=most_uc * len(given))
-
-
-def trains(pulses: list[Pulse]) -> list[list[Pulse]]:
-    """Parted where more than two periods lie between two pulses."""
-    parted: list[list[Pulse]] = []
-    for pulse in pulses:
-        if not parted or pulse.t_ns - parted[-1][-1].t_ns > 2 * PERIOD_NS:
-            parted.append([])
-        parted[-1].append(pulse)
-    return parted
-
-
-def period_ns(train: list[Pulse]) -> int:
-    """Usual time between two pulses, to 10 us."""
-    return Counter(round((b.t_ns - a.t_ns) / 10_000) * 10_000 for a, b in itertools.pairwise(train)).most_common(1)[0][
-        0
-    ]
-
-
-def charge_uc(pulses: list[Pulse]) -> float:
-    return sum(pulse.current_ma * pulse.width_us for pulse in pulses) * 1e-3
+        compare.check_train_by_train(self.told, self.given, PERIOD_NS, within_ns)
 
 
 @pytest.fixture
@@ -230,7 +185,7 @@ def test_a_calibration_and_eleven_efforts_on_a_p24(session):
     ended = session("p24", source=Path(load_protocol("demo").path))
     ended.check_whole()
     ended.check_pulse_by_pulse()
-    assert len(trains(ended.given)) >= 15
+    assert len(compare.trains(ended.given, PERIOD_NS)) >= 15
 
 
 #: What breaks 1.5 s after the first pulse, and what the reason says of it.
@@ -246,6 +201,8 @@ NOTICED = [
     for fault in FAULTS
     if fault != "electrode open" or device not in ("ttl", "openemsstim")
 ]
+#: Whose pulses the host gives one by one.
+HOST_TIMED = ("p24", "rehamove3")
 #: How long a device goes on by itself when nobody can reach it any more.
 OWN_BOUND_MS = {"p24": 100, "rehamove3": 100, "rehastim2": 1200, "ttl": 250, "openemsstim": 300}
 
@@ -266,6 +223,8 @@ def test_a_fault_of_the_device_ends_in_zero_with_its_reason(session, device, fau
     assert last_ms(ended) <= 250 + (OWN_BOUND_MS[device] if fault == "port gone" else 0)
     ended.check_safe()
     ended.check_record()
+    if device in HOST_TIMED:
+        ended.check_pulse_by_pulse(ends_unheard=True)
 
 
 @pytest.mark.prove
@@ -284,3 +243,5 @@ def test_the_stop_key_ends_in_zero(session, device):
     assert ended.given[-1].t_ns - pressed_ns[0] <= 250 * MS
     ended.check_safe()
     ended.check_record()
+    if device in HOST_TIMED:
+        ended.check_pulse_by_pulse(ends_unheard=True)
