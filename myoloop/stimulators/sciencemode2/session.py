@@ -13,7 +13,6 @@ watchdog: nothing at all is sent until that must have ended it, for a stop is a 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from myoloop.stimulators.driver import DecodedOutput, DriverError
 from myoloop.stimulators.sciencemode2 import commands
@@ -34,35 +33,11 @@ from myoloop.stimulators.sciencemode2.timing import (
     WATCHDOG_NS,
 )
 from myoloop.stimulators.sciencemode2.train import PredictedTrain
+from myoloop.stimulators.sciencemode2.under_way import InFlight, Order, refusal
 
 #: The device's modes; in UNKNOWN and ANNOUNCING (Init not acknowledged) it takes no command.
 UNKNOWN, ANNOUNCING, START, INITIALISED, STARTED = "unknown", "announcing", "start", "initialised", "started"
 _MODES = {commands.MODE_START: START, commands.MODE_INITIALISED: INITIALISED, commands.MODE_STARTED: STARTED}
-
-
-@dataclass(frozen=True, slots=True)
-class _Order:
-    number: int
-    outputs: tuple[DecodedOutput, ...]
-    packets: Mapping[int, Packet]
-    given_ns: int
-
-    @property
-    def channel_list(self) -> bytes:
-        return self.packets[commands.INIT_LIST].data
-
-
-_NO_ORDER = _Order(0, (), {}, 0)
-
-
-@dataclass(slots=True)
-class _InFlight:
-    packet: Packet
-    sent_ns: int
-    order: _Order = _NO_ORDER
-    overdue: bool = False
-    #: A stimulation error came first: its success says nothing any more.
-    void: bool = False
 
 
 class Session:
@@ -89,8 +64,8 @@ class Session:
         self._channels = channels
         self._last_given: tuple[DecodedOutput, ...] = ()
         self._channel_list = b""
-        self._order: _Order | None = None
-        self._in_flight: _InFlight | None = None
+        self._order: Order | None = None
+        self._in_flight: InFlight | None = None
         self._stops: dict[int, int] = {}
         self._stop_since_ns: int | None = None
         self._stop_number = 0
@@ -119,7 +94,7 @@ class Session:
             raise DriverError("RehaStim2 has restarted, or its own watchdog has acted: zero comes before current")
         self.ordered += 1
         self.next_number = (self.next_number + len(packets)) % 256
-        self._order = _Order(self.ordered, outputs, {packet.command: packet for packet in packets}, now_ns)
+        self._order = Order(self.ordered, outputs, {packet.command: packet for packet in packets}, now_ns)
         self._settle()
         return self.advance(now_ns) or self._sign_of_life(now_ns)
 
@@ -263,7 +238,7 @@ class Session:
             self._in_flight, self._to_verify = None, True
             return
         if result != commands.BUSY:
-            self.faults.append(_refusal(commands.STOP_LIST, result))
+            self.faults.append(refusal(commands.STOP_LIST, result))
         self._stop_refused = True
 
     def _stop_confirmed(self, mode: str, at_ns: int) -> None:
@@ -273,11 +248,11 @@ class Session:
         self.ack_of = self._stop_number
         self._to_verify = True
 
-    def _answered(self, asked: _InFlight, packet: Packet, now_ns: int) -> None:
+    def _answered(self, asked: InFlight, packet: Packet, now_ns: int) -> None:
         command, result = asked.packet.command, result_of(packet)
         self._greeted_ns = None
         if result != commands.DONE:
-            self._refuse(_refusal(command, result))
+            self._refuse(refusal(command, result))
         elif command == commands.GET_MODE:
             self._verified(packet, asked.sent_ns)
         elif asked.void:
@@ -291,13 +266,13 @@ class Session:
             self._started(asked.order, asked.sent_ns, now_ns)
         self._settle()
 
-    def _started(self, order: _Order, sent_ns: int, now_ns: int) -> None:
+    def _started(self, order: Order, sent_ns: int, now_ns: int) -> None:
         self._begun(order, sent_ns, now_ns)
         self.mode = STARTED
         self.given = order.outputs
         self.ack_of = order.number
 
-    def _begun(self, order: _Order, early_ns: int, late_ns: int) -> None:
+    def _begun(self, order: Order, early_ns: int, late_ns: int) -> None:
         if self.mode == STARTED:
             self.train.change((early_ns + late_ns) // 2, order.outputs)
         else:
@@ -324,7 +299,7 @@ class Session:
 
     # -- small things that must go together ------------------------------------------------------------------------
 
-    def _towards(self, order: _Order, now_ns: int) -> bytes:
+    def _towards(self, order: Order, now_ns: int) -> bytes:
         if order.outputs and self.mode in (INITIALISED, STARTED) and self._channel_list == order.channel_list:
             if self.mode == INITIALISED and now_ns < self.train.ready_ns(order.outputs):
                 return b""
@@ -336,7 +311,7 @@ class Session:
         if command == commands.START_LIST:
             self._last_given = order.outputs
         packet = order.packets[command]
-        self._in_flight = _InFlight(packet, now_ns, order)
+        self._in_flight = InFlight(packet, now_ns, order)
         return self._send(packet, now_ns)
 
     def _sign_of_life(self, now_ns: int) -> bytes:
@@ -352,7 +327,7 @@ class Session:
 
     def _ask_mode(self, now_ns: int) -> bytes:
         packet = commands.get_mode(self._take_number())
-        self._in_flight = _InFlight(packet, now_ns)
+        self._in_flight = InFlight(packet, now_ns)
         return self._send(packet, now_ns)
 
     def _stop_once(self, now_ns: int) -> bytes:
@@ -420,7 +395,3 @@ class Session:
     def _refuse(self, fault: str) -> None:
         self.faults.append(fault)
         self._order = None
-
-
-def _refusal(command: int, result: int) -> str:
-    return f"RehaStim2 refused {NAMES[command]}: {commands.RESULTS.get(result, 'unknown result')} ({result})"
