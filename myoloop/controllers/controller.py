@@ -31,6 +31,7 @@ from myoloop.platform.messages import (
     Event,
     MotionEstimate,
     MuscleEstimate,
+    Overrun,
     Phase,
     Pulses,
     SampleDescriptor,
@@ -109,6 +110,8 @@ class Controller:
         self._policy_fresh = True
         self._prompted_ns: int | None = None
         self._moved: MotionEstimate | None = None
+        #: Of the step before, where that took too long.
+        self._overrun_ms = 0.0
         topics = [*self._groups, "phase", "report", "pulse"]
         topics += [stream.descriptor.topic for stream in (self._imu, self._force) if stream is not None]
         self._subscriptions = tuple(topics)
@@ -243,6 +246,7 @@ class Controller:
     ) -> list[Received]:
         """Take in all but the EMG, which needs to know it; hand back the EMG."""
         blocks = []
+        self._overrun_ms = 0.0
         for received in given.received:
             message = received.message
             if isinstance(message, Samples):
@@ -256,6 +260,8 @@ class Controller:
                                 blocks_of.append((message.t_ns, rows))
             elif isinstance(message, Phase):
                 self._phase = message
+            elif isinstance(message, Overrun):
+                self._overrun_ms = message.took_ms
             elif isinstance(message, StimReport):
                 self._report = message
                 self._hear_verdict(message)
@@ -391,7 +397,7 @@ class Controller:
         # The reflexes judge by the same estimates: a policy may read them, not change them.
         given = PolicyInput(
             now_ns, phase, MappingProxyType(estimates), activity, self._report, self._moved, self._force_now(now_ns),
-            self._reflex.set_point_share, self._reflex.let_through,
+            self._reflex.set_point_share, self._reflex.let_through, self._overrun_ms,
         )  # fmt: skip
         return self._policy.decide(given)
 

@@ -13,11 +13,13 @@ from myoloop.platform.steps import Stepped
 
 #: It takes a step at each EMG block; without any, this often, so that its lease is seen to end.
 IDLE_NS = 20_000_000
+#: A step that takes longer makes the requests of the next two blocks late.
+STEP_NS = 20_000_000
 
 
 def controller_body() -> SteppedBody:
     """Work of role ``controller``."""
-    return SteppedBody("controller", _build, _emg_topics, IDLE_NS)
+    return SteppedBody("controller", _build, _emg_topics, IDLE_NS, step_ns=STEP_NS)
 
 
 def _build(settings: Mapping[str, Any]) -> tuple[Stepped, str]:

@@ -149,6 +149,23 @@ class Step(Message, frozen=True, kw_only=True):
     digest: int = 0
 
 
+class Overrun(Message, frozen=True, kw_only=True):
+    """A step of a pure object took too long; the object, which has no clock, hears it with its next step.
+
+    Attributes
+    ----------
+    step
+        Its number.
+    took_ms, limit_ms
+        How long it took, and how long it may.
+    """
+
+    t_ns: int
+    step: int
+    took_ms: float
+    limit_ms: float
+
+
 class Start(Message, frozen=True, kw_only=True):
     """What a pure object was before its first step: from here a replay begins.
 

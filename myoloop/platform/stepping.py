@@ -9,7 +9,8 @@ from typing import Any
 
 from myoloop import __version__
 from myoloop.platform.bus import Bus
-from myoloop.platform.messages import Answer, Command, Start, Step
+from myoloop.platform.clock import Clock, MonotonicClock
+from myoloop.platform.messages import Answer, Command, Overrun, Start, Step
 from myoloop.platform.node import Configuration, Heard, Refusal
 from myoloop.platform.steps import Outgoing, Received, StepInput, Stepped
 
@@ -103,6 +104,11 @@ class BusStepping:
             self._routes[command.id] = asked.route
             self._stepping.receive(asked.received)
 
+    @property
+    def number(self) -> int:
+        """Of the newest step."""
+        return self._stepping.number
+
     def receive(self, received: Received) -> None:
         """Put one message of the node's own into the next step's input."""
         self._stepping.receive(received)
@@ -137,6 +143,10 @@ class SteppedBody:
         It takes a step at least this often.
     obeys
         Roles whose commands it takes; None where the object itself judges by role.
+    step_ns
+        A step that takes longer is told to the object with its next one, and recorded; None: none is.
+    clock
+        What its steps are measured by.
     """
 
     files: tuple[int, ...] = ()
@@ -148,8 +158,13 @@ class SteppedBody:
         wakes: Callable[[Stepped], Iterable[str]],
         cycle_ns: int,
         obeys: frozenset[str] | None = None,
+        *,
+        step_ns: int | None = None,
+        clock: Clock | None = None,
     ) -> None:
         self.role = role
+        self._step_ns = step_ns
+        self._clock = clock or MonotonicClock()
         self.cycle_ns = cycle_ns
         self.wakes: frozenset[str] = frozenset()
         self._build = build
@@ -181,9 +196,19 @@ class SteppedBody:
         """Nothing to do before the beginning."""
 
     def turn(self, heard: Heard, now_ns: int) -> None:
-        """Take a step."""
+        """Take a step, and tell the object in its next one if it took too long."""
         self._stepping.take(heard)
+        began_ns = self._clock.now_ns()
         self._stepping.step(now_ns, heard.not_alive)
+        took_ns = self._clock.now_ns() - began_ns
+        if self._step_ns is not None and took_ns > self._step_ns:
+            late = Overrun(
+                t_ns=began_ns + took_ns,
+                step=self._stepping.number,
+                took_ms=took_ns * 1e-6,
+                limit_ms=self._step_ns * 1e-6,
+            )
+            self._stepping.receive(self._bus.own(Outgoing(f"overrun/{self._stepped.name}", late)))
 
     def end(self, outcome: str, reason: str, now_ns: int) -> None:
         """Nothing to put away."""

@@ -93,6 +93,7 @@ STREAMS: tuple[Stream, ...] = (
          "settings and state of an object before its first step"),
     _row("step/object", m.Step, "controller stimulator director",
          "one per step: time, everything consumed in order, what was not alive"),
+    _row("overrun/object", m.Overrun, "controller", "a step that took too long; the object hears it with its next one"),
     _row("estimate", m.Estimate, "controller", "fatigue, spasm, effort, response per muscle, each with validity",
          rate_hz=100, dead_after_ms=150),
     _row("request", m.StimRequest, "controller", "current, width and rate per channel, good for its lease only",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from numbers import Real
 from typing import Any, Protocol
@@ -10,6 +11,8 @@ from typing import Any, Protocol
 from myoloop.controllers.parts import Faults, one_line, said, savable
 from myoloop.controllers.policies.policy import Decision, Policy, PolicyInput
 from myoloop.controllers.signals.snapshot import StateError
+
+_DIGIT = re.compile(r"\d")
 
 
 class PolicyListener(Protocol):
@@ -74,11 +77,15 @@ class GuardedPolicy:
             current_ma, wrong, cause = self._plain(decision.current_ma)
             reason, trigger = one_line(decision.reason), bool(decision.trigger)
             saturated, held = bool(decision.saturated), _finite(decision.held)
+            fault = one_line(decision.fault)
         except Exception as error:  # noqa: BLE001 - a policy is anybody's code; whatever it does ends in zero
             return self._zero("failed", said(error), type(error).__name__)
         if wrong:
             return self._zero("refused", wrong, cause)
-        return Decision(current_ma, reason, trigger, saturated, held)
+        if fault:
+            # The same with other figures is no other cause.
+            self._faults.tell(f"policy says {_DIGIT.split(fault, maxsplit=1)[0]}", f"policy {self._name!r} {fault}")
+        return Decision(current_ma, reason, trigger, saturated, held, fault)
 
     def reset(self) -> bool:
         """Reset it; whether that succeeded."""

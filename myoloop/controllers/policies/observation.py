@@ -100,7 +100,12 @@ class Observer(Restorable):
         bins = round(_LONGEST_S / _BIN_S)
         self._sum, self._count, self._last = np.zeros(bins), np.zeros(bins), np.zeros(bins)
         self._seen: Seen | None = None
-        self.reset()
+        self._last_rms = 0.0
+        self._trials = 0
+        self._work = 0.0
+        self._error = self._error_sum = 0.0
+        self._noted = False
+        self._gain_begin = 1.0
 
     def see(self, seen: Seen) -> None:
         """Take in one step of a train."""

@@ -26,6 +26,7 @@ BUILT_IN = {
     "inverse_recruitment": "myoloop.controllers.policies.inverse_recruitment:InverseRecruitment",
     "adaptive_gain": "myoloop.controllers.policies.adaptive_gain:AdaptiveGain",
     "iterative_learning": "myoloop.controllers.policies.iterative_learning:IterativeLearning",
+    "fitted_q": "myoloop.controllers.policies.fitted_q:FittedQ",
     "emg_proportional": "myoloop.controllers.policies.emg_proportional:EmgProportional",
     "yoked": "myoloop.controllers.policies.yoked:Yoked",
 }
@@ -78,6 +79,9 @@ class PolicyInput:
         Share of its set point that a policy is to aim at: less than 1 once the supervisor has planned the task anew.
     let_through
         Share of the current it asked for in the last step that the reflexes left; what the gate left is in `report`.
+    overrun_ms
+        How long the controller's step took that asked it last, where that was too long, as its node has measured; else
+        0.
     """
 
     now_ns: int
@@ -89,6 +93,7 @@ class PolicyInput:
     force_n: float | None = None
     set_point_share: float = 1.0
     let_through: float = 1.0
+    overrun_ms: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +112,8 @@ class Decision:
         More current was wanted than may be asked for.
     held
         Controlled quantity over its set point while the trial holds; None where it is not known, or not controlled.
+    fault
+        What the policy has found wrong with itself and decides without; told once, as a fault of the controller.
     """
 
     current_ma: Mapping[str, float]
@@ -114,6 +121,7 @@ class Decision:
     trigger: bool = False
     saturated: bool = False
     held: float | None = None
+    fault: str = ""
 
 
 @runtime_checkable

@@ -307,7 +307,7 @@ class Tracking(Restorable):
         self._residual.stop(seconds)
 
     def _slewed(self, share: float, wanted: float, most: float, seconds: float) -> float:
-        limited = min(wanted, most, share + self._settings.rise_per_s * seconds)
+        limited: float = min(wanted, most, share + self._settings.rise_per_s * seconds)
         return max(limited, share - self._settings.fall_per_s * seconds, 0.0)
 
     def _through(self, given: PolicyInput) -> float:
