@@ -24,6 +24,7 @@ from myoloop.experiments.reports import (
 )
 from myoloop.experiments.reports.beside import Beside, read_beside
 from myoloop.experiments.reports.drawing import Drawn
+from myoloop.experiments.reports.page import render_page, write_figures
 from myoloop.experiments.sessions.trials import write_trials_csv
 from myoloop.platform.recording.folder import find_recording, replace_file
 from myoloop.platform.recording.layout import RecordingError
@@ -94,7 +95,7 @@ class SessionReport:
             replace_file(page, render(session, verification, figures, read_beside(session)).encode())
             replace_file(page.parent / "trials.csv", _trials_csv(session))
             if self.settings.figure_files:
-                _write_figures(page.parent / "figures", figures)
+                write_figures(page.parent / "figures", figures)
         except OSError as error:
             raise RecordingError(f"{page.parent}: the report cannot be written: {error.strerror}") from None
         return page
@@ -133,22 +134,12 @@ def is_blinded(session: Session) -> bool:
 
 def render(session: Session, verification: Verification, figures: list[Drawn], beside: Beside) -> str:
     """The page."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    from markupsafe import Markup
-
-    here = Path(__file__).parent
-    environment = Environment(
-        loader=FileSystemLoader(here), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
     summary = summarise(session, beside.measured)
     protocol = beside.measured.protocol
     score = spasm_score(session)
-    drawn = {
-        each.name: {"title": each.title, "caption": each.caption, "svg": Markup(each.inline)}  # noqa: S704 - our own
-        for each in figures
-    }
-    return environment.get_template("session.html.jinja").render(
-        css=Markup((here / "session.css").read_text(encoding="utf-8")),  # noqa: S704 - our own
+    return render_page(
+        "session.html.jinja",
+        figures,
         stamp=stamp_of(session),
         said=_said(session),
         blinded=BLINDED if is_blinded(session) else "",
@@ -156,7 +147,6 @@ def render(session: Session, verification: Verification, figures: list[Drawn], b
         outcome=session.outcome or "incomplete",
         reason=session.reason,
         tiles=_tiles(session, summary),
-        figures=drawn,
         outcomes_heading=outcomes.heading(beside.measured),
         outcomes=outcomes.table(beside.measured),
         outcomes_missing=beside.measured.missing,
@@ -296,13 +286,6 @@ def _page_path(recording: Path, out: Path | None) -> Path:
     if out.is_file():
         raise RecordingError(f"{out}: is a file; a folder or a file ending in .html is needed")
     return out / REPORT_FILE
-
-
-def _write_figures(folder: Path, figures: list[Drawn]) -> None:
-    folder.mkdir(exist_ok=True)
-    for each in figures:
-        replace_file(folder / f"{each.name}.svg", each.svg.encode())
-        replace_file(folder / f"{each.name}.csv", each.csv.encode())
 
 
 def _trials_csv(session: Session) -> bytes:
