@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from myoloop.controllers.choice import Choice
 from myoloop.controllers.estimators.baseline import BaselineSettings, RestBaseline
-from myoloop.controllers.estimators.estimator import BUILT_IN, Heard, Setup, Situation, make_estimator
+from myoloop.controllers.estimators.estimator import BUILT_IN, Estimator, Heard, Setup, Situation, make_estimator
 from myoloop.controllers.estimators.fused import TERMS, FusedFatigue
 from myoloop.controllers.estimators.guarded import GuardedEstimator
 from myoloop.controllers.parts import Faults
@@ -43,7 +43,7 @@ class MuscleGroup:
     baseline
         How rest is learned.
     estimators
-        Which, in order.
+        Which, in order: chosen by name, or made already.
     faults
         Where what an estimator does wrong is told.
     """
@@ -53,7 +53,7 @@ class MuscleGroup:
         conditioner: Conditioner,
         setup: Setup,
         baseline: BaselineSettings,
-        estimators: Sequence[Choice],
+        estimators: Sequence[Choice | Estimator],
         faults: Faults,
     ) -> None:
         self._setup = setup
@@ -70,6 +70,8 @@ class MuscleGroup:
         self._rest = RestBaseline(baseline, muscles, setup.hop_s)
         self._estimators = [
             GuardedEstimator(make_estimator(choice, setup), choice.name, muscles, faults, ours=choice.name in BUILT_IN)
+            if isinstance(choice, Choice)
+            else GuardedEstimator(choice, type(choice).__name__, muscles, faults, ours=False)
             for choice in estimators
         ]
         self._nobody = np.zeros(muscles, dtype=np.bool_)

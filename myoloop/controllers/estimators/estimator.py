@@ -34,6 +34,8 @@ BUILT_IN = {
     "spasm_kind": "myoloop.controllers.estimators.spasm_kind:SpasmKind",
     "cocontraction": "myoloop.controllers.estimators.cocontraction:Cocontraction",
     "flexion_relaxation": "myoloop.controllers.estimators.flexion_relaxation:FlexionRelaxation",
+    "learned_burst": "myoloop.controllers.estimators.learned_burst:LearnedBurst",
+    "learned_fatigue": "myoloop.controllers.estimators.learned_fatigue:LearnedFatigue",
 }
 
 

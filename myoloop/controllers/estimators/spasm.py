@@ -228,6 +228,15 @@ class AdaptiveBurst(Restorable):
         onsets = [onset if code == ON else None for onset, code in zip(self._onset_ns.tolist(), codes, strict=True)]
         return {"spasm": [_MEASURES[code] for code in codes], "spasm_onset_ns": onsets}
 
+    @property
+    def codes(self) -> npt.NDArray[np.int64]:
+        """What was told of each muscle after the newest hop: ``QUIET``, ``ON``, or why nothing can be told."""
+        return self._code
+
+    def gaps(self, t_ns: int) -> tuple[bool, Floats, Mask, Floats]:
+        """Whether pulses are given; the level in their gaps over its rest, where that is known, and its margin."""
+        return self._gaps.goes_on(t_ns), self._gap_rise, self._gap_known, self._gap_margin
+
     def _between_pulses(self, heard: Heard, asked: Mask, own: Mask, active: Mask, keep: Mask) -> tuple[Mask, Mask]:
         """Only what is up between pulses too; and what is up there though it is not behind pulses."""
         look = self._ticks % _EVERY == 0

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from myoloop.experiments.subjects.adc import COUNTS
 from myoloop.experiments.subjects.contact import ElectrodeEvent
+from myoloop.experiments.subjects.ding import FRESH_N, force_capacity_n
 from myoloop.experiments.subjects.electrodes import Electrodes
 from myoloop.experiments.subjects.force_cell import ForceCell
 from myoloop.experiments.subjects.imu import IMU_CHANNELS, Imu
@@ -166,6 +167,14 @@ class VirtualSubject:
     def fatigue(self) -> dict[str, float]:
         """Fatigue of each muscle, 0 to 1: the share of its force that would be missing if all of it were recruited."""
         return self._truths.by_muscle(self._fibres.fatigue)
+
+    def force_lost(self, charge_uc: float) -> dict[str, float]:
+        """Share of each muscle's force that is lost, of the fibres that an equivalent charge recruits in the rested posture."""
+        shares = [self._fibres.recruits(muscle, charge_uc) for muscle in range(len(self.muscles))]
+        weight = bins_recruited(shares) * SHARES
+        a, tau1, km = self._fibres.slow_states
+        left = (weight * force_capacity_n(a, tau1, km)).sum(axis=1) / (weight.sum(axis=1) * FRESH_N + 1e-12)
+        return self._truths.by_muscle(np.clip(1.0 - left, 0.0, 1.0))
 
     @property
     def velocity(self) -> dict[str, float]:
