@@ -307,8 +307,9 @@ class Tracking(Restorable):
         self._residual.stop(seconds)
 
     def _slewed(self, share: float, wanted: float, most: float, seconds: float) -> float:
-        limited: float = min(wanted, most, share + self._settings.rise_per_s * seconds)
-        return max(limited, share - self._settings.fall_per_s * seconds, 0.0)
+        rise: float = self._settings.rise_per_s * seconds
+        fall: float = self._settings.fall_per_s * seconds
+        return max(min(wanted, most, share + rise), share - fall, 0.0)
 
     def _through(self, given: PolicyInput) -> float:
         """Share of the current that was asked for which the muscle got, after reflexes and gate."""

@@ -13,6 +13,7 @@ import msgspec
 from myoloop.controllers.choice import Choice
 from myoloop.controllers.estimators import estimator
 from myoloop.controllers.policies import policy
+from myoloop.controllers.policies.fitted_q import FittedQSettings
 from myoloop.controllers.reflex import ReflexSettings
 from myoloop.controllers.settings import (
     DEFAULT_ESTIMATORS,
@@ -36,6 +37,7 @@ from myoloop.experiments.sessions.virtual_body import virtual_body
 from myoloop.experiments.subjects.fingerprint import fingerprint
 from myoloop.experiments.subjects.node import BodySettings
 from myoloop.experiments.subjects.parameters import SubjectParameters
+from myoloop.experiments.training.artefact import Artefact, artefact_of, channels_of, envelope_of
 from myoloop.platform.errors import UserError
 from myoloop.platform.messages import SampleDescriptor
 from myoloop.platform.plugins import find_plugin, plugin_sha256
@@ -71,6 +73,8 @@ class SessionSetup:
         Where the stimulator's node finds the person's arm; None where the session is not blinded.
     group
         Of virtual people that this one was drawn from by name; empty where they were not.
+    artefact
+        What the controller has learnt; None for a policy that has not.
     """
 
     protocol: Protocol
@@ -86,6 +90,7 @@ class SessionSetup:
     known: Survey
     allocated: Allocated | None = None
     group: str = ""
+    artefact: Artefact | None = None
 
     @property
     def simulated(self) -> bool:
@@ -140,8 +145,9 @@ def make_setup(
     ------
     FileError
         With every mistake in the rig that can be seen before anything is started.
-    SetupError, VirtualBodyError
-        If the rig cannot serve the protocol, or its virtual subject cannot be made.
+    SetupError, VirtualBodyError, ArtefactError
+        If the rig cannot serve the protocol, its virtual subject cannot be made, or what the controller has learnt is
+        not for this session.
     """
     known = known or survey(rig)
     check_blinded(protocol, rig.rig.rig_class, allocated)
@@ -149,6 +155,10 @@ def make_setup(
         plan = make_plan(protocol, summarise(rig, known), session, subject, **planning)
     except ValueError as error:
         raise SetupError(str(error)) from None
+    artefact = artefact_of(protocol.controller.policy, protocol.controller.settings, Path(protocol.path).parent)
+    if artefact is not None:
+        artefact.check(channels_of(_outputs(protocol)), envelope_of(protocol.envelope))
+        artefact.settle(tune("controller.settings", protocol.controller.settings, FittedQSettings))
     setup = SessionSetup(
         protocol=protocol,
         rig=rig,
@@ -162,6 +172,7 @@ def make_setup(
         copies={},
         known=known,
         allocated=allocated,
+        artefact=artefact,
     )
     if rig.node_of("subject") is not None:
         body_settings(setup)
@@ -235,35 +246,34 @@ def controller_settings(setup: SessionSetup, descriptors: Sequence[SampleDescrip
     pulled = {item.mvc.muscle for item in protocol.phases if item.mvc is not None}
     tried = {name for name in heard if protocol.sites[name].emg == "agonist"} if _asks_effort(protocol) else set()
     effort = tuple(name for name in heard if name in tried | pulled)
-    stim = tuple(
-        StimOutput(
-            channel=name,
-            phase_us=channel.phase_us,
-            rate_hz=channel.rate_hz,
-            muscle=channel.site if channel.site in heard else "",
-        )
-        for name, channel in protocol.stimulation.items()
-    )
     topics = dict.fromkeys(item.topic for item in muscles)
     try:
         return apply_choice(
             ControllerSettings(
                 emg=tuple(EmgSource(descriptor=by_topic[t], stimulated=rig.stimulated_person) for t in topics),
                 muscles=tuple(muscles),
-                stim=stim,
+                stim=_outputs(protocol),
                 policy=Choice(name="open_loop"),
                 effort_muscles=effort,
                 imu=_imu(rig, by_topic),
                 force=_force(rig, by_topic),
             ),
             protocol.controller,
+            setup.artefact,
         )
     except ValueError as error:
         raise SetupError(str(error)) from None
 
 
-def apply_choice(settings: ControllerSettings, choice: ControllerChoice) -> ControllerSettings:
+def apply_choice(
+    settings: ControllerSettings, choice: ControllerChoice, artefact: Artefact | None = None
+) -> ControllerSettings:
     """The same controller with a protocol's policy, reflexes and estimators.
+
+    Parameters
+    ----------
+    artefact
+        What the policy has learnt, where it has.
 
     Raises
     ------
@@ -277,6 +287,8 @@ def apply_choice(settings: ControllerSettings, choice: ControllerChoice) -> Cont
     if "muscle" in named and "muscle" not in values:
         # The muscle that is trained, unless the protocol says another.
         values["muscle"] = (settings.effort_muscles or (settings.muscles[0].muscle,))[0]
+    if artefact is not None:
+        values = artefact.settle(values)
     try:
         reflex = msgspec.convert(tune("controller.reflex", choice.reflex, ReflexSettings), ReflexSettings)
     except msgspec.ValidationError as error:
@@ -366,6 +378,19 @@ def recording_metadata(setup: SessionSetup, wall_start_ns: int) -> dict[str, str
 def rig_json(rig: Rig) -> str:
     """The rig as it was used."""
     return json.dumps(rig.model_dump(mode="json", by_alias=True), indent=2)
+
+
+def _outputs(protocol: Protocol) -> tuple[StimOutput, ...]:
+    heard = protocol.devices.emg.channels
+    return tuple(
+        StimOutput(
+            channel=name,
+            phase_us=channel.phase_us,
+            rate_hz=channel.rate_hz,
+            muscle=channel.site if channel.site in heard else "",
+        )
+        for name, channel in protocol.stimulation.items()
+    )
 
 
 def _asks_effort(protocol: Protocol) -> bool:
