@@ -17,6 +17,8 @@ from myoloop.experiments.subjects.distributions import Parameters, Uniform, para
 
 #: What was felt within this is what a person answers about.
 LATELY_NS = 120_000_000_000
+#: Without a pulse for so long the next one is of another train.
+_ANOTHER_TRAIN_NS = 500_000_000
 #: A share of the pain at the beginning that is gone, and the answer of change that goes with it. That 30 % is "much
 #: better" is Farrar 2001; the other steps are our choice.
 _BETTER = ((0.5, 1), (0.3, 2), (0.1, 3))
@@ -92,6 +94,8 @@ class BodyState:
         Of the most tired muscle, 0 to 1.
     soreness, after_h
         How sore the muscles are, and how long after the work.
+    discomfort
+        Of the newest train at its worst: 0, not felt, to 10, at tolerance, and above.
     """
 
     pain_said: int = 0
@@ -103,6 +107,7 @@ class BodyState:
     fatigue: float = 0.0
     soreness: float = 0.0
     after_h: float = 0.0
+    discomfort: float = 0.0
 
 
 def answers(form_id: str, state: BodyState, p: AnswerParameters, rng: np.random.Generator) -> dict[str, Any] | None:
@@ -124,9 +129,15 @@ class Feelings:
 
     def __init__(self) -> None:
         self._newest: dict[str, tuple[int, str, float]] = {}
+        self._pulse_ns: int | None = None
+        #: How unpleasant the newest train was at its worst.
+        self.discomfort = 0.0
 
-    def feel(self, t_ns: int, channel: str, current_ma: float, levels: list[str]) -> None:
+    def feel(self, t_ns: int, channel: str, current_ma: float, levels: list[str], discomfort: float = 0.0) -> None:
         """A pulse passes under the pads; `levels` are those it is above, the lowest first."""
+        if self._pulse_ns is None or t_ns - self._pulse_ns > _ANOTHER_TRAIN_NS:
+            self.discomfort = 0.0
+        self._pulse_ns, self.discomfort = t_ns, max(self.discomfort, discomfort)
         for what in levels:
             self._newest[what] = (t_ns, channel, current_ma)
 
@@ -147,6 +158,10 @@ def _nrs(state: BodyState, p: AnswerParameters, rng: np.random.Generator) -> dic
 
 def _nrs_now(state: BodyState, p: AnswerParameters, rng: np.random.Generator) -> dict[str, Any]:
     return {"current": state.pain_said}
+
+
+def _comfort(state: BodyState, p: AnswerParameters, rng: np.random.Generator) -> dict[str, Any]:
+    return {"discomfort": _rating(state.discomfort, p, rng)}
 
 
 def _pgic(state: BodyState, p: AnswerParameters, rng: np.random.Generator) -> dict[str, Any]:
@@ -211,6 +226,7 @@ def _rating(value: float, p: AnswerParameters, rng: np.random.Generator) -> int:
 _ANSWERS: dict[str, Callable[[BodyState, AnswerParameters, np.random.Generator], dict[str, Any]]] = {
     "nrs": _nrs,
     "nrs_now": _nrs_now,
+    "comfort": _comfort,
     "pgic": _pgic,
     "doms": _doms,
     "yes_no_feel": _feels,

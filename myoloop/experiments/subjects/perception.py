@@ -97,6 +97,13 @@ class Thresholds:
         levels = (("sensory", self.sensory_uc), ("motor", self.motor_uc), ("tolerance", self.tolerance_uc))
         return [what for what, threshold_uc in levels if charge_uc > threshold_uc]
 
+    def discomfort(self, charge_uc: float) -> float:
+        """How unpleasant a pulse is: 0 where it is not felt, 10 at tolerance, in proportion between and beyond.
+
+        Our choice: that people rate about in proportion to charge is what it is to have a scale for.
+        """
+        return 10.0 * max(0.0, charge_uc - self.sensory_uc) / (self.tolerance_uc - self.sensory_uc)
+
 
 class ThresholdDrift:
     """How the thresholds of a person's muscles move in a session.

@@ -260,6 +260,7 @@ class Person:
             current_ma=current_ma,
             fatigue=fatigue,
             soreness=self.planted.soreness(0.0),
+            discomfort=self.feelings.discomfort,
         )
         return answers(form_id, state, self.parameters, self._says)
 
@@ -288,7 +289,8 @@ class Person:
         self.drift.feel(number, charge_uc)
         self.pain.feel(charge_uc, thresholds)
         self.planted.feel(number, pulse.t_ns, charge_uc, share, thresholds)
-        self.feelings.feel(pulse.t_ns, channel, pulse.current_ma, thresholds.felt(charge_uc))
+        felt, discomfort = thresholds.felt(charge_uc), thresholds.discomfort(charge_uc)
+        self.feelings.feel(pulse.t_ns, channel, pulse.current_ma, felt, discomfort)
         return Arrived(pulse, number, share)
 
     def _stepped_ma(self, pulses: Sequence[Pulse]) -> float:
