@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -148,7 +147,7 @@ def read_study(study: Path | str, decide_every_s: float, leave_out: dict[str, st
                 result.used.append(read_session(attempt, decide_every_s))
             except (UserError, OSError, ValueError, KeyError, TypeError) as error:
                 # Whatever is wrong with one session, the others are read.
-                result.excluded.append((name, _line(error)))
+                result.excluded.append((name, reason_of(error, attempt)))
     return result
 
 
@@ -311,15 +310,11 @@ def _near(one: float, other: float, relative: float) -> bool:
     return abs(one - other) <= relative * max(abs(one), abs(other))
 
 
-def _line(error: Exception) -> str:
+def reason_of(error: Exception, attempt: Path) -> str:
+    """Why a session cannot be used, in one line, without where on this machine it stands."""
     text = " ".join(str(error).split()) or type(error).__name__
+    text = text.replace(f"{attempt}/", "").replace(str(attempt), "/".join(attempt.parts[-3:]))
     return text if isinstance(error, UserError) else f"cannot be used: {text}"
-
-
-def decisions_by_person(used: list[Used]) -> Iterator[tuple[str, list[Used]]]:
-    """Sessions of each person, in order."""
-    for name in sorted({each.person for each in used}):
-        yield name, [each for each in used if each.person == name]
 
 
 def as_row(used: Used) -> dict[str, Any]:

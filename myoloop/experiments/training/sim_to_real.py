@@ -21,7 +21,13 @@ from myoloop.experiments.subjects.fast import STEP_NS, FastSubjects
 from myoloop.experiments.subjects.person import MuscleSite
 from myoloop.experiments.subjects.population import draw
 from myoloop.experiments.subjects.presets import PRESETS
-from myoloop.experiments.training.from_sessions import Excluded, attempts, controller_start, usable_origins
+from myoloop.experiments.training.from_sessions import (
+    Excluded,
+    attempts,
+    controller_start,
+    reason_of,
+    usable_origins,
+)
 from myoloop.platform.errors import UserError
 from myoloop.platform.recording.reader import Recording
 from myoloop.stimulators.emulators.ledger import Pulse
@@ -89,7 +95,7 @@ def compare_responses(studies: Sequence[Path], *, people: int = 20, seed: int = 
             try:
                 found.append(read_open_loop(attempt))
             except (UserError, OSError, ValueError, KeyError, TypeError) as error:
-                not_used.append({"session": name, "reason": " ".join(str(error).split())})
+                not_used.append({"session": name, "reason": reason_of(error, attempt)})
     return {
         "measures": MEASURES,
         "virtual_people": people,
