@@ -128,7 +128,8 @@ class Boosted:
         if not len(self._rises_at):
             plain: Floats = 1.0 / (1.0 + np.exp(-score))
             return plain
-        return np.interp(score, self._rises_at, self._rises_to)
+        calibrated: Floats = np.interp(score, self._rises_at, self._rises_to)
+        return calibrated
 
     @staticmethod
     def _check(model: BoostedModel) -> None:

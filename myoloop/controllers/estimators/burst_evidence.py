@@ -81,7 +81,8 @@ class BurstEvidence(Restorable):
                 spread,
             ]
         )
-        return np.nan_to_num(evidence, nan=0.0, posinf=_SPREADS_MOST, neginf=-_SPREADS_MOST)
+        finite: Floats = np.nan_to_num(evidence, nan=0.0, posinf=_SPREADS_MOST, neginf=-_SPREADS_MOST)
+        return finite
 
 
 def _within(rise: Floats) -> Floats:

@@ -123,6 +123,8 @@ class LearnedBurst(Restorable):
         """Take in one hop and write `heard.spasm`."""
         self._rules.hear(heard, situation)
         probability = self._model.probability(self._evidence.hear(heard, self._rules))
+        # What may merely be another muscle's is none of this one's.
+        probability = np.where(heard.log_level > self._rules.across(heard.log_level), probability, 0.0)
         codes = self._rules.codes
         self._may = (codes == QUIET) | (codes == ON)
         self._bursts.hear(heard.t_ns, probability, self._may)

@@ -148,7 +148,7 @@ class AdaptiveBurst(Restorable):
         usable = (heard.share >= 0.1) & heard.rest_known
         rise = heard.log_level - heard.rest
         margin, above = self._above_rest(heard, usable)
-        own = usable & (heard.log_level > self._across(heard.log_level))
+        own = usable & (heard.log_level > self.across(heard.log_level))
         active = own & above
         keep = own & (rise > self._settings.keep_share * margin)
         if heard.evoked:
@@ -325,7 +325,7 @@ class AdaptiveBurst(Restorable):
         self._forget_effort(over & masked)
         return masked, over, known
 
-    def _across(self, log_level: Floats) -> Floats:
+    def across(self, log_level: Floats) -> Floats:
         """Level up to which each muscle may merely be hearing the loudest other one."""
         if len(log_level) < 2:
             return self._silence

@@ -169,7 +169,7 @@ class VirtualSubject:
         return self._truths.by_muscle(self._fibres.fatigue)
 
     def force_lost(self, charge_uc: float) -> dict[str, float]:
-        """Share of each muscle's force that is lost, of the fibres that an equivalent charge recruits in the rested posture."""
+        """Share of force that is lost, of the fibres that an equivalent charge recruits in the rested posture."""
         shares = [self._fibres.recruits(muscle, charge_uc) for muscle in range(len(self.muscles))]
         weight = bins_recruited(shares) * SHARES
         a, tau1, km = self._fibres.slow_states

@@ -49,11 +49,13 @@ def hear(
     group = MuscleGroup(conditioner, setup, BaselineSettings(), estimators, faults)
     rate_hz, imu_hz = session.emg_stream.rate_hz, session.imu_stream.rate_hz
     used = turned = 0
-    phase, report = phase_at(session.trains, session.plan, 0), None
+    phase = phase_at(session.trains, session.plan, 0)
+    report = report_at(session.trains, session.plan, 0)
     for step in range(1, round(session.seconds * 1e9) // STEP_NS + 1):
         now_ns = step * STEP_NS
         if step % _TOLD_EVERY == 1:
-            phase, report = (make(session.trains, session.plan, now_ns) for make in (phase_at, report_at))
+            phase = phase_at(session.trains, session.plan, now_ns)
+            report = report_at(session.trains, session.plan, now_ns)
         rows = min(round(now_ns * 1e-9 * rate_hz), len(session.emg))
         imu_rows = min(round(now_ns * 1e-9 * imu_hz), len(session.imu))
         motion = [(now_ns, session.imu[turned:imu_rows].astype(np.float64))] if imu_rows > turned else []

@@ -50,7 +50,7 @@ class Size:
         Number of the first person.
     """
 
-    people: int = 30
+    people: int = 18
     held_out: int = 12
     seconds: float = 120.0
     first: int = 6000

@@ -136,12 +136,10 @@ def choose(people: Sequence[Person], probabilities: Sequence[Floats]) -> list[di
                 "false_per_min": mean_of(scores, "false_per_min"), "latency_ms": mean_of(scores, "latency_ms"),
             }
         )  # fmt: skip
-    few = [row for row in table if row["false_per_min"] <= allowed]
+    # Who tells nothing tells nothing false either.
+    few = [row for row in table if row["false_per_min"] <= allowed and row["f1"] > 0.0]
     soon = [row for row in few if row["latency_ms"] <= latest_ms]
-    if soon or few:
-        best = max(soon or few, key=lambda row: row["f1"])
-    else:
-        best = min(table, key=lambda row: row["false_per_min"])
+    best = max(soon or few or table, key=lambda row: row["f1"])
     return [best, *(row for row in table if row is not best)]
 
 
