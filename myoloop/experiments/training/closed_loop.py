@@ -48,7 +48,8 @@ class ClosedLoop:
     task
         What.
     policies
-        Of each person; None where whoever holds the loop gives currents to :meth:`step`.
+        Of each person; None where whoever holds the loop gives currents to :meth:`step`. Policies that are there beside
+        given currents are asked all the same, and not obeyed.
     seed
         Makes days of the same cases differ: added to each case's own.
     bodies
@@ -110,12 +111,12 @@ class ClosedLoop:
         Parameters
         ----------
         current_ma
-            What is asked for, by person, where there are no policies: any number, as the gate has to do with it.
+            What is asked for instead of what the policies ask for, by person: any number, the gate has to do with it.
 
         Raises
         ------
         ValueError
-            If all trials are over, or currents are given beside policies, or not where there are none.
+            If all trials are over, or there are neither policies nor currents.
         """
         if self.done:
             raise ValueError("all trials are over")
@@ -129,11 +130,9 @@ class ClosedLoop:
             if person.trials.step(now_ns, person.triggered):
                 self._bodies.see(number, person.trials.phase, now_ns)
             verdict = person.gate(evidence, now_ns, self._late)
-            if current_ma is None:
-                person.ask(lived.cell_n[number], lived.level_uv[number], lived.spasm[number], at_s, now_ns)
-            else:
-                person.obey(current_ma[number], now_ns)
-            delivered = person.device.step(verdict.allowed, now_ns, now_ns + self._heard_late_ns, end_ns)
+            person.ask(lived.cell_n[number], lived.level_uv[number], lived.spasm[number], at_s, now_ns)
+            person.request(None if current_ma is None else current_ma[number], now_ns)
+            delivered = person.device.step(verdict.allowed, now_ns + self._heard_late_ns, end_ns)
             pulses.append(person.reached(delivered, at_s, now_ns, end_ns))
         self._lived = self._live(pulses, end_ns)
         people = self.people
@@ -189,9 +188,9 @@ class ClosedLoop:
         return lived
 
     def _cost(self) -> None:
-        squares = np.square(self._tally.error).tolist()
-        for person, square in zip(self.people, squares, strict=True):
-            person.cost.add(square, person)
+        squares, in_train = np.square(self._tally.error).tolist(), self._tally.in_train.tolist()
+        for person, square, counts in zip(self.people, squares, in_train, strict=True):
+            person.cost.add(square, counts, person)
 
 
 class _Person:
@@ -202,7 +201,7 @@ class _Person:
         self.armed = Armed(case, task, begin_ns - STEP_NS)
         most_ma = self.armed.envelope.channels[0].current_max_ma
         self.trials = Trials(task, most_ma, self.armed.arm_id, begin_ns)
-        self.judge = Judge(self.armed.envelope, task.stimulation.rate_hz)
+        self.judge = Judge(self.armed.envelope)
         self.device = Device()
         (self.striking,) = strikes(task, [case.seed])
         self.heard = Heard(self.striking)
@@ -211,7 +210,7 @@ class _Person:
         self._reflex = Reflex(ReflexSettings(), {CHANNEL: MUSCLE}) if task.supervisor else None
         self.interventions: Counter[str] = Counter()
         self.triggered = self.saturated = self.limited = False
-        self.requested_ma = self.delivered_ma = self.charge_mc = 0.0
+        self._wanted_ma = self.delivered_ma = self.charge_mc = 0.0
         self.cost = _Costs(case, task, most_ma)
         self._most_ma = most_ma
         self._lag_ns = round(case.delay_s * 1e9) if task.delays.electromechanical else 0
@@ -242,7 +241,7 @@ class _Person:
         """Ask the policy, as the controller does, and let the reflexes judge."""
         policy, reflex, phase = self._policy, self._reflex, self.trials.phase
         if policy is None:
-            raise ValueError("there are no policies: the currents to ask for are needed")
+            return
         given = PolicyInput(
             now_ns, phase, self.heard.estimates(level_uv, spasm), self.heard.activity(level_uv), self._report, None,
             self.heard.force_n(cell_n, at_s), 1.0 if reflex is None else reflex.set_point_share,
@@ -257,18 +256,21 @@ class _Person:
                 (phase.block, phase.trial), decision.saturated, decision.held, self.limited,
             )  # fmt: skip
             current_ma, _ = reflex.apply(wish)
-        self._wish(current_ma.get(CHANNEL, 0.0), now_ns)
+        self._wanted_ma = current_ma.get(CHANNEL, 0.0)
 
-    def obey(self, current_ma: float, now_ns: int) -> None:
-        """Ask the gate for this, whatever number it is."""
-        if self._policy is not None:
-            raise ValueError("currents are given, and there are policies")
-        self.saturated = current_ma >= _AT_LIMIT * self._most_ma
-        self._wish(current_ma, now_ns)
+    def request(self, instead_ma: float | None, now_ns: int) -> None:
+        """Ask the gate for what the policy wants, or for this instead, whatever number it is."""
+        if instead_ma is not None:
+            self.saturated = instead_ma >= _AT_LIMIT * self._most_ma
+        elif self._policy is None:
+            raise ValueError("there are no policies: the currents to ask for are needed")
+        wanted_ma = self._wanted_ma if instead_ma is None else instead_ma
+        self._requests.append(self.armed.request(now_ns, wanted_ma))
 
     def reached(self, delivered: list[Pulse], at_s: float, begin_ns: int, end_ns: int) -> list[Pulse]:
         """Pulses as the nerve gets them in a step: of a lead that is open none; weaker where thresholds are higher."""
         self.charge_mc = 0.0
+        self.judge.pass_time(self.device.on, end_ns - begin_ns)
         if delivered:
             for pulse in delivered:
                 self.judge.feel(pulse)
@@ -282,10 +284,6 @@ class _Person:
             strength = pulse.current_ma / self.striking.threshold(at_s)
             felt.append(pulse._replace(t_ns=max(begin_ns, pulse.t_ns + lag_ns), current_ma=strength))
         return felt
-
-    def _wish(self, current_ma: float, now_ns: int) -> None:
-        self.requested_ma = current_ma
-        self._requests.append(self.armed.request(now_ns, current_ma))
 
 
 class _Costs:
@@ -304,9 +302,9 @@ class _Costs:
         """The first decision is made with so much fatigue."""
         self._fatigue = fatigue
 
-    def add(self, square: float, person: _Person) -> None:
-        """A step is over, with this square of the error."""
-        self._steps += 1
+    def add(self, square: float, in_train: bool, person: _Person) -> None:
+        """A step is over, with this square of the error; the time of a rest does not thin the mean out."""
+        self._steps += in_train
         self._square += square
         self._charge_mc += person.charge_mc
         self._gated += person.limited

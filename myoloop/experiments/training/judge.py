@@ -1,4 +1,10 @@
-"""Whether an envelope was kept, judged by the pulses that were delivered and by nothing that the gate says."""
+"""Whether an envelope was kept, judged by what the device did and by nothing that the gate says.
+
+Numbers, charge, root mean square, rate and dose are those of the delivered pulses. Time on is that of the device's
+output: a blink of current that gives one pulse counts for as long as it is on, as in the envelope, not for the pulse's
+period. In the same way the gate books charge as rate times time, and a device gives the first pulse of a train at once:
+that pulse is allowed beyond the session's charge, and `first_mc` tells how much such pulses came to.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +19,8 @@ from myoloop.stimulators.gate.ceilings import CEILINGS, CONTACT_FRACTION, LOAD_O
 _RMS_NS = 1_000_000_000
 #: What is right but for a rounding error is right.
 _NEARLY = 1.0 + 1e-9
-#: An output counts as resting from so many periods after a pulse on.
-_PERIODS = 1.0
-#: A train that is stopped in time may have one more cycle and one more pulse.
-_LATE_NS = 20_000_000
+#: A train that is stopped in time may have one more cycle.
+_LATE_NS = 10_000_000
 
 
 class Judge:
@@ -25,16 +29,20 @@ class Judge:
     Attributes
     ----------
     violations
-        By limit: how many pulses broke it.
-    peak_ma, charge_mc, pulses
-        Of all pulses so far; charge per phase.
+        By limit: how many pulses, or spans of time, broke it.
+    peak_ma, charge_mc, pulses, last_ns
+        Of all pulses so far; charge per phase; when the newest was.
+    most_ma
+        The most that a pulse may have.
+    first_mc
+        Charge of the pulses that were the first after the output came on.
     """
 
-    def __init__(self, envelope: Envelope, rate_hz: float) -> None:
+    def __init__(self, envelope: Envelope) -> None:
         ceiling = CEILINGS[envelope.waveform_class]
         channel = envelope.channels[0]
         contact_cm2 = channel.pad_area_cm2 * CONTACT_FRACTION
-        self._most_ma = min(channel.current_max_ma, ceiling.current_ma)
+        self.most_ma = min(channel.current_max_ma, ceiling.current_ma)
         self._most_uc = min(envelope.charge_per_phase_uc, ceiling.charge_per_phase_uc)
         self._phase_us = envelope.phase_us
         # The three limits on the mean are one: of the r.m.s. current.
@@ -45,7 +53,6 @@ class Judge:
             1e3 * math.sqrt(envelope.power_density_w_cm2 * contact_cm2 / LOAD_OHM),
         )
         self._period_ns = round(1e9 / envelope.rate_hz[1])
-        self._asked_period_ns = round(1e9 / rate_hz)
         self._on_ns = None if envelope.on_s_max is None else envelope.on_s_max * 1e9
         duty = envelope.duty_max
         self._payback = duty / max(duty, 1.0 - duty)
@@ -53,9 +60,10 @@ class Judge:
         self._recent: deque[tuple[int, float]] = deque()
         self._squares = 0.0
         self._used_ns = self._total_ns = 0.0
-        self._last_ns: int | None = None
+        self.last_ns: int | None = None
         self.violations: Counter[str] = Counter()
-        self.peak_ma = self.charge_mc = 0.0
+        self.peak_ma = self.charge_mc = self.first_mc = 0.0
+        self._first = True
         self.pulses = 0
 
     @property
@@ -73,19 +81,22 @@ class Judge:
         charge_uc = current_ma * 1e-3 * width_us
         self.peak_ma = max(self.peak_ma, current_ma)
         self.charge_mc += charge_uc * 1e-3
-        self._at_most("current", current_ma, self._most_ma)
+        self._at_most("current", current_ma, self.most_ma)
         self._at_most("charge per phase", charge_uc, self._most_uc)
         if not self._phase_us[0] <= width_us <= self._phase_us[1]:
             self.violations["phase width"] += 1
         if pulse.net_charge_nc != 0.0:
             self.violations["balance"] += 1
         self._follow(pulse.t_ns, current_ma, width_us)
-        self._at_most("session charge", self.charge_mc, self._session_mc + charge_uc * 1e-3)
+        if self._first:
+            self.first_mc += charge_uc * 1e-3
+            self._first = False
+        self._at_most("session charge", self.charge_mc, self._session_mc + self.first_mc)
 
     def _follow(self, t_ns: int, current_ma: float, width_us: float) -> None:
-        """What hangs on the pulses before: rate, root mean square, time on."""
-        since_ns = None if self._last_ns is None else t_ns - self._last_ns
-        self._last_ns = t_ns
+        """What hangs on the pulses before: rate and root mean square."""
+        since_ns = None if self.last_ns is None else t_ns - self.last_ns
+        self.last_ns = t_ns
         if since_ns is not None and since_ns < self._period_ns - 1:
             self.violations["rate"] += 1
         square = 2.0 * width_us * 1e-6 * current_ma**2
@@ -95,14 +106,18 @@ class Judge:
             self._squares -= self._recent.popleft()[1]
         # A second may begin and end with a pulse: one more than its rate says.
         self._at_most("r.m.s. current", math.sqrt(max(0.0, self._squares - square)), self._rms_ma)
-        if self._on_ns is None:
+
+    def pass_time(self, on: bool, span_ns: int) -> None:
+        """The output was on, or off, for so long."""
+        if not on:
+            self._first = True
+            self._used_ns = max(0.0, self._used_ns - self._payback * span_ns)
             return
-        if since_ns is not None:
-            on_ns = min(since_ns, _PERIODS * self._asked_period_ns)
-            self._used_ns = max(0.0, self._used_ns + on_ns - self._payback * (since_ns - on_ns))
-            self._total_ns += on_ns
-        self._at_most("time on and duty", self._used_ns, self._on_ns + _LATE_NS + self._asked_period_ns)
-        self._at_most("session time", self._total_ns, self._session_ns + _LATE_NS + self._asked_period_ns)
+        self._used_ns += span_ns
+        self._total_ns += span_ns
+        if self._on_ns is not None:
+            self._at_most("time on and duty", self._used_ns, self._on_ns + _LATE_NS)
+        self._at_most("session time", self._total_ns, self._session_ns + _LATE_NS)
 
     def _at_most(self, limit: str, value: float, most: float) -> None:
         if not value <= most * _NEARLY:
