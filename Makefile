@@ -32,7 +32,7 @@ define install
 	@touch $@
 endef
 
-.PHONY: help demo test test-quick test-processes gate-coverage counted-elsewhere lint style types imports docs docs-commands bench figures prove clean
+.PHONY: help demo test test-quick test-processes gate-coverage patient-tests run-elsewhere lint style types imports docs docs-commands bench figures prove clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -54,9 +54,16 @@ CODEC_TESTS := $(addprefix tests/stimulators/,$(foreach name,frames commands ans
   mid_level,sciencemode/test_$(name).py) sciencemode2/test_frames.py sciencemode2/test_setting_bytes.py \
   test_simulated_driver.py test_openemsstim.py test_ttl_trigger.py test_analog.py)
 
+# Tests that read no clock: .ci/run has them beside the sessions at real time, with what these leave of the processor.
+PATIENT_TESTS := $(addprefix tests/controllers/,estimators policies signals) \
+  $(addprefix tests/experiments/,analysis outcomes protocols reports screening sites training)
+
+patient-tests: $(VENV)/.has-test
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not processes and not prove" $(PATIENT_TESTS) $(ARGS)
+
 # For .ci/run, which runs every test once.
-counted-elsewhere:
-	@echo $(addprefix --ignore=,tests/stimulators/gate $(CODEC_TESTS))
+run-elsewhere:
+	@echo $(addprefix --ignore=,tests/stimulators/gate $(CODEC_TESTS) $(PATIENT_TESTS))
 
 # The package is named, not a folder: a module that no test imports counts as not covered.
 gate-coverage: $(VENV)/.has-test

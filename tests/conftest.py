@@ -9,9 +9,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+# How long an example takes says how busy the machine is, not whether it holds.
+hypothesis.settings.register_profile("myoloop", deadline=None)
+hypothesis.settings.load_profile("myoloop")
 
 
 def _data_dir() -> Path:
