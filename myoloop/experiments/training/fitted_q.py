@@ -87,11 +87,13 @@ class Forest:
     ----------
     actions
         The value of each action, which the trees see as one more feature.
+    workers
+        Threads; the trees are the same with any number of them.
     """
 
-    def __init__(self, actions: Sequence[float], settings: FittedQSettings, seed: int) -> None:
+    def __init__(self, actions: Sequence[float], settings: FittedQSettings, seed: int, workers: int = 1) -> None:
         self.actions = np.asarray(actions, dtype=np.float32)
-        self._settings, self._seed = settings, seed
+        self._settings, self._seed, self._workers = settings, seed, workers
         self._regressor: Any = None
         self._leaves: list[Array] = []
 
@@ -105,7 +107,7 @@ class Forest:
             max_features=None,
             bootstrap=False,
             random_state=np.random.RandomState(np.random.PCG64(np.random.SeedSequence((self._seed, seed)))),
-            n_jobs=1,
+            n_jobs=self._workers,
         )
         self._regressor.fit(self._with(observation, action), goal)
         self._leaves = [tree.tree_.value[:, 0, 0].copy() for tree in self._regressor.estimators_]
@@ -171,6 +173,7 @@ def fit_q(
     settings: FittedQSettings,
     seed: int,
     follow: Chooses | None = None,
+    workers: int = 1,
 ) -> Fitted:
     """Fit Q.
 
@@ -190,7 +193,7 @@ def fit_q(
         raise ValueError(f"{len(transitions)} transitions: at least {2 * settings.leaf_least} are needed")
     if not np.isfinite(transitions.reward).all() or not np.isfinite(transitions.observation).all():
         raise ValueError("transitions hold a reward or an observation that is not finite")
-    forest = Forest(actions, settings, seed)
+    forest = Forest(actions, settings, seed, workers)
     following = transitions.following[~transitions.last]
     chosen = None if follow is None else follow(following)
     goal, change = transitions.reward.astype(np.float64), []
