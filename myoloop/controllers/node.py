@@ -7,7 +7,8 @@ from typing import Any
 
 import msgspec
 
-from myoloop.controllers.controller import Controller, ControllerSettings
+from myoloop.controllers.controller import ControllerSettings
+from myoloop.controllers.shadowed import make_controller
 from myoloop.platform.stepping import SteppedBody
 from myoloop.platform.steps import Stepped
 
@@ -24,7 +25,7 @@ def controller_body() -> SteppedBody:
 
 def _build(settings: Mapping[str, Any]) -> tuple[Stepped, str]:
     chosen = msgspec.convert(settings["controller"], ControllerSettings)
-    return Controller(chosen), msgspec.json.encode(chosen).decode()
+    return make_controller(chosen), msgspec.json.encode(chosen).decode()
 
 
 def _emg_topics(stepped: Stepped) -> tuple[str, ...]:

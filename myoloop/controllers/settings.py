@@ -116,6 +116,8 @@ class ControllerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
         Filters and artifact; rest and contractions; overriding rules.
     lease_ms
         How long a request holds.
+    shadow
+        A learned policy that computes beside the one that acts, and is recorded; None where there is none.
     """
 
     emg: tuple[EmgSource, ...]
@@ -133,6 +135,7 @@ class ControllerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     baseline: BaselineSettings = BaselineSettings()
     reflex: ReflexSettings = ReflexSettings()
     lease_ms: int = 100
+    shadow: Choice | None = None
 
     def __post_init__(self) -> None:
         if not self.muscles or not self.stim:

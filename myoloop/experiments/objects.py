@@ -10,11 +10,13 @@ from pydantic import BaseModel
 
 from myoloop.controllers.controller import Controller
 from myoloop.controllers.settings import ControllerSettings
+from myoloop.controllers.shadowed import make_controller
 from myoloop.experiments.protocols.rules.consistency import choice_fits
 from myoloop.experiments.protocols.schema import ControllerChoice
 from myoloop.experiments.replay import Builder
 from myoloop.experiments.sessions.director import director_from
 from myoloop.experiments.sessions.setup import apply_choice
+from myoloop.experiments.training.artefact import artefact_of, channels_of
 from myoloop.platform.errors import UserError
 from myoloop.platform.messages import Start
 from myoloop.platform.sealed import StudyKey, read_key
@@ -24,7 +26,7 @@ from myoloop.stimulators.stimulator import Stimulator, StimulatorSettings
 
 
 def _controller(start: Start) -> Stepped:
-    return Controller(ControllerSettings.from_json(start.settings), json.loads(start.state))
+    return make_controller(ControllerSettings.from_json(start.settings), json.loads(start.state))
 
 
 def _stimulator(start: Start, key: StudyKey | None = None) -> Stepped:
@@ -77,7 +79,11 @@ def other_controller(path: Path | str) -> Builder:
         if problems:
             raise FileError(problems)
         try:
-            return Controller(apply_choice(recorded, choice))
+            artefact = artefact_of(choice.policy, choice.settings, Path(path).parent)
+            if artefact is not None:
+                # Whose envelope it was trained within does not matter where nothing flows.
+                artefact.check(channels_of(recorded.stim), None)
+            return Controller(apply_choice(recorded, choice, artefact))
         except UserError as error:
             raise FileError([f"{at(path, lines, ('controller',))}: {error}"]) from None
 

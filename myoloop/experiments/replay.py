@@ -17,14 +17,14 @@ from typing import Any
 import msgspec
 
 from myoloop.platform.errors import UserError
-from myoloop.platform.messages import Estimate, Message, Phase, Start, Step, StimReport, StimRequest, Trial
+from myoloop.platform.messages import Estimate, Message, Phase, Shadow, Start, Step, StimReport, StimRequest, Trial
 from myoloop.platform.recording.reader import Recorded, Recording
 from myoloop.platform.stepping import digest
-from myoloop.platform.steps import Received, StepInput, Stepped
+from myoloop.platform.steps import Outgoing, Received, StepInput, Stepped
 from myoloop.platform.streams import STREAMS, stream_of
 
 #: What an object says that must come out again bit for bit.
-CHECKED: tuple[type[Message], ...] = (Estimate, StimRequest, StimReport, Phase, Trial)
+CHECKED: tuple[type[Message], ...] = (Estimate, StimRequest, Shadow, StimReport, Phase, Trial)
 #: What a blinded session has really decided; sealed the same way again where it is decided the same way again.
 SEALED_DECISIONS = "sealed/report"
 #: Who decides in every session; what each of them said must be there to be compared.
@@ -139,19 +139,39 @@ def asked_instead(
         If the recording has no controller.
     """
     recording = Recording.open(path)
-    found = next((found for found in _starts(recording) if found.start.kind == "controller"), None)
-    if found is None:
-        raise ReplayError(f"{recording.path}: no controller was recorded")
-    stepped = build(found.start)
     recorded = {
         each.received.message.step: each.received.message
         for each in recording.messages({"request"})
         if isinstance(each.received.message, StimRequest)
     }
+    for given, said in stepped_again(recording, "controller", build, not_replayable):
+        for outgoing in said:
+            if isinstance(outgoing.message, StimRequest) and given.number in recorded:
+                yield given.now_ns, recorded[given.number], outgoing.message
+
+
+def stepped_again(
+    recording: Recording, kind: str, build: Builder, not_replayable: list[int]
+) -> Iterator[tuple[StepInput, list[Outgoing]]]:
+    """Let the object of a kind take its recorded steps again, whoever `build` makes of it: (input, what it says).
+
+    Parameters
+    ----------
+    not_replayable
+        Gets the steps whose inputs are not in the file.
+
+    Raises
+    ------
+    ReplayError
+        If the recording has no such object.
+    """
+    found = next((found for found in _starts(recording) if found.start.kind == kind), None)
+    if found is None:
+        raise ReplayError(f"{recording.path}: no {kind} was recorded")
+    stepped = build(found.start)
     for step, inputs in _steps(recording, found.start, not_replayable):
-        for outgoing in stepped.step(StepInput(step.number, step.now_ns, inputs, step.not_alive)):
-            if isinstance(outgoing.message, StimRequest) and step.number in recorded:
-                yield step.now_ns, recorded[step.number], outgoing.message
+        given = StepInput(step.number, step.now_ns, inputs, step.not_alive)
+        yield given, stepped.step(given)
 
 
 def processor() -> str:

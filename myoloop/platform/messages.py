@@ -345,6 +345,32 @@ class StimRequest(Message, frozen=True, kw_only=True):
     reason: str = ""
 
 
+class Shadow(Message, frozen=True, kw_only=True):
+    """What a learned policy would have asked for that computes and does not act; nothing listens to it.
+
+    Attributes
+    ----------
+    asked_ma, would_ma
+        By channel: what the policy that acts asks for in this step, and what this one would have, both before reflexes
+        and gate.
+    residual
+        Its factor on what is asked for, less 1.
+    same
+        Whether it goes on from what is really asked for: its own adaptive gain asks for the same.
+    reason, fault
+        In words; `fault` where it would have fallen back, and why.
+    """
+
+    step: int
+    t_ns: int
+    asked_ma: dict[str, float]
+    would_ma: dict[str, float]
+    residual: float
+    same: bool
+    reason: str = ""
+    fault: str = ""
+
+
 class Dose(Message, frozen=True, kw_only=True):
     """What the person has had."""
 
@@ -447,7 +473,7 @@ class Phase(Message, frozen=True, kw_only=True):
         ``arm``, ``resume``; empty while running.
     index, name, kind
         Which phase of the protocol: ``screening``, ``questions``, ``checks``, ``rest``, ``mvc``, ``calibration``,
-        ``block``.
+        ``optimise``, ``block``.
     machine
         Of a block: ``effort`` (the person is asked for effort), ``cyclic``, ``continuous``; empty outside blocks.
     block, trial, trials
@@ -503,9 +529,9 @@ class Phase(Message, frozen=True, kw_only=True):
 
 
 class Trial(Message, frozen=True, kw_only=True):
-    """One row at the end of every trial: of a block, one channel's thresholds, one maximal contraction.
+    """One row at the end of every trial: of a block, one channel's thresholds, one maximal contraction, one setting.
 
-    `kind` is ``block``, ``threshold`` or ``mvc``.
+    `kind` is ``block``, ``threshold``, ``mvc`` or ``optimise``.
     """
 
     t_ns: int
@@ -555,8 +581,8 @@ class Command(Message, frozen=True, kw_only=True):
         Chosen by the sender; the answer repeats it.
     kind
         ``configure``, ``begin``, ``end``, ``confirm``, ``set_envelope``, ``arm``, ``step``, ``pause``, ``hold``,
-        ``acknowledge``, ``armed``, ``level``, ``form``, ``override``, ``retry``, ``skip_mvc``, ``attend``,
-        ``electrode_changed``, and what else the director's acts are.
+        ``acknowledge``, ``armed``, ``level``, ``form``, ``override``, ``retry``, ``skip_mvc``,
+        ``skip_optimise``, ``attend``, ``electrode_changed``, and what else the director's acts are.
     who, role
         Who acts; the role is the one the sender's key has, put there by the receiver, never by the sender.
     nonce

@@ -98,6 +98,7 @@ STREAMS: tuple[Stream, ...] = (
          rate_hz=100, dead_after_ms=150),
     _row("request", m.StimRequest, "controller", "current, width and rate per channel, good for its lease only",
          rate_hz=100, dead_after_ms=150, urgent=True),
+    _row("shadow", m.Shadow, "controller", "what a learned policy that does not act would have asked for"),
     _row("report", m.StimReport, "stimulator", "requested, allowed, acknowledged, and the rule that limited",
          rate_hz=50, dead_after_ms=200),
     _row("device", m.DeviceReport, "stimulator", "what the device said: acknowledgements and faults"),

@@ -10,6 +10,7 @@ several end it for the session. What it may add is a bounded charge.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import ClassVar
 
 from myoloop.controllers.parts import said
@@ -47,11 +48,13 @@ class Distilled(NoResidual):
         Why it is not asked any more in this train.
     budget
         What is left to add.
+    decisions
+        How often the model was asked.
     """
 
     looks = True
     _kept: ClassVar[tuple[str, ...]] = (
-        "value", "classic", "observer", "budget", "fallen", "paused", "_next_s", "_outside", "_overruns",
+        "value", "classic", "observer", "budget", "fallen", "paused", "decisions", "_next_s", "_outside", "_overruns",
     )  # fmt: skip
 
     def __init__(
@@ -65,7 +68,7 @@ class Distilled(NoResidual):
         self.budget = ChargeBudget(budget_uc)
         self.fallen = self.paused = ""
         self._next_s = 0.0
-        self._outside = self._overruns = 0
+        self.decisions = self._outside = self._overruns = 0
 
     def see(self, seen: Seen) -> None:
         """Note one step of a train, and decide where that is due."""
@@ -73,6 +76,7 @@ class Distilled(NoResidual):
         if self.fallen or self.paused or seen.at_s < self._next_s - _SAME_S:
             return
         self._next_s = max(self._next_s + self._every_s, seen.at_s)
+        self.decisions += 1
         try:
             self.value = self._decide()
         except Exception as error:  # noqa: BLE001 - whatever the model does ends in the classic policy
@@ -87,6 +91,10 @@ class Distilled(NoResidual):
         self.paused = f"overrun of {took_ms:.1f} ms"
         if self._overruns >= self._overruns_max:
             self._fall(f"overruns, {self._overruns} of them, the last of {took_ms:.1f} ms")
+
+    def outside(self, seen: Sequence[float]) -> str:
+        """Which part of an observation lies outside of what it was trained on, in words; empty where none does."""
+        return self._model.outside(seen)
 
     def within(self, share: float, classic: float, curve: RecruitmentCurve, target: Target, seconds: float) -> float:
         """What of a share may be asked for: what the budget has left beyond the classic one."""

@@ -22,7 +22,7 @@ from myoloop.acquisition.intake import Intake, vital_topics
 from myoloop.acquisition.registry import make_source
 from myoloop.acquisition.simulated import SimulatedSource, SimulatedSourceSettings
 from myoloop.acquisition.source import Block, Ended, Source
-from myoloop.controllers.controller import Controller
+from myoloop.controllers.shadowed import Shadowed, make_controller
 from myoloop.experiments.sessions.acting import scripted_operator
 from myoloop.experiments.sessions.director import Director
 from myoloop.experiments.sessions.injected import FaultySource, Injected, felt
@@ -219,7 +219,8 @@ class Lockstep:
         settings = SimulatedDriverSettings(**{**node["driver_settings"], "channels": node["outputs"]})
         self._driver = SimulatedDriver(settings, MemoryTransport(self.body, self.clock))
         self._driver.open()
-        self._controller = controller = Controller(controller_settings(setup, descriptors))
+        controller = make_controller(controller_settings(setup, descriptors))
+        self._controller = controller.controller if isinstance(controller, Shadowed) else controller
         chosen = director_settings(setup)
         director = Director(chosen)
         # What is not recorded is not booked: nobody holds the ledger then.
