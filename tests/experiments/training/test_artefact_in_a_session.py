@@ -102,6 +102,15 @@ def test_a_session_runs_from_the_command_line_and_its_replay_is_equal_without_th
     again = CliRunner().invoke(app, ["replay", str(folder), "--check"])
     assert again.exit_code == 0, again.output
     assert "EQUAL" in again.output
+    # Another controller is read beside its own file, and refused or asked there as in a session.
+    (tmp_path / "other.yaml").write_text(PROTOCOL, encoding="utf-8")
+    refused = CliRunner().invoke(app, ["replay", str(folder), "--controller", "other.yaml"])
+    assert refused.exit_code == 2
+    assert "wrist-1: is not the folder of an artefact" in refused.output
+    (tmp_path / "other.yaml").write_text(PROTOCOL.replace("learnt/wrist-1", "learnt/elsewhere"), encoding="utf-8")
+    instead = CliRunner().invoke(app, ["replay", str(folder), "--controller", "other.yaml", "--json"])
+    assert instead.exit_code == 0, instead.output
+    assert json.loads(instead.output)["differing"] == 0
     reasons = [each.reason for each in _said(folder, "request", StimRequest)]
     assert any(reason.startswith("residual -0.15; fitted Q: force") for reason in reasons)
     (start,) = _said(folder, "start/controller", Start)
