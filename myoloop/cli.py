@@ -311,7 +311,7 @@ def node(
 
 @verb()
 def bench(
-    name: Annotated[str, typer.Argument(help="loop, estimators, policies or subject")],
+    name: Annotated[str, typer.Argument(help="loop, estimators, policies, subject or training")],
     full: Annotated[bool, typer.Option("--full", help="loop: with peers and rounds, many minutes.")] = False,
     subjects: Annotated[int, typer.Option(help="Drawn people; not for loop.")] = 20,
     seeds: Annotated[int, typer.Option(help="Repetitions for each of them; not for loop.")] = 5,

@@ -1,4 +1,4 @@
-"""``myoloop bench estimators|policies|subject``: how good the estimates, the control and the virtual subject are.
+"""``myoloop bench estimators|policies|subject|training``: how good estimates, control and the virtual subject are.
 
 A suite is made of parts. Each part is a module beside this one that measures something against a known truth, with the
 simplest known method beside it in the same run, and draws what a person would look at. Parts that measure times run
@@ -27,9 +27,10 @@ SUITES: dict[str, tuple[str, ...]] = {
     "estimators": ("artifact", "fatigue", "evoked", "spasm", "motion", "features", "step"),
     "policies": ("policies",),
     "subject": ("subject",),
+    "training": ("training",),
 }
 #: What measures times wants the machine for itself.
-TIMED = frozenset({"features", "step", "subject"})
+TIMED = frozenset({"features", "step", "subject", "training"})
 
 Say = Callable[[str], None]
 
