@@ -20,7 +20,15 @@ from myoloop.controllers.motion import Motion
 from myoloop.controllers.muscles import MuscleGroup
 from myoloop.controllers.parts import Faults
 from myoloop.controllers.policies.guarded import GuardedPolicy, PolicyListener
-from myoloop.controllers.policies.policy import PHASE_STALE_NS, Decision, Policy, PolicyInput, make_policy, why_zero
+from myoloop.controllers.policies.policy import (
+    PHASE_STALE_NS,
+    Decision,
+    Policy,
+    PolicyInput,
+    make_policy,
+    trapezoid,
+    why_zero,
+)
 from myoloop.controllers.reflex import Reflex, Wish
 from myoloop.controllers.settings import ControllerSettings, EmgSource, ImuSource
 from myoloop.controllers.signals.conditioning import Conditioner
@@ -340,6 +348,10 @@ class Controller:
             if phase.kind == "calibration":
                 decision = Decision(self._calibrate(phase), f"calibration: {phase.trial_state}")
                 adapt = False
+            elif phase.kind == "optimise":
+                # One setting after the other as the director tells it, whatever the policy.
+                decision = Decision(self._try(phase, now_ns), f"optimise: {phase.trial_state}")
+                adapt = False
             elif phase.kind == "block":
                 decision = self._ask(phase, now_ns, estimates)
             else:
@@ -407,6 +419,13 @@ class Controller:
             for target in phase.targets:
                 if target.channel in wanted and math.isfinite(target.current_ma):
                     wanted[target.channel] = max(0.0, target.current_ma)
+        return wanted
+
+    def _try(self, phase: Phase, now_ns: int) -> dict[str, float]:
+        wanted = dict.fromkeys(self._outputs, 0.0)
+        for target in phase.targets:
+            if target.channel in wanted and math.isfinite(target.current_ma):
+                wanted[target.channel] = max(0.0, target.current_ma) * trapezoid(phase, target, now_ns)
         return wanted
 
     def _bad_signal(self, given: StepInput, wait_ns: int) -> str:

@@ -140,7 +140,7 @@ class Trains(Restorable):
         phase = situation.phase
         resting = holding = False
         if phase is not None:
-            driven = phase.state == "running" and phase.kind in ("block", "calibration")
+            driven = phase.state == "running" and phase.kind in ("block", "calibration", "optimise")
             resting = not driven or phase.trial_state in ("idle", "rest")
             holding = driven and phase.trial_state == "hold"
         key = [phase.index, phase.block, phase.trial] if holding and phase is not None else None
@@ -148,7 +148,7 @@ class Trains(Restorable):
         if self._hold_key is not None and key != self._hold_key:
             ended = self._finish(situation.now_ns)
         self._hold_key = key
-        self._calibrating = phase is not None and phase.kind == "calibration"
+        self._calibrating = phase is not None and phase.kind in ("calibration", "optimise")
         for _, rows in situation.force if self._settings.source == "force" else situation.imu:
             self._take(rows, resting)
         if holding and phase is not None and situation.now_ns - phase.t_state_ns >= self._settings.settle_s * 1e9:

@@ -27,7 +27,8 @@ _SAFETY_SECTIONS = (
 _NO_SAFETY = (".site", ".waveform_class", ".name", ".check.form", ".check.during", ".check.after")
 _SAFETY_KEYS = frozenset(
     {"pad", "step", "start", "stop_at", "interval", "burst", "ramp_up", "hold", "ramp_down", "rest", "intensity",
-     "phase", "rate", "trials", "repeat", "catch_trials", "abort_pain_rise", "at_most", "avoid", "impedance_max"}
+     "phase", "rate", "phases", "rates", "levels", "discomfort_max", "trials", "repeat", "catch_trials",
+     "abort_pain_rise", "at_most", "avoid", "impedance_max"}
 )  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from myoloop.experiments.protocols.rules import (
     consistency,
     dosing,
     meaningless,
+    optimising,
     places,
     serving,
     study,
@@ -70,6 +71,7 @@ _RULES: tuple[Rule, ...] = (
     *study.RULES,
     *meaningless.RULES,
     *yoking.RULES,
+    *optimising.RULES,
     *places.RULES,
     *asking.RULES,
 )
@@ -87,7 +89,7 @@ def lint(protocol: Protocol, rig: RigSummary | None = None) -> list[Problem]:
     for rule in _RULES:
         findings += rule(protocol)
     if rig is not None:
-        for rig_rule in (*serving.RULES, *trains.RULES, *places.RIG_RULES):
+        for rig_rule in (*serving.RULES, *trains.RULES, *places.RIG_RULES, *optimising.RIG_RULES):
             findings += rig_rule(protocol, rig)
     findings.sort(key=lambda finding: (protocol.line(finding[0]), finding[0] and str(finding[0][0])))
     return [

@@ -1,7 +1,8 @@
-"""The phases of a protocol: screening, questions, checks, rest, MVC, calibration, blocks of trials."""
+"""The phases of a protocol: screening, questions, checks, rest, MVC, calibration, set-up, blocks of trials."""
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -25,6 +26,8 @@ from myoloop.experiments.protocols.fields import (
 )
 
 Threshold = Literal["sensory", "motor", "tolerance"]
+#: The settings that an `optimise` phase has chosen, instead of a threshold.
+OPTIMUM = "optimum"
 
 
 class ScreeningPhase(Strict):
@@ -138,6 +141,57 @@ class CalibrationPhase(Strict):
     prompt: str = "Say when you feel it, when the muscle moves, and when it is enough."
 
 
+class OptimisePhase(Strict):
+    """Trains at one setting after the other, by Bayesian optimisation; the best that was comfortable is chosen.
+
+    After each train the person rates its discomfort, 0 to 10.
+
+    Attributes
+    ----------
+    response
+        What is to be largest: ``movement`` of the joint (by the IMU), or the ``mwave`` of the muscle under the pads.
+    channels
+        Pads to choose from; each is tried alone.
+    levels
+        Currents to choose from: shares of the way from motor threshold to the most this person may have, rising.
+    phases_us, rates_hz
+        Widths and rates to choose from, rising; those of the calibration are among them.
+    trials
+        At most so many.
+    discomfort_max
+        The highest rating allowed; a setting that is rated higher is not given again, nor a stronger one.
+    abort_pain_rise
+        A pain score that has risen by so much ends the train and counts as such a rating.
+    kappa
+        How much what is not known counts: standard deviations of the upper bound by which a setting is proposed.
+    ramp_up_s, hold_s, ramp_down_s, rest_s
+        Of each train; the response is that of the hold.
+    """
+
+    name: Text = "set-up"
+    response: Literal["movement", "mwave"]
+    channels: tuple[Name, ...] = ()
+    levels: tuple[PartOfTheWay, ...] = Field(min_length=1)
+    phases_us: tuple[PulseWidth, ...] = Field(default=(), alias="phases")
+    rates_hz: tuple[Rate, ...] = Field(default=(), alias="rates")
+    trials: Count
+    discomfort_max: Score = 7.0
+    abort_pain_rise: Score | None = None
+    kappa: Factor = 3.0
+    ramp_up_s: Seconds = Field(default=0.3, alias="ramp_up")
+    hold_s: Seconds = Field(alias="hold")
+    ramp_down_s: Seconds = Field(default=0.3, alias="ramp_down")
+    rest_s: Seconds = Field(alias="rest")
+    prompt: str = "Stay relaxed. Afterwards say how unpleasant it was, from 0 to 10."
+
+    @model_validator(mode="after")
+    def _rising(self) -> OptimisePhase:
+        for key, values in (("levels", self.levels), ("phases", self.phases_us), ("rates", self.rates_hz)):
+            if any(later <= sooner for sooner, later in pairwise(values)):
+                raise ValueError(f"{key} must rise, each once")
+        return self
+
+
 class AwaitEffort(Strict):
     """How long an effort is waited for, and what happens without one; what an effort is, the policy judges."""
 
@@ -146,9 +200,13 @@ class AwaitEffort(Strict):
 
 
 class Intensity(Strict):
-    """How strong: a threshold times `x`, or a `share` of the way from it `to` a higher one, or fixed microcurrent."""
+    """How strong: a threshold times `x`, or a `share` of the way from it `to` a higher one, or fixed microcurrent.
 
-    ref: Threshold | None = None
+    `ref` ``optimum`` is the current of the settings that an `optimise` phase before it has chosen; its pads, width and
+    rate come with it.
+    """
+
+    ref: Threshold | Literal["optimum"] | None = None
     x: Factor | None = None
     share: PartOfTheWay | None = None
     to: Threshold = "tolerance"
@@ -159,6 +217,8 @@ class Intensity(Strict):
         ways = sum(way is not None for way in (self.x, self.share, self.fixed_ma))
         if ways != 1 or (self.ref is None) != (self.fixed_ma is not None):
             raise ValueError("allowed is {ref, x} or {ref, share, to} or, for microcurrent, {fixed}")
+        if self.ref == OPTIMUM and self.x is None:
+            raise ValueError("optimum is one current: allowed is {ref: optimum, x: 1.0} or less")
         if self.share is not None and self.ref == self.to:
             raise ValueError(f"a share needs two thresholds, {self.ref} and {self.to} are one")
         return self
@@ -251,8 +311,10 @@ class BlockPhase(Strict):
 
 
 #: What a phase may be.
-AnyPhase = ScreeningPhase | QuestionsPhase | ChecksPhase | RestPhase | MvcPhase | CalibrationPhase | BlockPhase
-Kind = Literal["screening", "questions", "checks", "rest", "mvc", "calibration", "block"]
+AnyPhase = (
+    ScreeningPhase | QuestionsPhase | ChecksPhase | RestPhase | MvcPhase | CalibrationPhase | OptimisePhase | BlockPhase
+)
+Kind = Literal["screening", "questions", "checks", "rest", "mvc", "calibration", "optimise", "block"]
 
 
 class PhaseItem(Strict):
@@ -264,6 +326,7 @@ class PhaseItem(Strict):
     rest: RestPhase | None = None
     mvc: MvcPhase | None = None
     calibration: CalibrationPhase | None = None
+    optimise: OptimisePhase | None = None
     block: BlockPhase | None = None
 
     @model_validator(mode="after")
@@ -285,6 +348,6 @@ class PhaseItem(Strict):
     def _parts(self) -> dict[Kind, AnyPhase]:
         named: dict[Kind, AnyPhase | None] = {
             "screening": self.screening, "questions": self.questions, "checks": self.checks, "rest": self.rest,
-            "mvc": self.mvc, "calibration": self.calibration, "block": self.block,
+            "mvc": self.mvc, "calibration": self.calibration, "optimise": self.optimise, "block": self.block,
         }  # fmt: skip
         return {kind: part for kind, part in named.items() if part is not None}

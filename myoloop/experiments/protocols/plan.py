@@ -18,6 +18,7 @@ from myoloop.experiments.protocols.phases import (
     ChecksPhase,
     Intensity,
     MvcPhase,
+    OptimisePhase,
     PhaseItem,
     QuestionsPhase,
     RestPhase,
@@ -34,6 +35,7 @@ from myoloop.experiments.protocols.planned import (
     FoundThresholds,
     IntensityPlan,
     MvcPlan,
+    OptimisePlan,
     PhasePlan,
     PlaceOnBody,
     Plan,
@@ -65,6 +67,7 @@ __all__ = [
     "FoundThresholds",
     "IntensityPlan",
     "MvcPlan",
+    "OptimisePlan",
     "PhasePlan",
     "PlaceOnBody",
     "Plan",
@@ -78,6 +81,7 @@ __all__ = [
     "ascent_of",
     "length_s",
     "make_plan",
+    "optimise_timing_of",
     "personal_envelope",
     "sustain_s",
     "timing_of",
@@ -139,7 +143,7 @@ def make_plan(
         version=protocol.protocol.version,
         envelope=envelope,
         device_step_ma=step_ma,
-        phases=tuple(_phase(protocol, item.content, envelope, caps) for item in items),
+        phases=tuple(_phase(protocol, item.content, envelope, caps, number) for number, item in enumerate(items)),
         stop=_stop_rules(protocol),
         thresholds=None
         if given is None
@@ -185,6 +189,23 @@ def timing_of(protocol: Protocol, block: BlockPhase) -> TrialTiming:
     )
 
 
+def optimise_timing_of(optimise: OptimisePhase) -> TrialTiming:
+    """Lengths of the states of an optimisation's trials."""
+    return TrialTiming("cyclic", 0.0, optimise.ramp_up_s, optimise.hold_s, optimise.ramp_down_s, optimise.rest_s)
+
+
+def calibrated_pulses(protocol: Protocol, channels: tuple[str, ...], before: int) -> tuple[PulsePlan, ...]:
+    """Pulses with which the calibration before phase number `before` finds the thresholds of channels."""
+    found: dict[str, PulsePlan] = {}
+    for item in protocol.phases[:before]:
+        calibration = item.calibration
+        if calibration is not None:
+            pulses = _pulses(protocol, calibration.channels, calibration.phase_us, calibration.rate_hz)
+            found |= {pulse.channel: pulse for pulse in pulses}
+    own = _pulses(protocol, channels, None, None)
+    return tuple(found.get(pulse.channel, pulse) for pulse in own)
+
+
 def ascent_of(calibration: CalibrationPhase) -> AscentPlan:
     """Steps of a calibration."""
     start_ma = calibration.start_ma if calibration.start_ma is not None else calibration.step_ma
@@ -223,6 +244,9 @@ def _length_of_s(protocol: Protocol, item: PhaseItem) -> tuple[float, float]:
         channels = len(calibration.channels or protocol.stimulation)
         steps = calibration.repeats * (ascent_of(calibration).steps + calibration.catch_trials)
         return channels * calibration.interval_s, channels * steps * calibration.interval_s
+    if item.optimise is not None:
+        timing = optimise_timing_of(item.optimise)
+        return timing.shortest_s, item.optimise.trials * timing.longest_s
     if item.block is not None:
         block, timing = item.block, timing_of(protocol, item.block)
         between_s = block.between_s * (block.repeat - 1)
@@ -233,7 +257,7 @@ def _length_of_s(protocol: Protocol, item: PhaseItem) -> tuple[float, float]:
     return 0.0, 0.0
 
 
-def _phase(protocol: Protocol, phase: AnyPhase, envelope: Envelope, caps: SessionCaps | None) -> PhasePlan:
+def _phase(protocol: Protocol, phase: AnyPhase, envelope: Envelope, caps: SessionCaps | None, number: int) -> PhasePlan:
     if isinstance(phase, ScreeningPhase):
         return PhasePlan(phase.name, "screening", phase.prompt, asked=FormsPlan(phase.forms))
     if isinstance(phase, QuestionsPhase):
@@ -263,6 +287,21 @@ def _phase(protocol: Protocol, phase: AnyPhase, envelope: Envelope, caps: Sessio
             phase.abort_pain_rise,
         )
         return PhasePlan(phase.name, "calibration", phase.prompt, calibration=calibration)
+    if isinstance(phase, OptimisePhase):
+        pulses = calibrated_pulses(protocol, phase.channels, number)
+        optimise = OptimisePlan(
+            optimise_timing_of(phase),
+            pulses,
+            phase.response,
+            phase.levels,
+            phase.phases_us or tuple(sorted({pulse.phase_us for pulse in pulses})),
+            phase.rates_hz or tuple(sorted({pulse.rate_hz for pulse in pulses})),
+            phase.trials,
+            phase.discomfort_max,
+            phase.abort_pain_rise,
+            phase.kappa,
+        )
+        return PhasePlan(phase.name, "optimise", phase.prompt, optimise=optimise)
     block = BlockPlan(
         timing_of(protocol, phase),
         phase.trials,

@@ -90,6 +90,38 @@ class CalibrationPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class OptimisePlan:
+    """Settings to try, and how long each train is.
+
+    Attributes
+    ----------
+    timing
+        Of a trial; machine ``cyclic``, without a cue.
+    pulses
+        Of each pad in the calibration: where its current is found first.
+    response
+        ``movement`` or ``mwave``.
+    levels, phases_us, rates_hz
+        To choose from.
+    trials
+        At most so many.
+    discomfort_max, abort_pain_rise, kappa
+        As in the protocol.
+    """
+
+    timing: TrialTiming
+    pulses: tuple[PulsePlan, ...]
+    response: str
+    levels: tuple[float, ...]
+    phases_us: tuple[float, ...]
+    rates_hz: tuple[float, ...]
+    trials: int
+    discomfort_max: float
+    abort_pain_rise: float | None
+    kappa: float
+
+
+@dataclass(frozen=True, slots=True)
 class ConditionPlan:
     """One way in which a block's trials differ."""
 
@@ -141,12 +173,15 @@ class PhasePlan:
     asked: FormsPlan | None = None
     checks: ChecksPlan | None = None
     mvc: MvcPlan | None = None
+    optimise: OptimisePlan | None = None
 
     @property
     def pulses(self) -> tuple[PulsePlan, ...]:
         """What it may give; nothing in a phase without stimulation."""
         if self.calibration is not None:
             return self.calibration.pulses
+        if self.optimise is not None:
+            return self.optimise.pulses
         return self.block.pulses if self.block is not None else ()
 
 

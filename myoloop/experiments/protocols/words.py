@@ -5,12 +5,14 @@ from __future__ import annotations
 from math import floor
 
 from myoloop.experiments.protocols.phases import (
+    OPTIMUM,
     AnyPhase,
     BlockPhase,
     CalibrationPhase,
     ChecksPhase,
     Intensity,
     MvcPhase,
+    OptimisePhase,
     QuestionsPhase,
     RestPhase,
     ScreeningPhase,
@@ -53,6 +55,8 @@ def phase_text(protocol: Protocol, phase: AnyPhase) -> str:
             f"{phase.name}: {phase.repeats} strongest contractions of {phase.muscle}, "
             f"{duration_text(phase.hold_s)} each with {duration_text(phase.rest_s)} of rest; {_SKIPPED[phase.skip]}"
         )
+    if isinstance(phase, OptimisePhase):
+        return f"{phase.name}: {_optimise(protocol, phase)}"
     pulses = "".join(
         f", {value:g} {unit}" for value, unit in ((phase.phase_us, "us"), (phase.rate_hz, "Hz")) if value is not None
     )
@@ -68,6 +72,8 @@ def intensity_text(intensity: Intensity) -> str:
         return f"a fixed {intensity.fixed_ma:g} mA"
     if intensity.share is not None:
         return f"{intensity.share:.0%} of the way from {intensity.ref} to {intensity.to} threshold"
+    if intensity.ref == OPTIMUM:
+        return f"{intensity.x:g} x the current that was chosen, with its pads, width and rate"
     return f"{intensity.x:g} x {intensity.ref} threshold"
 
 
@@ -95,6 +101,25 @@ def _calibration(phase: CalibrationPhase) -> str:
     if phase.abort_pain_rise is not None:
         text += f", ending where pain rises by {phase.abort_pain_rise:g}"
     return text
+
+
+def _optimise(protocol: Protocol, phase: OptimisePhase) -> str:
+    found = [
+        f"{', '.join(f'{value:g}' for value in values)} {unit}"
+        for values, unit in ((phase.phases_us, "us"), (phase.rates_hz, "Hz"))
+        if values
+    ]
+    train = (
+        f"up in {duration_text(phase.ramp_up_s)}, held for {duration_text(phase.hold_s)}, "
+        f"down in {duration_text(phase.ramp_down_s)}, then {duration_text(phase.rest_s)} of rest"
+    )
+    what = {"movement": "movement", "mwave": "M-wave"}[phase.response]
+    levels = ", ".join(f"{level:.0%}" for level in phase.levels)
+    return (
+        f"choose among {', '.join((*(phase.channels or tuple(protocol.stimulation)), *found))} and {levels} of the way "
+        f"from motor threshold to the most allowed, for the largest {what}, in at most {phase.trials} trains, {train}; "
+        f"nothing that is rated above {phase.discomfort_max:g} of 10, nor what is stronger, is given again"
+    )
 
 
 def _block(block: BlockPhase) -> str:

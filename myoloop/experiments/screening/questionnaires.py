@@ -36,6 +36,11 @@ QUESTIONNAIRES = (
         (_rating("current", "How strong is your pain now, from 0 (none) to 10 (the worst there could be)?"),),
     ),
     Form(
+        "comfort",
+        "Discomfort of the train before, asked after each setting that is tried",
+        (_rating("discomfort", "How unpleasant was it, from 0 (not) to 10 (enough, no more)?"),),
+    ),
+    Form(
         "allodynia_map",
         "Pain at light touch: a stroke of a soft brush, at each site",
         (

@@ -22,6 +22,7 @@ from myoloop.experiments.sessions import (
     guarding,
     listening,
     maximal,
+    optimising,
     trialblock,
     watch,
 )
@@ -149,7 +150,7 @@ class Director:
         place = self._place
         place.index = index
         place.since_ns = place.now_ns
-        place.block = place.calibrating = place.checking = place.pulling = None
+        place.block = place.calibrating = place.checking = place.pulling = place.optimising = None
         place.forms, place.blocked, place.heard = (), {}, {}
         self.turn("phase")
         phase = place.phase(self._plan)
@@ -165,6 +166,8 @@ class Director:
             maximal.enter(self, self._plan, place, out)
         elif phase.calibration is not None:
             calibration.enter(self, self._plan, place, out)
+        elif phase.optimise is not None:
+            optimising.enter(self, self._plan, place, out)
         elif phase.block is not None:
             trialblock.enter(self, self._plan, place, out)
 
@@ -191,6 +194,7 @@ class Director:
         self.turn("phase")
         checks.resumed(place)
         maximal.resumed(place, away_ns)
+        optimising.resumed(place)
 
     def _pass_time(self, now_ns: int) -> None:
         place = self._place
@@ -230,6 +234,7 @@ class Director:
             place.fatigue = listening.known_fatigue(message)
             listening.heard(self._plan, place, message)
             maximal.heard(self._plan, place, message)
+            optimising.heard(self._plan, place, message)
             place.tally, ending = watch.estimated(place.tally, self._plan.stop, message)
             if ending is not None:
                 self.end(ending, out)
@@ -248,6 +253,7 @@ class Director:
             listening.impedance(self._place, event)
         elif event.kind == "felt":
             calibration.felt(self, self._plan, self._place, event, out)
+            optimising.felt(self._plan, self._place, event, out)
         elif event.kind == "score":
             value = event.values.get("score")
             if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 10:
@@ -261,6 +267,7 @@ class Director:
             self.end(ending, out)
         else:
             calibration.pained(self, self._plan, place, score, out)
+            optimising.pained(self._plan, place, score, out)
 
     def _answered(self, answer: Answer, out: Outbox) -> None:
         place = self._place
@@ -369,6 +376,8 @@ class Director:
             maximal.go_on(self, self._plan, place, out)
         elif phase.calibration is not None:
             calibration.go_on(self, self._plan, place, out)
+        elif phase.optimise is not None:
+            optimising.go_on(self, self._plan, place, out)
         else:
             trialblock.go_on(self, self._plan, place, out)
 

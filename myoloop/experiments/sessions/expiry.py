@@ -62,7 +62,7 @@ def renew(steering: Steering, plan: Plan, place: Place, out: Outbox) -> None:
         out.event("renewed", why=why)
         steering.set_envelope(out)
         return
-    place.thresholds, place.found_ns, place.anew = {}, {}, True
+    place.thresholds, place.found_ns, place.anew, place.chosen = {}, {}, True, None
     place.evoked_uv, place.evoked_level_uv, place.moved_rad = {}, {}, {}
     target = next_calibration(plan, place.index)
     if target is None:

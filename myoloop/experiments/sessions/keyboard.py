@@ -135,7 +135,8 @@ class Keyboard:
         elif key == "n":
             self._question = _Question("pain now, 0 to 9, t for 10", self._scored)
         elif key in ("r", "e", "k"):
-            kind = {"r": "resume", "e": "end", "k": "skip_mvc"}[key]
+            skips = "skip_optimise" if phase is not None and phase.kind == "optimise" else "skip_mvc"
+            kind = {"r": "resume", "e": "end", "k": skips}[key]
             self._question = _Question(f"{kind.replace('_', ' ')}: why", self._reasoned(kind))
         elif key == "f":
             self._begin_form()

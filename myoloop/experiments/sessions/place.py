@@ -12,6 +12,7 @@ from myoloop.experiments.protocols.plan import PhasePlan, Plan, PulsePlan, perso
 from myoloop.experiments.sessions.thresholds import Ascent, Thresholds
 from myoloop.experiments.sessions.trial_machine import TrialState
 from myoloop.experiments.sessions.watch import Peers, Tally
+from myoloop.experiments.training.optimisation import OptimiserSettings, Tried
 from myoloop.platform.messages import Phase, Target
 from myoloop.stimulators.gate.envelope import Envelope
 
@@ -133,6 +134,58 @@ class Pulling:
 
 
 @dataclass(frozen=True, slots=True)
+class Optimising:
+    """Where an optimisation of settings stands.
+
+    Attributes
+    ----------
+    settings
+        What there is to choose from for this person.
+    tried
+        Trials that are over.
+    point, why
+        Of the trial under way, or to be given next; None where none is.
+    response
+        Of the trial under way, so far.
+    held_back
+        How often this point was given without reaching its current.
+    reached
+        Whether the current of the trial under way has been reached.
+    spoilt
+        Why the response of the trial under way says nothing (a spasm); empty where it does.
+    refused
+        Why the setting under way is not to be given again; empty while there is no reason.
+    rating
+        Whether the person is to say how unpleasant it was.
+    ended
+        Why no more trials are given; empty while they are.
+    """
+
+    settings: OptimiserSettings
+    tried: tuple[Tried, ...] = ()
+    point: int | None = None
+    why: str = ""
+    response: float | None = None
+    held_back: int = 0
+    reached: bool = False
+    spoilt: str = ""
+    refused: str = ""
+    rating: bool = False
+    ended: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenSettings:
+    """What an optimisation has chosen for the blocks after it."""
+
+    channel: str
+    current_ma: float
+    phase_us: float
+    rate_hz: float
+    phase: str
+
+
+@dataclass(frozen=True, slots=True)
 class Norm:
     """What a muscle's effort is relative to: ``mvc``, ``rest_noise`` or ``max_evoked``, and its EMG."""
 
@@ -196,6 +249,8 @@ class Place(msgspec.Struct):
         When the operator last did anything.
     flare
         Forms in which a flare was told that has been taken into account; empty where none was.
+    chosen
+        By the newest optimisation; None before any.
     blind, blind_ns
         What current rests on and is missing, as ``gate`` and ``controller`` tell; since when anything is.
     """
@@ -237,6 +292,8 @@ class Place(msgspec.Struct):
     dropped: tuple[str, ...] = ()
     checking: Checking | None = None
     pulling: Pulling | None = None
+    optimising: Optimising | None = None
+    chosen: ChosenSettings | None = None
     heard: dict[str, tuple[int, float]] = {}
     noise_uv: dict[str, float] = {}
     evoked_uv: dict[str, dict[str, float]] = {}

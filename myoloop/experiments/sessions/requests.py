@@ -6,7 +6,7 @@ from collections.abc import Callable
 from math import isfinite
 
 from myoloop.experiments.protocols.plan import Plan
-from myoloop.experiments.sessions import asking, calibration, checks, expiry, maximal, trialblock
+from myoloop.experiments.sessions import asking, calibration, checks, expiry, maximal, optimising, trialblock
 from myoloop.experiments.sessions.outbox import Outbox
 from myoloop.experiments.sessions.place import Place
 from myoloop.experiments.sessions.steering import Steering
@@ -153,6 +153,7 @@ _ACTS: dict[str, Callable[[Steering, Plan, Place, Command, Outbox], str]] = {
     "override": _override,
     "retry": checks.retry,
     "skip_mvc": maximal.skip,
+    "skip_optimise": optimising.skip,
     "electrode_changed": _electrode_changed,
 }
 

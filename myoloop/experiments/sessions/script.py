@@ -176,6 +176,7 @@ class Doing(Strict):
     end: Said | None = None
     retry: Said | None = None
     skip_mvc: Said | None = None
+    skip_optimise: Said | None = None
     mark: Said | None = None
     score: Annotated[float, BeforeValidator(_score)] | None = None
     level: Annotated[float, BeforeValidator(_level)] | None = None

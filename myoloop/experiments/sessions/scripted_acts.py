@@ -14,7 +14,7 @@ from myoloop.experiments.sessions.script import FaultSpec, Moment, ScriptedAct
 from myoloop.platform.messages import Phase
 
 #: Acts that are commands to the director, by their own name; the value is the reason.
-REASONED = ("pause", "resume", "hold", "end", "retry", "skip_mvc", "mark")
+REASONED = ("pause", "resume", "hold", "end", "retry", "skip_mvc", "skip_optimise", "mark")
 
 
 @dataclass(frozen=True, slots=True)

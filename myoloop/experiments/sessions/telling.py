@@ -64,7 +64,7 @@ def _waiting_for(place: Place, phase: PhasePlan | None) -> str:
         if not place.arm_id:
             return "arm_calibration"
         return "step" if place.calibrating and place.calibrating.burst == "ask" else ""
-    if phase.kind == "block":
+    if phase.kind in ("block", "optimise"):
         if not place.arm_id:
             return "arm"
         idle = place.block is not None and place.block.state.name == "idle"
@@ -124,6 +124,18 @@ def _detailed(message: Phase, place: Place, phase: PhasePlan) -> Phase:
         changes["t_state_ns"] = here.state.since_ns
         changes["state_s"] = phase.block.timing.length_s(here.state.name)
         changes["seconds_left"] = _block_left_s(phase.block, here, place)
+    elif phase.optimise is not None and place.block is not None and place.optimising is not None:
+        here, timing = place.block, phase.optimise.timing
+        left = max(0, phase.optimise.trials - len(place.optimising.tried) - (here.state.name != "idle"))
+        changes["machine"] = timing.machine
+        changes["targets"] = here.targets
+        changes["block"] = here.repeat
+        changes["trial"] = here.trial
+        changes["trials"] = phase.optimise.trials
+        changes["trial_state"] = here.state.name
+        changes["t_state_ns"] = here.state.since_ns
+        changes["state_s"] = timing.length_s(here.state.name)
+        changes["seconds_left"] = left * timing.longest_s + left_s(timing, here.state, place.now_ns)
     elif phase.checks is not None and place.checking is not None and place.checking.state == "listen":
         lasted_s = (_phase_now_ns(place) - place.checking.since_ns) * 1e-9
         changes["trial_state"] = "rest"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from myoloop.experiments.protocols.plan import BlockPlan, ConditionPlan, Plan
+from myoloop.experiments.protocols.phases import OPTIMUM
+from myoloop.experiments.protocols.plan import BlockPlan, ConditionPlan, Plan, PulsePlan
 from myoloop.experiments.sessions import asking, drawn, trial_machine, watch
 from myoloop.experiments.sessions.outbox import Outbox
 from myoloop.experiments.sessions.place import InBlock, Place
@@ -141,11 +142,16 @@ def resolved(plan: Plan, place: Place, block: BlockPlan, condition: ConditionPla
     envelope = place.own_envelope(plan)
     wanted = condition.intensity if condition is not None else block.intensity
     targets = []
-    for pulse in place.kept(condition.pulses if condition is not None else block.pulses):
+    pulses = condition.pulses if condition is not None else block.pulses
+    if wanted.ref == OPTIMUM:
+        pulses = _chosen(place)
+    for pulse in place.kept(pulses):
         limits = envelope.channel(pulse.channel)
         found = place.thresholds.get(pulse.channel)
         if wanted.fixed_ma is not None:
             current_ma = wanted.fixed_ma
+        elif wanted.ref == OPTIMUM and place.chosen is not None:
+            current_ma = place.chosen.current_ma * (wanted.x if wanted.x is not None else 1.0)
         elif found is None:
             raise NotMeasured(f"{pulse.channel}: no threshold was measured")
         else:
@@ -169,6 +175,14 @@ def resolved(plan: Plan, place: Place, block: BlockPlan, condition: ConditionPla
     return tuple(targets)
 
 
+def _chosen(place: Place) -> tuple[PulsePlan, ...]:
+    """Pads, width and rate that an optimisation has chosen."""
+    chosen = place.chosen
+    if chosen is None:
+        raise NotMeasured("no settings were chosen by an optimisation")
+    return (PulsePlan(chosen.channel, chosen.phase_us, chosen.rate_hz),)
+
+
 def unresolved(plan: Plan, place: Place) -> str:
     """Why a block before the next calibration cannot be given to this person; empty if all can."""
     for index in range(place.index + 1, len(plan.phases)):
@@ -178,7 +192,9 @@ def unresolved(plan: Plan, place: Place) -> str:
         if phase.block is not None and not used_up(plan, index):
             try:
                 for condition in phase.block.conditions or (None,):
-                    resolved(plan, place, phase.block, condition)
+                    wanted = condition.intensity if condition is not None else phase.block.intensity
+                    if wanted.ref != OPTIMUM:
+                        resolved(plan, place, phase.block, condition)
             except NotMeasured as error:
                 return f"{phase.name}: {error}"
     return ""

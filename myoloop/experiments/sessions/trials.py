@@ -9,6 +9,8 @@ from typing import Any, TextIO
 from myoloop.experiments.protocols.plan import PhasePlan
 from myoloop.experiments.sessions.place import InBlock
 from myoloop.experiments.sessions.thresholds import Thresholds
+from myoloop.experiments.training.optimisation import Tried
+from myoloop.experiments.training.settings_grid import Point
 from myoloop.platform.messages import Trial
 
 #: Columns that every row has; those of `Trial.values` follow in the order of their names.
@@ -42,7 +44,7 @@ def trial_of_block(phase: PhasePlan, block: InBlock, now_ns: int, charge_mc: flo
     done = "yoked" if yoked else done
     return Trial(
         t_ns=now_ns,
-        kind="block",
+        kind=phase.kind,
         name=phase.name,
         block=block.repeat,
         trial=block.trial,
@@ -51,6 +53,32 @@ def trial_of_block(phase: PhasePlan, block: InBlock, now_ns: int, charge_mc: flo
         trigger_ns=state.trigger_ns,
         end_ns=now_ns,
         values=values,
+    )
+
+
+def trial_of_setting(
+    phase: PhasePlan, number: int, point: Point, tried: Tried, why: str, begin_ns: int, now_ns: int, charge_mc: float
+) -> Trial:
+    """Row of a setting that has been tried, with the reason why it was."""
+    return Trial(
+        t_ns=now_ns,
+        kind="optimise",
+        name=phase.name,
+        block=1,
+        trial=number,
+        outcome=tried.refused or ("done" if tried.response is not None else "not measured"),
+        begin_ns=begin_ns,
+        end_ns=now_ns,
+        values={
+            "channel": point.channel,
+            "current_ma": point.current_ma,
+            "phase_us": point.phase_us,
+            "rate_hz": point.rate_hz,
+            "response": tried.response,
+            "discomfort": tried.discomfort,
+            "charge_mc": charge_mc,
+            "proposed": why,
+        },
     )
 
 

@@ -110,7 +110,7 @@ def _solved(squares: Array, y: Array, own: Hyperparameters) -> tuple[Array, Arra
     covariance = own.variance * matern52(squares, own.lengths)
     covariance[np.diag_indices(len(y))] += own.noise**2
     factor: Array = np.linalg.cholesky(covariance)
-    weights: Array = np.linalg.solve(factor.T, np.linalg.solve(factor, y))
+    weights: Array = np.asarray(np.linalg.solve(factor.T, np.linalg.solve(factor, y)), dtype=np.float64)
     return factor, weights
 
 

@@ -1,4 +1,4 @@
-"""The optimiser: within the caps, beside what was comfortable, never again what hurt; the same history, the same word."""
+"""The optimiser: within the caps, beside what was comfortable, never again what hurt; one history, one word."""
 
 from __future__ import annotations
 

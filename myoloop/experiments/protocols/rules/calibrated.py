@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from myoloop.experiments.protocols.phases import BlockPhase, CalibrationPhase, PhaseItem
+from myoloop.experiments.protocols.phases import OPTIMUM, BlockPhase, CalibrationPhase, PhaseItem
 from myoloop.experiments.protocols.schema import Protocol
 from myoloop.platform.yamlfile import KeyPath
 from myoloop.stimulators.gate.ceilings import TETANIC_ABOVE_HZ
@@ -25,7 +25,7 @@ def thresholds_hold_for_the_rate(protocol: Protocol) -> Iterator[Finding]:
             found_hz |= {name: _rate_hz(protocol, item.calibration, name) for name in _channels(protocol, item)}
         for below, block in item.block.variants() if item.block is not None else ():
             keys: KeyPath = ("phases", index, "block", *below, "intensity")
-            if block.intensity.fixed_ma is None:
+            if block.intensity.fixed_ma is None and block.intensity.ref != OPTIMUM:
                 for name in _channels(protocol, item):
                     if name in found_hz:
                         yield from _held(keys, name, _rate_hz(protocol, block, name), found_hz[name])

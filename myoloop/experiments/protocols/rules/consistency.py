@@ -11,7 +11,7 @@ from myoloop.controllers.estimators import estimator
 from myoloop.controllers.policies import policy
 from myoloop.controllers.reflex import ReflexSettings
 from myoloop.experiments.protocols.evidence import FREE_MARKS
-from myoloop.experiments.protocols.phases import BlockPhase, CalibrationPhase
+from myoloop.experiments.protocols.phases import OPTIMUM, BlockPhase, CalibrationPhase
 from myoloop.experiments.protocols.plan import length_s
 from myoloop.experiments.protocols.schema import ControllerChoice, Protocol
 from myoloop.experiments.sessions.tuning import TuningError, tune
@@ -84,7 +84,7 @@ def thresholds_are_measured_first(protocol: Protocol) -> Iterator[Finding]:
             for channel in _channels(protocol, item.calibration):
                 known[channel] = (_width_us(protocol, item.calibration, channel), set(item.calibration.order))
         for below, block in item.block.variants() if item.block is not None else ():
-            if block.intensity.fixed_ma is None:
+            if block.intensity.fixed_ma is None and block.intensity.ref != OPTIMUM:
                 yield from _references(protocol, ("phases", index, "block", *below, "intensity"), block, known)
 
 

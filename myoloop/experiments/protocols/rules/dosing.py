@@ -8,7 +8,7 @@ from typing import Any
 
 from myoloop.experiments.protocols.envelope import DEFAULTS, TOLERANCE_SHARE
 from myoloop.experiments.protocols.phases import BlockPhase, CalibrationPhase, Intensity
-from myoloop.experiments.protocols.plan import ascent_of, timing_of
+from myoloop.experiments.protocols.plan import ascent_of, optimise_timing_of, timing_of
 from myoloop.experiments.protocols.schema import Protocol
 from myoloop.platform.yamlfile import KeyPath
 from myoloop.stimulators.gate.ceilings import (
@@ -138,6 +138,8 @@ def trains_within_duty(protocol: Protocol) -> Iterator[Finding]:
                     f"the gate would cut steps short, allowed by the envelope's duty_max is {duty_max:.0%}"
                 )
                 yield ("phases", index, "calibration", "interval"), text, "error"
+        if item.optimise is not None:
+            total_s += optimise_timing_of(item.optimise).on_s * item.optimise.trials
         if block is None:
             continue
         timing = timing_of(protocol, block)
