@@ -125,7 +125,7 @@ def dataset_verify(folder: DatasetFolder, as_json: Json = False) -> None:
 @verb()
 def train_estimators(
     out: Annotated[Path, typer.Option(help="Folder for what is learned and found; nothing there is replaced.")],
-    people: Annotated[int, typer.Option(help="Virtual people to learn from, a multiple of 6.")] = 30,
+    people: Annotated[int, typer.Option(help="Virtual people to learn from, a multiple of 6.")] = 18,
     held_out: Annotated[int, typer.Option(help="Others to compare on, a multiple of 6.")] = 12,
     length_s: Annotated[
         float, typer.Option("--seconds", parser=seconds, metavar="SECONDS", help="Of each session, in s.")
