@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
@@ -85,3 +87,18 @@ def test_it_says_nothing_before_the_rules_know_rest():
     (spasm,) = estimator.fields(0)["spasm"]
     assert not spasm.valid
     assert spasm.reason
+
+
+def test_a_restored_one_goes_on_bit_for_bit():
+    chances = np.random.default_rng(5).uniform(size=400)
+    settings = LearnedBurstSettings(hops_min=2, merge_ms=50.0)
+    one, other = Bursts(settings, 1, 0.01), Bursts(settings, 1, 0.01)
+    for hop, chance in enumerate(chances):
+        if hop == 200:
+            other.restore(json.loads(json.dumps(one.state())))
+        for bursts in (one,) if hop < 200 else (one, other):
+            bursts.hear(hop * HOP_NS, np.array([chance]), np.array([True]))
+    assert one.state() == other.state()
+    assert one.onset_ns[0] > 0
+    whole = LearnedBurst(LearnedBurstSettings(model=STUMP), Setup(("a",), 2000.0, 20, True, np.zeros(1, bool)))
+    whole.restore(json.loads(json.dumps(whole.state())))
