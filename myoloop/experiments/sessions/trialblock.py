@@ -151,7 +151,8 @@ def resolved(plan: Plan, place: Place, block: BlockPlan, condition: ConditionPla
         if wanted.fixed_ma is not None:
             current_ma = wanted.fixed_ma
         elif wanted.ref == OPTIMUM and place.chosen is not None:
-            current_ma = place.chosen.current_ma * (wanted.x if wanted.x is not None else 1.0)
+            # Whatever progression has made of the factor: more has not been tried.
+            current_ma = place.chosen.current_ma * min(1.0, wanted.x if wanted.x is not None else 1.0)
         elif found is None:
             raise NotMeasured(f"{pulse.channel}: no threshold was measured")
         else:

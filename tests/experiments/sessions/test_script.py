@@ -120,7 +120,7 @@ class TestAnswers:
     @pytest.mark.parametrize(
         ("forms", "speed", "line"),
         [
-            ("{skin: person}", "max", "script: forms.skin: found person, allowed for blinding_guess, doms"),
+            ("{skin: person}", "max", "script: forms.skin: found person, allowed for blinding_guess, comfort, doms"),
             ("{nrs: person}", "real", "script: forms.nrs: a virtual person is asked with --speed max"),
         ],
     )

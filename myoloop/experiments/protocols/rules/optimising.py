@@ -119,6 +119,18 @@ def choice_is_used_well(protocol: Protocol) -> Iterator[Finding]:
                     yield (*at, key), text, "error"
 
 
+def no_arm_shows(protocol: Protocol) -> Iterator[Finding]:
+    """Trains of an optimisation are given as those of a block are: where a sham gives nothing, nothing would answer."""
+    shams = [name for name, arm in protocol.arms.items() if arm.treatment == "sham"]
+    for index, _ in _phases(protocol):
+        if shams:
+            text = (
+                f"found with the arm {shams[0]}, a sham: its trains would move nothing, and show the arm; allowed is a "
+                "session before the arms begin"
+            )
+            yield ("phases", index, "optimise"), text, "error"
+
+
 def device_gives_them(protocol: Protocol, rig: RigSummary) -> Iterator[Finding]:
     """Every width and rate is one that the device gives."""
     can = rig.device
@@ -142,7 +154,7 @@ def device_gives_them(protocol: Protocol, rig: RigSummary) -> Iterator[Finding]:
                     yield keys, text, "error"
 
 
-RULES = (thresholds_are_known, response_can_be_seen, settings_within_envelope, choice_is_used_well)
+RULES = (thresholds_are_known, response_can_be_seen, settings_within_envelope, choice_is_used_well, no_arm_shows)
 RIG_RULES = (device_gives_them,)
 
 

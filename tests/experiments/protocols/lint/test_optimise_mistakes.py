@@ -67,6 +67,11 @@ def test_a_block_at_the_optimum_needs_an_optimisation_before_it(tmp_path):
     assert "no optimise phase comes before it" in told(tmp_path, (TEXT[begin:end], ""))[0]
 
 
+def test_a_sham_arm_would_show(tmp_path):
+    arms = ("controller: {policy", "arms: {real: {treatment: active}, sham: {treatment: sham}}\ncontroller: {policy")
+    assert any("found with the arm sham, a sham" in problem for problem in told(tmp_path, arms))
+
+
 def test_it_is_told_in_words_and_counted_in_the_length(tmp_path):
     path = tmp_path / "p.yaml"
     path.write_text(TEXT, encoding="utf-8")
