@@ -117,7 +117,7 @@ def _agreement(people: int, first_seed: int) -> tuple[list[Finding], dict[str, A
 
 def _scaling(first_seed: int, say: Say) -> list[Finding]:
     task = _task(1).model_dump(mode="json")
-    items = [
+    items: list[dict[str, Any]] = [
         {"task": task, "people": list(range(first_seed + n * _IN_BATCH, first_seed + (n + 1) * _IN_BATCH))}
         for n in range(_BATCHES)
     ]

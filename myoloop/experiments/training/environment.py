@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -165,8 +165,6 @@ class ClosedLoopEnv(gymnasium.Env[Floats, Any]):
         Trials of an episode, instead of the task's.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": []}
-
     def __init__(
         self, task: Task | Path | str = "isometric_hold", people: Sequence[int] = range(1000),
         action: Action = "residual", repetitions: int | None = None,
@@ -206,13 +204,12 @@ class ClosedLoopVectorEnv(gymnasium.vector.VectorEnv[Floats, Any, Any]):
     gymnasium's ``NEXT_STEP`` has it.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": [], "autoreset_mode": AutoresetMode.NEXT_STEP}
-
     def __init__(
         self, num_envs: int = 40, task: Task | Path | str = "isometric_hold", people: Sequence[int] = range(1000),
         action: Action = "residual", repetitions: int | None = None,
     ) -> None:  # fmt: skip
         self._inner = inner = _Loop(task, people, action, repetitions)
+        self.metadata = {"render_modes": [], "autoreset_mode": AutoresetMode.NEXT_STEP}
         self.num_envs = num_envs
         self.single_observation_space, self.single_action_space = inner.observation_space, inner.action_space
         self.observation_space = gymnasium.vector.utils.batch_space(inner.observation_space, num_envs)

@@ -187,7 +187,7 @@ class Limits(_Part):
 
     tolerance_share: float = Field(default=1.0, gt=0.0, le=1.0)
     current_max_ma: float = Field(default=100.0, gt=0.0, le=130.0)
-    current_step_ma: Literal[0.1, 0.2, 0.25, 0.5, 1.0] = 0.5
+    current_step_ma: float = Field(default=0.5, gt=0.0, le=1.0)
     pad_area_cm2: float = Field(default=25.0, ge=6.0, le=400.0)
     charge_per_phase_uc: float = Field(default=_NMES.charge_per_phase_uc, gt=0.0, le=50.0)
     rms_ma: float = Field(default=_NMES.rms_ma, gt=0.0, le=25.0)
@@ -200,6 +200,12 @@ class Limits(_Part):
     step_ma: float = Field(default=_NMES.step_ma, gt=0.0, le=5.0)
     new_ground_ma_per_s: float = Field(default=_NMES.new_ground_ma_per_s, gt=0.0, le=20.0)
     known_ground_ramp_s_min: float = Field(default=_NMES.known_ground_ramp_s_min, ge=0.1, le=10.0)
+
+    @model_validator(mode="after")
+    def _whole_codes(self) -> Limits:
+        if not math.isclose(round(1.0 / self.current_step_ma) * self.current_step_ma, 1.0, abs_tol=1e-9):
+            raise ValueError(f"current_step_ma: found {self.current_step_ma:g}, allowed is 1 mA over a whole number")
+        return self
 
 
 class Task(_Part):

@@ -67,7 +67,7 @@ class Constant:
 
 
 def test_a_person_has_the_same_course_to_the_last_bit_whoever_is_in_the_loop() -> None:
-    task = _task(trial={"rest_s": 1.0}, people={"spasms": "as_drawn", "spasm_rate_per_min": 10.0})
+    task = _task(trial={"hold_s": 1.0, "rest_s": 2.0}, people={"spasms": "as_drawn", "spasm_rate_per_min": 10.0})
     cases = task_cases(task, range(7))
     together = ClosedLoop(cases, task, _policies("iterative_learning", cases, task), 3).run()
     alone = ClosedLoop(cases[4:5], task, _policies("iterative_learning", cases[4:5], task), 3).run()
@@ -78,7 +78,7 @@ def test_a_person_has_the_same_course_to_the_last_bit_whoever_is_in_the_loop() -
 
 
 def test_the_seed_makes_another_day_and_the_same_seed_the_same() -> None:
-    task = _task(1)
+    task = _task(1, trial={"hold_s": 1.0, "rest_s": 0.5})
     cases = task_cases(task, [1])
     first, again, other = (
         ClosedLoop(cases, task, _policies("adaptive_gain", cases, task), seed).run() for seed in (0, 0, 1)
@@ -88,7 +88,7 @@ def test_the_seed_makes_another_day_and_the_same_seed_the_same() -> None:
 
 
 def test_the_fast_tier_closes_the_loop_as_the_full_tier_does() -> None:
-    task = _task(trial={"rest_s": 1.0, "hold_s": 2.0})
+    task = _task(trial={"hold_s": 1.0, "rest_s": 2.0})
     cases = task_cases(task, range(2))
     fast = ClosedLoop(cases, task, _policies("adaptive_gain", cases, task)).run()
     full = ClosedLoop(cases, task, _policies("adaptive_gain", cases, task), bodies=FullBodies).run()
@@ -98,15 +98,17 @@ def test_the_fast_tier_closes_the_loop_as_the_full_tier_does() -> None:
 
 
 def test_feedback_beats_none_on_a_muscle_that_tires() -> None:
-    task = _task(4, trial={"rest_s": 2.0})
+    # A device that says the current finely: its steps are no matter here.
+    envelope = {**WHOLE.envelope.model_dump(), "current_step_ma": 0.1}
+    task = _task(5, trial={"hold_s": 2.0, "rest_s": 4.0}, envelope=envelope)
     cases = task_cases(task, range(4))
     blind = ClosedLoop(
         cases, task, _policies("inverse_recruitment", cases, task, proportional=0.0, integral_per_s=0.0)
     ).run()
     learnt = ClosedLoop(cases, task, _policies("iterative_learning", cases, task)).run()
-    assert learnt.trial_rmse[:, -1].mean() < 0.7 * blind.trial_rmse[:, -1].mean()
-    assert (blind.bias < 0).all()
-    assert (learnt.fatigue > 0.02).all()
+    assert learnt.trial_rmse[:, -1].mean() < 0.8 * blind.trial_rmse[:, -1].mean()
+    assert (np.abs(learnt.bias) < 0.05).all()
+    assert (learnt.fatigue > 0.01).all()
     assert not any(learnt.violations)
 
 

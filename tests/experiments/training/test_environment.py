@@ -22,9 +22,9 @@ CLASSIC = ACTIONS.index(0.0)
 
 
 def _short() -> Task:
-    """The task with short rests."""
+    """The task with short trials."""
     whole = load_task("isometric_hold")
-    return whole.changed(trial={**whole.trial.model_dump(), "rest_s": 1.0})
+    return whole.changed(trial={**whole.trial.model_dump(), "hold_s": 1.0, "rest_s": 2.0})
 
 
 @pytest.mark.parametrize("action", ["residual", "current"])
