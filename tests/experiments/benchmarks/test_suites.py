@@ -91,7 +91,7 @@ def test_a_size_without_an_interval_is_refused(wrong: dict[str, int]) -> None:
 
 
 #: Parts that take long even on two people, and have small tests of their own.
-LONG = frozenset({"policies", "subject", "evoked", "spasm"})
+LONG = frozenset({"policies", "subject", "evoked", "spasm", "training"})
 
 
 @pytest.mark.parametrize(
