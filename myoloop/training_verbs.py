@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -189,3 +190,85 @@ def _with_reason(text: str) -> tuple[str, str]:
     if not person or not reason.strip():
         raise typer.BadParameter(f"found {text!r}, allowed is PERSON=REASON", param_hint="--leave-out")
     return person, reason.strip()
+
+
+@verb()
+def train(
+    out: Annotated[Path, typer.Option(help="Folder for training and artefact; what was interrupted goes on from it.")],
+    task: Annotated[str, typer.Option(help="Task file, or the name of one that comes along.")] = "isometric_hold",
+    data: Annotated[
+        Path | None, typer.Option("--dataset", metavar="DATASET", help="Logged decisions and halves beside the cohort.")
+    ] = None,
+    people: Annotated[int, typer.Option(help="Virtual people, training half and held out together.")] = 200,
+    first: Annotated[int, typer.Option(help="Number of the first of them.")] = 0,
+    held_out_share: Annotated[float, typer.Option(help="Of the people, never seen in training.")] = 0.3,
+    repetitions: Annotated[int, typer.Option(help="Trials of each session.")] = 15,
+    seeds: Annotated[int, typer.Option(help="Trainings from the beginning, of which one is chosen.")] = 5,
+    seed: Annotated[int, typer.Option(min=0, help="Of the split and the first of them.")] = 0,
+    quick: Annotated[bool, typer.Option("--quick", help="Few people and short sessions: to see that it runs.")] = False,
+    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
+    cluster: Annotated[str, typer.Option(help="Address of a Dask scheduler instead, such as tcp://host:8786.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Train a controller on virtual people, and on logged decisions: adaptive gain with a learned residual.
+
+    The same arguments make the same artefact. People who are held out are for `evaluate` alone.
+
+    Example: myoloop train --quick --out trained
+    """
+    with clear_errors():
+        from myoloop.experiments.training.dataset import open_dataset
+        from myoloop.experiments.training.jobs import Jobs
+        from myoloop.experiments.training.logged import read_logged
+        from myoloop.experiments.training.plan import QUICK, Plan
+        from myoloop.experiments.training.task import load_task
+        from myoloop.experiments.training.train import WORK, train_controller, training_words
+
+        size = QUICK if quick else Plan(
+            people=people, first=first, held_out_share=held_out_share, repetitions=repetitions, seeds=seeds
+        )  # fmt: skip
+        jobs = Jobs(workers=workers, cluster=cluster, folder=out / WORK, say=lambda line: typer.echo(line, err=True))
+        logged = None if data is None else read_logged(open_dataset(data))
+        found = train_controller(out, load_task(task), size, seed, jobs, logged)
+        say({name: found[name] for name in ("chosen", "curves", "artefact_sha256")}, as_json, training_words(found))
+
+
+@verb()
+def evaluate(
+    folder: Annotated[Path, typer.Argument(metavar="TRAINING", help="Folder of the training.")],
+    out: Annotated[Path | None, typer.Option(help="Folder for what is found; else the training's own.")] = None,
+    data: Annotated[
+        Path | None, typer.Option("--dataset", metavar="DATASET", help="Whose gap from virtual to recorded is told.")
+    ] = None,
+    people: Annotated[int, typer.Option(min=0, help="Of those held out; 0: all.")] = 0,
+    quick: Annotated[bool, typer.Option("--quick", help="Few people: to see that it runs.")] = False,
+    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
+    cluster: Annotated[str, typer.Option(help="Address of a Dask scheduler instead, such as tcp://host:8786.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Hold a trained controller against all classic ones, on people held out from training, days and faults the same.
+
+    Exit code 1 where it does not pass: the composite's interval must stay below that of adaptive gain, nobody be worse
+    by more than 10 %, and no pulse break the envelope.
+
+    Example: myoloop evaluate trained --quick
+    """
+    with clear_errors():
+        from myoloop.experiments.training.dataset import GAP, open_dataset
+        from myoloop.experiments.training.evaluate import (
+            QUICK,
+            EvaluationPlan,
+            evaluate_controller,
+            evaluation_words,
+            read_training,
+        )
+        from myoloop.experiments.training.jobs import Jobs
+        from myoloop.experiments.training.train import WORK
+
+        size = QUICK if quick else EvaluationPlan(people=people)
+        out = out or folder
+        jobs = Jobs(workers=workers, cluster=cluster, folder=out / WORK, say=lambda line: typer.echo(line, err=True))
+        gap = None if data is None else json.loads((open_dataset(data).folder / GAP).read_bytes())
+        found = evaluate_controller(out, read_training(folder), size, jobs, gap)
+        say(found, as_json, evaluation_words(found))
+        raise typer.Exit(GOOD if found["passed"] else CHECK_FAILED)

@@ -23,6 +23,9 @@ Array = npt.NDArray[np.float64]
 
 #: A trial that adaptive gain tracks very well counts as one of this share of the person's mean RMSE.
 _WELL = 0.3
+#: An error beyond so many times the person's mean RMSE is a spasm's: it counts as if it were at this, as no residual
+#: could have answered it, and its square would drown what one can do.
+_SPASM = 3.0
 _LEAST = 1e-9
 _AT = {name: place for place, name in enumerate(COSTS)}
 
@@ -100,7 +103,8 @@ def reward_of(cost: Array, trial: npt.NDArray[np.int64], scale: Scale, weights: 
         (n,) from 1.
     """
     steps = np.maximum(cost[:, _AT["steps"]], 1.0)
-    tracking = cost[:, _AT["square"]] / steps / (2.0 * scale.trial_rmse[trial - 1] * scale.rmse)
+    square = np.minimum(cost[:, _AT["square"]] / steps, np.square(_SPASM * scale.rmse))
+    tracking = square / (2.0 * scale.trial_rmse[trial - 1] * scale.rmse)
     composite = (
         WEIGHTS["rmse"] * tracking
         + WEIGHTS["fatigue"] * cost[:, _AT["fatigue"]] / scale.fatigue
