@@ -157,7 +157,7 @@ class OptimisePhase(Strict):
     phases_us, rates_hz
         Widths and rates to choose from, rising; those of the calibration are among them.
     trials
-        At most so many.
+        At most so many; no more than 60, so that a proposal fits into a step of the director.
     discomfort_max
         The highest rating allowed; a setting that is rated higher is not given again, nor a stronger one.
     abort_pain_rise
@@ -174,7 +174,7 @@ class OptimisePhase(Strict):
     levels: tuple[PartOfTheWay, ...] = Field(min_length=1)
     phases_us: tuple[PulseWidth, ...] = Field(default=(), alias="phases")
     rates_hz: tuple[Rate, ...] = Field(default=(), alias="rates")
-    trials: Count
+    trials: Annotated[int, Field(strict=True, ge=1, le=60)]
     discomfort_max: Score = 7.0
     abort_pain_rise: Score | None = None
     kappa: Factor = 3.0

@@ -130,7 +130,6 @@ class Optimiser:
     def __init__(self, settings: OptimiserSettings, tried: Sequence[Tried] = ()) -> None:
         self.settings = settings
         points = settings.points
-        self._near = neighbouring(points)
         self._levels = {
             channel: [
                 number
@@ -263,7 +262,7 @@ class Optimiser:
         times: dict[int, int] = {}
         for each in self._tried:
             times[each.point] = times.get(each.point, 0) + 1
-        beside = self._near[:, sorted(fine)].any(axis=1)
+        beside = neighbouring(points, [points[number] for number in sorted(fine)]).any(axis=1)
         near = [int(number) for number in np.flatnonzero(beside) if number not in closed and number not in times]
         bounds = self._discomfort_bounds(near)
         open_ = [

@@ -102,17 +102,17 @@ def stronger(one: Point, other: Point) -> bool:
     return one.channel == other.channel and all(a >= b for a, b in zip(one.at, other.at, strict=True))
 
 
-def neighbouring(points: Sequence[Point]) -> npt.NDArray[np.bool_]:
+def neighbouring(points: Sequence[Point], known: Sequence[Point]) -> npt.NDArray[np.bool_]:
     """Whether one is a step from another: on the same pad, no axis by more than one, stronger on one axis at most.
 
     Returns
     -------
-    bool array (points, points)
+    bool array (points, known)
         Row: the one that would be tried; column: the one that was.
     """
-    at = np.array([point.at for point in points], dtype=np.int64).reshape(len(points), 3)
-    channels = np.array([point.channel for point in points])
-    steps = at[:, None, :] - at[None, :, :]
+    at = [np.array([point.at for point in those], dtype=np.int64).reshape(-1, 3) for those in (points, known)]
+    channels = [np.array([point.channel for point in those], dtype=np.str_) for those in (points, known)]
+    steps = at[0][:, None, :] - at[1][None, :, :]
     one_apart = (np.abs(steps) <= 1).all(axis=2) & ((steps > 0).sum(axis=2) <= 1)
-    found: npt.NDArray[np.bool_] = one_apart & (channels[:, None] == channels[None, :])
+    found: npt.NDArray[np.bool_] = one_apart & (channels[0][:, None] == channels[1][None, :])
     return found

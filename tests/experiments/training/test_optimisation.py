@@ -65,7 +65,7 @@ class TestGrid:
         assert {point.channel for point in points} == {"right"}
 
     def test_a_neighbour_is_stronger_on_one_axis_at_most(self):
-        near = neighbouring(GRID)
+        near = neighbouring(GRID, GRID)
         for row, one in enumerate(GRID):
             for column, other in enumerate(GRID):
                 steps = [a - b for a, b in zip(one.at, other.at, strict=True)]
@@ -145,7 +145,7 @@ class TestExploration:
     @settings(max_examples=25, deadline=None)
     def test_only_neighbours_of_the_comfortable_and_never_what_hurt(self, data, seed):
         optimiser = made(trials=20)
-        near = neighbouring(GRID)
+        near = neighbouring(GRID, GRID)
         while (proposal := optimiser.propose()) is not None:
             closed, fine = optimiser.closed(), optimiser.comfortable()
             point, tried = GRID[proposal.point], {each.point for each in optimiser.tried}
