@@ -26,6 +26,7 @@ from myoloop.answers import (
     seconds,
 )
 from myoloop.course_verbs import course_verbs
+from myoloop.deployment_verbs import deployment
 from myoloop.device_verbs import device_verbs
 from myoloop.recording_verbs import recordings
 from myoloop.session_verbs import sessions
@@ -58,6 +59,7 @@ app.add_typer(site_verbs)
 app.add_typer(studies)
 app.add_typer(device_verbs)
 app.add_typer(training)
+app.add_typer(deployment)
 verb = partial(app.command, epilog=EXIT_CODES)
 new_verb = partial(new_app.command, epilog=EXIT_CODES)
 

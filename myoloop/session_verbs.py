@@ -92,6 +92,13 @@ def run(
     fault: Annotated[
         list[str] | None, typer.Option(help="On purpose: kill:NODE@20s, freeze:NODE@20s or stop@20s; repeatable.")
     ] = None,
+    shadow: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ARTEFACT",
+            help="Folder of a trained controller, or deployed: it computes, is recorded, never acts.",
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Run one session.
@@ -121,6 +128,7 @@ def run(
                 speed=speed,
                 key=key,
                 identity=checked,
+                shadow=shadow,
             ),
             speed,
             planned,

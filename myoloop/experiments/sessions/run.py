@@ -22,6 +22,7 @@ from myoloop.experiments.sessions.blinding import allocated_in
 from myoloop.experiments.sessions.continuing import cut_attempt
 from myoloop.experiments.sessions.faults import Fault
 from myoloop.experiments.sessions.keyboard import Keyboard
+from myoloop.experiments.sessions.learned import shadow_artefact, with_learned
 from myoloop.experiments.sessions.live import LAST_LOOK_S, LiveSession, Seen
 from myoloop.experiments.sessions.lockstep import Lockstep
 from myoloop.experiments.sessions.records_before import screening_before
@@ -92,6 +93,7 @@ def prepare(
     key: Path | str | None = None,
     identity: SecondCheck | None = None,
     free: Free = free_bytes,
+    shadow: str | None = None,
 ) -> SessionSetup:
     """Read everything, check it against one another, and make the attempt's folder.
 
@@ -118,6 +120,8 @@ def prepare(
         The person's second identifier; needed on a HUMAN rig, and kept nowhere.
     free
         Tells how many bytes are free where the session is recorded.
+    shadow
+        Folder of an artefact, or ``deployed``: it computes beside the controller, is recorded and does not act.
 
     Raises
     ------
@@ -132,6 +136,8 @@ def prepare(
     chosen = load_protocol(path)
     wired = load_rig(rig) if rig is not None else simulated_rig(chosen)
     known = check(chosen, wired)
+    chosen = with_learned(chosen, Path(study), wired.rig.rig_class)
+    beside = None if shadow is None else shadow_artefact(shadow, Path(study))
     streams = [each for source in known.sources.values() for each in source.descriptors or ()]
     refuse_if_full(Path(study), streams, longest_s(chosen), free)
     name, parameters = _person(subject, seed)
@@ -164,6 +170,7 @@ def prepare(
             seed=seed,
             known=known,
             allocated=found,
+            shadow=beside,
             go_on=go_on,
             screening=screening_before(chosen, ledger.parent, admitted.held, wired.rig.rig_class, wall, script),
             personal=admitted.personal,

@@ -24,6 +24,7 @@ from myoloop.controllers.settings import (
     MuscleInput,
     StimOutput,
 )
+from myoloop.controllers.shadowed import ACTING
 from myoloop.experiments.origins import Origins
 from myoloop.experiments.protocols.plan import Plan, make_plan
 from myoloop.experiments.protocols.rigsummary import InputChannel, OutputChannel, RigSummary
@@ -31,6 +32,7 @@ from myoloop.experiments.protocols.schema import ControllerChoice, Protocol
 from myoloop.experiments.replay import processor
 from myoloop.experiments.sessions.blinding import check_blinded
 from myoloop.experiments.sessions.director import DirectorSettings
+from myoloop.experiments.sessions.learned import shadow_choice
 from myoloop.experiments.sessions.survey import Survey, origins_of, survey
 from myoloop.experiments.sessions.tuning import TuningError, tune
 from myoloop.experiments.sessions.virtual_body import virtual_body
@@ -75,6 +77,8 @@ class SessionSetup:
         Of virtual people that this one was drawn from by name; empty where they were not.
     artefact
         What the controller has learnt; None for a policy that has not.
+    shadow
+        What computes beside the controller and does not act; None for nothing.
     """
 
     protocol: Protocol
@@ -91,6 +95,7 @@ class SessionSetup:
     allocated: Allocated | None = None
     group: str = ""
     artefact: Artefact | None = None
+    shadow: Artefact | None = None
 
     @property
     def simulated(self) -> bool:
@@ -127,6 +132,7 @@ def make_setup(
     seed: int,
     known: Survey | None = None,
     allocated: Allocated | None = None,
+    shadow: Artefact | None = None,
     **planning: Any,
 ) -> SessionSetup:
     """Decide a session.
@@ -137,6 +143,8 @@ def make_setup(
         What a survey of the rig has found; None makes one.
     allocated
         Where the stimulator's node finds the person's arm; None for a session that is not blinded.
+    shadow
+        What is to compute beside the controller, and not to act.
     **planning
         What of person and session goes into the plan, as :func:`~myoloop.experiments.protocols.plan.make_plan` takes
         it: ``personal``, ``caps``, ``screening``, ``go_on``.
@@ -156,8 +164,12 @@ def make_setup(
     except ValueError as error:
         raise SetupError(str(error)) from None
     artefact = artefact_of(protocol.controller.policy, protocol.controller.settings, Path(protocol.path).parent)
-    if artefact is not None:
-        artefact.check(channels_of(_outputs(protocol)), envelope_of(protocol.envelope))
+    for each in (artefact, shadow):
+        if each is not None:
+            each.check(channels_of(_outputs(protocol)), envelope_of(protocol.envelope))
+    if shadow is not None and protocol.controller.policy != ACTING:
+        where = protocol.place(("controller", "policy"))
+        raise SetupError(f"{where}: found {protocol.controller.policy}; allowed with --shadow is {ACTING}")
         artefact.settle(tune("controller.settings", protocol.controller.settings, FittedQSettings))
     setup = SessionSetup(
         protocol=protocol,
@@ -173,6 +185,7 @@ def make_setup(
         known=known,
         allocated=allocated,
         artefact=artefact,
+        shadow=shadow,
     )
     if rig.node_of("subject") is not None:
         body_settings(setup)
@@ -248,7 +261,7 @@ def controller_settings(setup: SessionSetup, descriptors: Sequence[SampleDescrip
     effort = tuple(name for name in heard if name in tried | pulled)
     topics = dict.fromkeys(item.topic for item in muscles)
     try:
-        return apply_choice(
+        chosen = apply_choice(
             ControllerSettings(
                 emg=tuple(EmgSource(descriptor=by_topic[t], stimulated=rig.stimulated_person) for t in topics),
                 muscles=tuple(muscles),
@@ -261,6 +274,9 @@ def controller_settings(setup: SessionSetup, descriptors: Sequence[SampleDescrip
             protocol.controller,
             setup.artefact,
         )
+        if setup.shadow is None:
+            return chosen
+        return msgspec.structs.replace(chosen, shadow=shadow_choice(chosen.policy, setup.shadow))
     except ValueError as error:
         raise SetupError(str(error)) from None
 
@@ -371,6 +387,8 @@ def recording_metadata(setup: SessionSetup, wall_start_ns: int) -> dict[str, str
         **version_metadata(),
         "policy": setup.protocol.controller.policy,
         "policy_sha256": plugin_sha256(found),
+        **({"artefact": setup.artefact.identity} if setup.artefact is not None else {}),
+        **({"shadow": setup.shadow.identity} if setup.shadow is not None else {}),
         **setup.copies,
     }
 

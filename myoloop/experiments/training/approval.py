@@ -1,0 +1,216 @@
+"""What stands against putting a trained controller to work, by its evaluation and its training.
+
+``evaluation.json`` says whether it passed; that is not taken for granted: the composite, its interval and who is worse
+off are computed again from the figures of each person. What cannot be seen here is whether those figures are true: the
+same training, evaluated again, gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from myoloop.experiments.training.artefact import Artefact
+from myoloop.experiments.training.composite import WEIGHTS, WORSE, composite, interval
+from myoloop.experiments.training.jobs import code_sha256
+from myoloop.platform.errors import UserError
+
+#: As :mod:`myoloop.experiments.training.evaluate` and :mod:`~myoloop.experiments.training.train` write them.
+EVALUATION, TRAINING = "evaluation.json", "training.json"
+EVALUATION_FORMAT, TRAINING_FORMAT = "myoloop-evaluation-1", "myoloop-training-1"
+LEARNED, REFERENCE = "fitted_q", "adaptive_gain"
+#: Told and computed figures may differ by the rounding of other versions.
+_SAME = 1e-6
+
+
+class ApprovalError(UserError, ValueError):
+    """An evaluation or a training that cannot be read; one line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Evaluation and training of an artefact, as read.
+
+    Attributes
+    ----------
+    path, training_path
+        Of the files.
+    content, training_content
+        Their bytes.
+    evaluation, training
+        What they say.
+    """
+
+    path: Path
+    training_path: Path
+    content: bytes
+    training_content: bytes
+    evaluation: Mapping[str, Any]
+    training: Mapping[str, Any]
+
+    @property
+    def sha256(self) -> str:
+        """Of the evaluation's file."""
+        return hashlib.sha256(self.content).hexdigest()
+
+    @property
+    def people(self) -> int:
+        """How many it was evaluated on."""
+        return len(self.evaluation["people"])
+
+    @property
+    def composite(self) -> Mapping[str, float]:
+        """Mean and interval, as told."""
+        told: Mapping[str, float] = self.evaluation["controllers"][LEARNED]["composite"]
+        return told
+
+
+def read_evidence(evaluation: Path, training: Path | None = None) -> Evidence:
+    """Read an evaluation, and the training that it is of.
+
+    Parameters
+    ----------
+    training
+        Its file; None: ``training.json`` beside the evaluation.
+
+    Raises
+    ------
+    ApprovalError
+        If one is not there, is not of this version, or lacks what is needed.
+    """
+    training = evaluation.parent / TRAINING if training is None else training
+    content, told = _read(evaluation, EVALUATION_FORMAT)
+    training_content, trained = _read(training, TRAINING_FORMAT)
+    for path, plain, keys in ((evaluation, told, _OF_EVALUATION), (training, trained, _OF_TRAINING)):
+        for key, kind in keys.items():
+            if not isinstance(plain.get(key), kind):
+                raise ApprovalError(f"{path}: {key}: missing, or not what it must be")
+    for name in (LEARNED, REFERENCE):
+        if not _complete(told["controllers"].get(name), len(told["people"])):
+            raise ApprovalError(f"{evaluation}: controllers.{name}: figures of each of the people are missing")
+    return Evidence(evaluation, training, content, training_content, told, trained)
+
+
+def against(evidence: Evidence, artefact: Artefact) -> list[str]:
+    """What stands against deploying an artefact, one line each; empty where nothing does."""
+    return [f"{where}: {why}" for where, why in _against(evidence, artefact)]
+
+
+def _against(evidence: Evidence, artefact: Artefact) -> Iterator[tuple[Path, str]]:
+    told, trained, path = evidence.evaluation, evidence.training, evidence.path
+    if told["artefact_sha256"] != artefact.sha256:
+        # Its hash covers model, dataset, envelope and channels: an evaluation of what was there before is none of it.
+        yield (
+            path,
+            (
+                f"is of artefact {told['artefact_sha256'][:12]}..., this one is {artefact.sha256[:12]}...; "
+                "evaluate this one"
+            ),
+        )
+        return
+    if told["code_sha256"] != code_sha256():
+        yield path, "was made by other code than this; evaluate again"
+    if digest_of_training(trained) != artefact.card.about.get("training_sha256"):
+        yield evidence.training_path, f"is not the training of artefact {artefact.card.id}, or was changed"
+        return
+    yield from ((path, why) for why in _people(told["people"], trained["people"]))
+    yield from ((path, why) for why in _figures(told, int(trained["seed"])))
+    if told["passed"] is not True:
+        yield path, f"did not pass: {'; '.join(map(str, told['why'])) or 'no reason given'}"
+
+
+def _people(evaluated: list[str], people: Mapping[str, Any]) -> Iterator[str]:
+    trained = {*people.get("fitted", ()), *people.get("validated", ())}
+    held_out = set(people.get("held_out", ()))
+    if len(set(evaluated)) != len(evaluated):
+        yield "names somebody twice"
+    both = sorted({*evaluated} & trained)
+    if both:
+        yield f"{', '.join(both[:3])}: evaluated on who was trained on"
+    odd = sorted({*evaluated} - held_out - trained)
+    if odd:
+        yield f"{', '.join(odd[:3])}: not of those who were held out of this training"
+    left = len(held_out - {*evaluated})
+    if left:
+        yield f"{left} of the {len(held_out)} held out were not evaluated; allowed is everybody"
+
+
+def _figures(told: Mapping[str, Any], seed: int) -> Iterator[str]:
+    ours, theirs = (told["controllers"][name] for name in (LEARNED, REFERENCE))
+    try:
+        figures = [{name: np.array(row["figures_by_person"][name]) for name in WEIGHTS} for row in (ours, theirs)]
+        each = composite(*figures)
+    except (ValueError, TypeError) as error:
+        yield f"figures: {error}"
+        return
+    found = interval(each, seed)
+    said = ours["composite"]
+    if not (_near(found.mean, said.get("mean")) and _near(found.high, said.get("high"))):
+        yield (
+            f"composite: found {said.get('mean')} up to {said.get('high')}, the people's own figures give "
+            f"{found.mean:.6f} up to {found.high:.6f}"
+        )
+    if not found.high < 1.0:
+        yield f"composite: its interval reaches {found.high:.3f}, allowed is below 1 (adaptive gain)"
+    worse = [name for name, value in zip(told["people"], each.tolist(), strict=True) if value > WORSE]
+    if worse:
+        yield f"{', '.join(worse[:5])}: worse than adaptive gain by more than 10 %"
+    broken = [ours.get("violations"), *(_violations(row) for row in told.get("robustness", ()))]
+    if any(broken):
+        yield f"the envelope was broken: {next(filter(None, broken))}"
+
+
+def digest_of_training(training: Mapping[str, Any]) -> str:
+    """Hash of a training as its artefact's card has it: of all but the artefact's own hash."""
+    plain = {key: value for key, value in training.items() if key != "artefact_sha256"}
+    return hashlib.sha256(json.dumps(plain, sort_keys=True, allow_nan=False).encode()).hexdigest()
+
+
+_OF_EVALUATION = {
+    "artefact_sha256": str, "code_sha256": str, "people": list, "controllers": dict, "passed": bool, "why": list,
+    "robustness": list,
+}  # fmt: skip
+_OF_TRAINING = {"people": dict, "seed": int}
+
+
+def _violations(row: Any) -> Any:
+    # Each row of the matrix is of one controller with one fault; the classic ones are not on trial.
+    return row.get("violations") if isinstance(row, dict) and row.get("controller") == LEARNED else None
+
+
+def _complete(row: Any, people: int) -> bool:
+    if not isinstance(row, dict) or not isinstance(row.get("composite"), dict) or not people:
+        return False
+    figures = row.get("figures_by_person")
+    if not isinstance(figures, dict):
+        return False
+    return all(isinstance(figures.get(name), list) and len(figures[name]) == people for name in WEIGHTS)
+
+
+def _near(computed: float, told: Any) -> bool:
+    return isinstance(told, int | float) and math.isclose(computed, told, rel_tol=_SAME, abs_tol=_SAME)
+
+
+def _read(path: Path, wanted: str) -> tuple[bytes, Mapping[str, Any]]:
+    try:
+        content = path.read_bytes()
+        told = json.loads(content, parse_constant=_no_number)
+    except OSError as error:
+        raise ApprovalError(f"{path}: cannot be read: {(error.strerror or str(error)).lower()}") from None
+    except (ValueError, RecursionError) as error:
+        raise ApprovalError(f"{path}: is no JSON: {error}") from None
+    found = told.get("format") if isinstance(told, dict) else None
+    if found != wanted:
+        raise ApprovalError(f"{path}: format: found {found!r}, allowed is {wanted}")
+    return content, told
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(f"{text} is no finite number")
