@@ -107,9 +107,9 @@ class GaussianProcess:
 
 def _solved(squares: Array, y: Array, own: Hyperparameters) -> tuple[Array, Array]:
     """Cholesky factor of the observations' covariance, and the weights of the mean."""
-    covariance = own.variance * matern52(squares, own.lengths)
+    covariance: Array = own.variance * matern52(squares, own.lengths)
     covariance[np.diag_indices(len(y))] += own.noise**2
-    factor: Array = np.linalg.cholesky(covariance)
+    factor: Array = np.asarray(np.linalg.cholesky(covariance), dtype=np.float64)
     weights: Array = np.asarray(np.linalg.solve(factor.T, np.linalg.solve(factor, y)), dtype=np.float64)
     return factor, weights
 
