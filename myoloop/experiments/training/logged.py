@@ -52,11 +52,12 @@ def person_transitions(decisions: Decisions, person: int) -> Transitions | None:
     if classic.sum() < _CLASSIC_LEAST:
         return None
     usual = max(float(square[classic].mean()), _LEAST)
-    reward = -(
+    cost = (
         WEIGHTS["rmse"] * square / (2.0 * usual)
         + WEIGHTS["fatigue"] * share / max(float(share[classic].mean()), _LEAST)
         + WEIGHTS["charge_mc"] * charge / max(float(charge[classic].mean()), _LEAST)
     )
+    reward = float(cost[classic].mean()) - cost
     nearest = np.abs(residual[:, None] - np.asarray(ACTIONS)).argmin(axis=1)
     follows = np.concatenate([heard[1:], [False]])
     # A train that was cut, or one whose next decision saw nothing, says nothing of what would have followed.

@@ -1,8 +1,10 @@
 """From what decisions cost to rewards in the proportions of the composite, and to transitions.
 
-A decision's reward is minus what it adds to the person's composite, times the number of decisions: the error's square
-by how it moves the trial's RMSE, loss of force and charge relative to what adaptive gain's decisions cost the same
-person on the same day. The task's reward file adds its weights for what the composite does not know, gate and pain.
+A decision costs what it adds to the person's composite, times the number of decisions: the error's square by how it
+moves the trial's RMSE, loss of force and charge relative to what adaptive gain's decisions cost the same person on the
+same day. The task's reward file adds its weights for what the composite does not know, gate and pain. The reward is
+what was saved against adaptive gain at the same moment of the same day, with the same spasms and noise: what nobody
+decides cancels out, and what is left is what the residual did.
 """
 
 from __future__ import annotations
@@ -42,12 +44,15 @@ class Scale:
         Their mean.
     fatigue, charge
         Mean of a decision.
+    cost
+        (n, len(COSTS)) of every decision, in order.
     """
 
     trial_rmse: Array
     rmse: float
     fatigue: float
     charge: float
+    cost: Array
 
 
 def scales_of(results: Sequence[Mapping[str, Any]]) -> list[Scale]:
@@ -63,6 +68,7 @@ def scales_of(results: Sequence[Mapping[str, Any]]) -> list[Scale]:
                     rmse=max(float(rmse), _LEAST),
                     fatigue=max(float(own[:, _AT["fatigue"]].mean()), _LEAST),
                     charge=max(float((own[:, _AT["charge"]] / own[:, _AT["steps"]]).mean()), _LEAST),
+                    cost=own,
                 )
             )
     return found
@@ -93,7 +99,7 @@ def transitions_of(
 
 
 def reward_of(cost: Array, trial: npt.NDArray[np.int64], scale: Scale, weights: Reward) -> Array:
-    """Reward of each decision of one person.
+    """Reward of each decision of one person: 0 is adaptive gain's.
 
     Parameters
     ----------
@@ -102,6 +108,13 @@ def reward_of(cost: Array, trial: npt.NDArray[np.int64], scale: Scale, weights: 
     trial
         (n,) from 1.
     """
+    usual = _cost_of(scale.cost, trial, scale, weights) if len(scale.cost) == len(cost) else None
+    spent = _cost_of(cost, trial, scale, weights)
+    # Trains that wait for an effort may differ in number; then a moment has no counterpart, only a usual one.
+    return np.asarray((float(spent.mean()) if usual is None else usual) - spent)
+
+
+def _cost_of(cost: Array, trial: npt.NDArray[np.int64], scale: Scale, weights: Reward) -> Array:
     steps = np.maximum(cost[:, _AT["steps"]], 1.0)
     square = np.minimum(cost[:, _AT["square"]] / steps, np.square(_SPASM * scale.rmse))
     tracking = square / (2.0 * scale.trial_rmse[trial - 1] * scale.rmse)
@@ -111,4 +124,4 @@ def reward_of(cost: Array, trial: npt.NDArray[np.int64], scale: Scale, weights: 
         + WEIGHTS["charge_mc"] * cost[:, _AT["charge"]] / steps / scale.charge
     )
     beside = (weights.gate * cost[:, _AT["gate"]] + weights.pain * cost[:, _AT["pain"]]) / steps
-    return np.asarray(-(composite + beside))
+    return np.asarray(composite + beside)

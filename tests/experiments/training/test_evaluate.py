@@ -154,9 +154,17 @@ def decisions(count: int) -> Decisions:
 def test_logged_decisions_cost_what_the_composite_counts() -> None:
     made = person_transitions(decisions(60), -1)
     assert made is not None
-    np.testing.assert_allclose(made.reward, -(0.5 / 2 + 0.3 + 0.2))
+    np.testing.assert_allclose(made.reward, 0.0)
     assert made.last.sum() == 6
     assert set(made.action.tolist()) == {3, 5}
+
+
+def test_logged_decisions_that_save_are_worth_what_they_save() -> None:
+    logged = decisions(60)
+    logged.outcome[1::2, OUTCOME.index("charge_uc")] = 6.0
+    made = person_transitions(logged, -1)
+    assert made is not None
+    np.testing.assert_allclose(made.reward[1::2], 0.1)
 
 
 def test_a_train_that_was_cut_and_what_was_not_measured_is_left_out() -> None:
