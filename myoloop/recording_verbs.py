@@ -138,20 +138,27 @@ def export(
 
 @verb()
 def report(
-    session: SessionPath,
-    out: Annotated[Path | None, typer.Option(help="HTML file; by default in the attempt's folder.")] = None,
-    kind: Annotated[str, typer.Option(help="Which report: session, or one that is installed.")] = "session",
+    path: Annotated[str, typer.Argument(help="A session file, an attempt's folder, or the folder of a training.")],
+    out: Annotated[Path | None, typer.Option(help="HTML file; by default in the folder itself.")] = None,
+    kind: Annotated[
+        str | None, typer.Option(help="Which report: session or training, whichever is there, or an installed one.")
+    ] = None,
+    beside: Annotated[
+        list[Path] | None,
+        typer.Option(help="Of a training: also a dataset, estimators.json or a set-up's result; repeatable."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """The report of a session: one HTML file that needs no network.
+    """The report of a session or of a training: one HTML file that needs no network.
 
     Example: myoloop report study/sub-SIM1/ses-01/att-1
     """
     with clear_errors():
-        from myoloop.experiments.reports.registry import make_report
+        from myoloop.experiments.reports.registry import kind_of, make_report
 
-        path = make_report(kind).write(session, out)
-        say({"report": str(path)}, as_json, str(path))
+        settings = {"beside": [str(each) for each in beside]} if beside else {}
+        page = make_report(kind or kind_of(path), settings).write(path, out)
+        say({"report": str(page)}, as_json, str(page))
 
 
 @verb()

@@ -13,7 +13,12 @@ from typing import Any, Protocol, runtime_checkable
 from myoloop.platform.plugins import PluginError, find_plugin, plugin_names, plugin_settings
 
 GROUP = "myoloop.reports"
-BUILT_IN = {"session": "myoloop.experiments.reports.session:SessionReport"}
+BUILT_IN = {
+    "session": "myoloop.experiments.reports.session:SessionReport",
+    "training": "myoloop.experiments.reports.training:TrainingReport",
+}
+#: A folder with one of these is a training's; named here, so that a session's report need not wait for what trains.
+OF_TRAINING = ("training.json", "evaluation.json")
 
 
 @runtime_checkable
@@ -38,6 +43,11 @@ def make_report(kind: str, settings: Mapping[str, Any] | None = None) -> Report:
     if not isinstance(report, Report):
         raise PluginError(f"report {kind!r}: {found.__name__} has no write")
     return report
+
+
+def kind_of(path: Path | str) -> str:
+    """Name of the built-in report on what is there: ``training`` for a training's folder, else ``session``."""
+    return "training" if any((Path(path) / name).is_file() for name in OF_TRAINING) else "session"
 
 
 def report_names() -> tuple[str, ...]:

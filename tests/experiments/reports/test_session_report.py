@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import re
-from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -18,49 +17,6 @@ from myoloop.platform.plugins import PluginError
 from myoloop.platform.recording.layout import RecordingError
 from myoloop.platform.recording.scan import Scan
 from myoloop.platform.recording.verify import verify
-
-#: Elements that have no end tag.
-_VOID = {"meta", "br", "hr", "img", "link", "input"}
-
-
-class Page(HTMLParser):
-    """Checks that tags close as they opened, and keeps what a browser would fetch, and ids."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.fetched: list[str] = []
-        self.ids: list[str] = []
-        self.sections: list[str] = []
-        self.feed(text)
-        assert not self.open, self.open
-
-    def handle_starttag(self, tag, attrs):
-        values = dict(attrs)
-        if tag == "section":
-            self.sections.append("")
-        if tag not in _VOID:
-            self.open.append(tag)
-        self._look(tag, values)
-
-    def handle_startendtag(self, tag, attrs):
-        self._look(tag, dict(attrs))
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        if "section" in self.open:
-            self.sections[-1] += data
-
-    def _look(self, tag, values):
-        assert tag != "script"
-        assert not any(name.startswith("on") for name in values)
-        for name in ("src", "href", "xlink:href", "data", "srcset"):
-            if values.get(name, "#")[:1] != "#":
-                self.fetched.append(values[name])
-        if "id" in values:
-            self.ids.append(values["id"])
 
 
 @pytest.fixture(scope="module")
@@ -78,20 +34,20 @@ def test_it_stands_beside_the_recording(written):
     assert (written.parent / "trials.csv").is_file()
 
 
-def test_it_is_one_page_that_fetches_nothing_and_runs_nothing(text):
-    page = Page(text)
+def test_it_is_one_page_that_fetches_nothing_and_runs_nothing(text, page_of):
+    page = page_of(text)
     assert page.fetched == []
     assert len(page.ids) == len(set(page.ids))
     assert not re.search(r"url\((?!#)|@import", text)
 
 
-def test_who_cannot_see_it_is_told_what_heads_what_and_what_a_figure_shows(text):
+def test_who_cannot_see_it_is_told_what_heads_what_and_what_a_figure_shows(text, page_of):
     assert "<th>" not in text
     assert 'scope="col"' in text
     assert 'scope="row"' in text
     figures = re.findall(r'<svg role="img" aria-label="[^"]+" aria-describedby="(caption-[a-z]+)"', text)
     assert len(figures) == len(re.findall("<svg ", text)) > 0
-    assert set(figures) <= set(Page(text).ids)
+    assert set(figures) <= set(page_of(text).ids)
 
 
 def test_it_says_what_the_session_was(text):
@@ -107,8 +63,8 @@ def test_what_came_from_the_recording_cannot_become_markup(text):
     assert "<operator>" not in text
 
 
-def test_what_was_simulated_is_stamped_on_every_section_figure_and_printed_page(text, written):
-    sections = [section for section in Page(text).sections if "trials with stimulation" not in section]
+def test_what_was_simulated_is_stamped_on_every_section_figure_and_printed_page(text, written, page_of):
+    sections = [section for section in page_of(text).sections if "trials with stimulation" not in section]
     assert len(sections) >= 8
     assert all("SIMULATED" in section for section in sections)
     assert '<div class="watermark" aria-hidden="true">SIMULATED</div>' in text
@@ -227,9 +183,9 @@ def test_it_goes_where_it_is_told(known_attempt, tmp_path):
         write_report(known_attempt, tmp_path / "file" / "report.html")
 
 
-def test_a_session_of_the_real_loop_is_reported_on(lockstep_attempt, tmp_path):
+def test_a_session_of_the_real_loop_is_reported_on(lockstep_attempt, tmp_path, page_of):
     text = write_report(lockstep_attempt, tmp_path).read_text(encoding="utf-8")
-    assert Page(text).fetched == []
+    assert page_of(text).fetched == []
     assert "virtual clock" in text
     assert not (tmp_path / "figures" / "timing.svg").exists(), "nothing was measured under a virtual clock"
 
