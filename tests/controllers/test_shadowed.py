@@ -153,9 +153,13 @@ def test_a_late_step_is_the_shadow_s_too(made: SimpleNamespace, kit: SimpleNames
     assert told.residual == 0.0
 
 
-def test_its_settings_travel_as_json(made: SimpleNamespace) -> None:
-    again = ControllerSettings.from_json(made.shadowed.to_json())
-    assert isinstance(make_controller(again), Shadowed)
+def test_its_settings_travel_as_json_to_the_controller_s_process(made: SimpleNamespace) -> None:
+    from myoloop.controllers.node import _build
+
+    stepped, settings = _build({"controller": json.loads(made.shadowed.to_json())})
+    assert isinstance(stepped, Shadowed)
+    assert ControllerSettings.from_json(settings).to_json() == made.shadowed.to_json()
+    assert isinstance(_build({"controller": json.loads(made.plain.to_json())})[0], Controller)
 
 
 @pytest.mark.parametrize(
