@@ -254,6 +254,7 @@ def evaluate(
     Example: myoloop evaluate trained --quick
     """
     with clear_errors():
+        from myoloop.experiments.reports.training import write_training_report
         from myoloop.experiments.training.dataset import GAP, open_dataset
         from myoloop.experiments.training.evaluate import (
             QUICK,
@@ -270,5 +271,7 @@ def evaluate(
         jobs = Jobs(workers=workers, cluster=cluster, folder=out / WORK, say=lambda line: typer.echo(line, err=True))
         gap = None if data is None else json.loads((open_dataset(data).folder / GAP).read_bytes())
         found = evaluate_controller(out, read_training(folder), size, jobs, gap)
-        say(found, as_json, evaluation_words(found))
+        beside = [*([folder] if out != folder else []), *([data] if data is not None else [])]
+        page = write_training_report(out, also=beside)
+        say({**found, "report": str(page)}, as_json, f"{evaluation_words(found)}\nreport: {page}")
         raise typer.Exit(GOOD if found["passed"] else CHECK_FAILED)

@@ -171,7 +171,8 @@ def read_folder(folder: Path, also: Sequence[Path] = ()) -> Found:
     Parameters
     ----------
     also
-        Files and folders beside it: a dataset, ``estimators.json``, the result of a set-up.
+        Files and folders beside it: the training, where the folder holds an evaluation alone; a dataset,
+        ``estimators.json``, the result of a set-up.
 
     Raises
     ------
@@ -180,12 +181,15 @@ def read_folder(folder: Path, also: Sequence[Path] = ()) -> Found:
     """
     if not folder.is_dir():
         raise TrainingReportError(f"{folder}: there is no such folder")
-    training, evaluation = read_training(folder), read_evaluation(folder)
+    training, evaluation, compute = read_training(folder), read_evaluation(folder), read_compute(folder)
     if training is None and evaluation is None:
         raise TrainingReportError(f"{folder}: holds no training, there is neither {TRAINING} nor {EVALUATION} in it")
     dataset = estimators = set_up = None
     own = [folder / name for name in (ESTIMATORS, SET_UP, DATASET)]
     for path in (*(each for each in own if each.exists()), *also):
+        if (path / TRAINING).is_file():
+            training, compute = training or read_training(path), compute or read_compute(path)
+            continue
         if (path / INDEX).is_file():
             dataset = read_dataset(path)
             continue
@@ -202,7 +206,7 @@ def read_folder(folder: Path, also: Sequence[Path] = ()) -> Found:
         else:
             raise TrainingReportError(f"{file}: is neither {ESTIMATORS} nor the result of a set-up")
     told = _mismatches(training, evaluation, dataset)
-    return Found(folder, training, evaluation, read_compute(folder), dataset, estimators, set_up, tuple(told))
+    return Found(folder, training, evaluation, compute, dataset, estimators, set_up, tuple(told))
 
 
 def read_dataset(folder: Path) -> Dataset:
