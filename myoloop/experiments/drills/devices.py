@@ -110,7 +110,7 @@ DEVICES = {
             "its watchdog of 1.2 s",
             {
                 **_LINE,
-                **{f"results=36:{code}": "zero" for code in (-1, -2, -3, -8)},
+                **{f"results=10:{code},30:{code},32:{code}": "zero" for code in (-1, -2, -3, -8)},
                 "load-ohm=0:20000": "zero",
                 "quick-stop": "zero",
                 "module-broken": "zero",
