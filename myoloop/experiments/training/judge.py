@@ -2,8 +2,9 @@
 
 Numbers, charge, root mean square, rate and dose are those of the delivered pulses. Time on is that of the device's
 output: a blink of current that gives one pulse counts for as long as it is on, as in the envelope, not for the pulse's
-period. In the same way the gate books charge as rate times time, and a device gives the first pulse of a train at once:
-that pulse is allowed beyond the session's charge, and `first_mc` tells how much such pulses came to.
+period. In the same way the gate books charge as rate times time, and pulses come at single moments of
+that time, the first of a train at once: of each train its largest pulse is allowed beyond the session's charge, and
+`loose_mc` tells how much these came to.
 """
 
 from __future__ import annotations
@@ -34,8 +35,8 @@ class Judge:
         Of all pulses so far; charge per phase; when the newest was.
     most_ma
         The most that a pulse may have.
-    first_mc
-        Charge of the pulses that were the first after the output came on.
+    loose_mc
+        Charge of the largest pulse of each time that the output was on.
     """
 
     def __init__(self, envelope: Envelope) -> None:
@@ -62,8 +63,8 @@ class Judge:
         self._used_ns = self._total_ns = 0.0
         self.last_ns: int | None = None
         self.violations: Counter[str] = Counter()
-        self.peak_ma = self.charge_mc = self.first_mc = 0.0
-        self._first = True
+        self.peak_ma = self.charge_mc = self.loose_mc = 0.0
+        self._largest_uc = 0.0
         self.pulses = 0
 
     @property
@@ -88,10 +89,10 @@ class Judge:
         if pulse.net_charge_nc != 0.0:
             self.violations["balance"] += 1
         self._follow(pulse.t_ns, current_ma, width_us)
-        if self._first:
-            self.first_mc += charge_uc * 1e-3
-            self._first = False
-        self._at_most("session charge", self.charge_mc, self._session_mc + self.first_mc)
+        if charge_uc > self._largest_uc:
+            self.loose_mc += (charge_uc - self._largest_uc) * 1e-3
+            self._largest_uc = charge_uc
+        self._at_most("session charge", self.charge_mc, self._session_mc + self.loose_mc)
 
     def _follow(self, t_ns: int, current_ma: float, width_us: float) -> None:
         """What hangs on the pulses before: rate and root mean square."""
@@ -110,7 +111,7 @@ class Judge:
     def pass_time(self, on: bool, span_ns: int) -> None:
         """The output was on, or off, for so long."""
         if not on:
-            self._first = True
+            self._largest_uc = 0.0
             self._used_ns = max(0.0, self._used_ns - self._payback * span_ns)
             return
         self._used_ns += span_ns
