@@ -83,6 +83,7 @@ DEVICES = {
                 **_P24,
                 **{f"results-once=2:{code}": "zero" for code in _P24_CODES},
                 "queue-full": "zero",
+                "stop-delay=40ms": "zero",
                 # Pulses without end and no command that ends them: nothing but the line itself can.
                 "stuck-on": "told",
             },

@@ -115,8 +115,9 @@ _STOPS = (
 
 def _of_device(device: Device) -> Iterator[Drill]:
     for words, expects in device.breaks.items():
-        stuck = words == "stuck-on"
-        says = f"the device: {words}" + (", then a stop" if stuck else "")
+        # What goes wrong with a stop shows only when there is one.
+        of_stops = words == "stuck-on" or words.startswith("stop-")
+        says = f"the device: {words}" + (", then a stop" if of_stops else "")
         yield Drill(
             f"device-{words}",
             "device",
@@ -125,7 +126,7 @@ def _of_device(device: Device) -> Iterator[Drill]:
             "body",
             breaks=words,
             expects=_expects(expects),
-            then_stop=stuck,
+            then_stop=of_stops,
         )
 
 

@@ -21,7 +21,7 @@ NO_DRILL = {
     "load-factor": "only where loads are fixed",
 }
 #: Knobs that mean nothing at a level of the device.
-LEVEL = {"p24-low": {"mask-flipped"}, "p24-mid": {"queue-full"}}
+LEVEL = {"p24-low": {"mask-flipped"}, "p24-mid": {"queue-full", "stop-delay"}}
 
 
 def rigs():
