@@ -59,7 +59,7 @@ class EvaluationPlan:
     """
 
     people: int = 0
-    robust_people: int = 8
+    robust_people: int = 6
     off_policy_people: int = 8
     timed_trials: int = 20
 

@@ -73,11 +73,11 @@ class FittedQSettings:
         How many, and fewest transitions in a leaf.
     """
 
-    discount: float = 0.8
+    discount: float = 0.9
     growths: int = 3
     iterations: int = 12
     trees: int = 40
-    leaf_least: int = 25
+    leaf_least: int = 60
 
 
 class Forest:

@@ -51,8 +51,8 @@ class Plan:
     explore_first: float = 0.7
     explore_later: float = 0.4
     fit: FittedQSettings = FittedQSettings()
-    leaves: int = 400
-    leaf_least: int = 30
+    leaves: int = 300
+    leaf_least: int = 60
     budget_share: float = 0.15
 
     def __post_init__(self) -> None:
@@ -74,9 +74,9 @@ QUICK = Plan(
     rounds=1,
     people_a_round=4,
     validate_share=0.25,
-    fit=replace(FittedQSettings(), growths=1, trees=10),
-    leaves=60,
-    leaf_least=20,
+    fit=replace(FittedQSettings(), growths=1, trees=10, leaf_least=40),
+    leaves=40,
+    leaf_least=40,
 )
 
 

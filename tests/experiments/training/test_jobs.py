@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from myoloop.experiments.training.jobs import ClusterError, Jobs, item_key, progress_line, read_result, write_result
+from myoloop.platform.errors import UserError
 
 ITEMS = [{"seed": seed, "name": f"person {seed}"} for seed in range(6)]
 
@@ -107,6 +109,12 @@ def test_a_cluster_that_is_not_there_is_said_in_one_line(monkeypatch: pytest.Mon
     with pytest.raises(ClusterError, match=r"^--cluster: no Dask scheduler at tcp://127\.0\.0\.1:9 ") as found:
         Jobs(cluster="tcp://127.0.0.1:9").run("people", dict, ITEMS)
     assert "\n" not in str(found.value)
+
+
+def test_without_dask_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(UserError, match=r"^--cluster needs Dask: install myoloop\[cluster\]$"):
+        Jobs(cluster="tcp://127.0.0.1:9").run("people", dict, ITEMS)
 
 
 def test_the_order_of_an_items_keys_does_not_matter_its_values_do() -> None:
