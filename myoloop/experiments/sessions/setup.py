@@ -13,6 +13,7 @@ import msgspec
 from myoloop.controllers.choice import Choice
 from myoloop.controllers.estimators import estimator
 from myoloop.controllers.policies import policy
+from myoloop.controllers.policies.adaptive_gain import AdaptiveGainSettings
 from myoloop.controllers.policies.fitted_q import FittedQSettings
 from myoloop.controllers.reflex import ReflexSettings
 from myoloop.controllers.settings import (
@@ -167,10 +168,10 @@ def make_setup(
     for each in (artefact, shadow):
         if each is not None:
             each.check(channels_of(_outputs(protocol)), envelope_of(protocol.envelope))
-    if shadow is not None and protocol.controller.policy != ACTING:
-        where = protocol.place(("controller", "policy"))
-        raise SetupError(f"{where}: found {protocol.controller.policy}; allowed with --shadow is {ACTING}")
+    if artefact is not None:
         artefact.settle(tune("controller.settings", protocol.controller.settings, FittedQSettings))
+    if shadow is not None:
+        _check_shadow(protocol, shadow)
     setup = SessionSetup(
         protocol=protocol,
         rig=rig,
@@ -396,6 +397,16 @@ def recording_metadata(setup: SessionSetup, wall_start_ns: int) -> dict[str, str
 def rig_json(rig: Rig) -> str:
     """The rig as it was used."""
     return json.dumps(rig.model_dump(mode="json", by_alias=True), indent=2)
+
+
+def _check_shadow(protocol: Protocol, shadow: Artefact) -> None:
+    """Refuse before anything starts what cannot be followed."""
+    choice = protocol.controller
+    if choice.policy != ACTING:
+        where = protocol.place(("controller", "policy"))
+        raise SetupError(f"{where}: found {choice.policy}; allowed with --shadow is {ACTING}")
+    values = tune("controller.settings", choice.settings, AdaptiveGainSettings)
+    shadow_choice(Choice(name=ACTING, settings={"muscle": protocol.devices.emg.channels[0], **values}), shadow)
 
 
 def _outputs(protocol: Protocol) -> tuple[StimOutput, ...]:

@@ -294,6 +294,15 @@ def test_run_takes_a_shadow_from_the_command_line(tmp_path: Path, tracked: Path)
     assert said(folder, "shadow", Shadow)
 
 
+def test_live_an_adaptive_gain_that_is_set_otherwise_is_refused_before_anything_starts(
+    tmp_path: Path, tracked: Path
+) -> None:
+    artefact = made(tmp_path / "artefact", tracked, settings=dataclasses.replace(SETTINGS, integral_per_s=0.1))
+    with pytest.raises(ArtefactError, match=r"settings.integral_per_s: found 0.5, artefact wrist-1 was trained with"):
+        lockstep(tmp_path, tracked, artefact, "live")
+    assert not list((tmp_path / "live").rglob("*.mcap"))
+
+
 def test_live_only_adaptive_gain_is_followed(tmp_path: Path, tracked: Path, sessions: SimpleNamespace) -> None:
     artefact = made(tmp_path / "artefact", tracked)
     tracked.write_text(sessions.OPEN)
