@@ -120,6 +120,18 @@ def everything(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+def test_it_reads_what_training_and_evaluation_write() -> None:
+    from myoloop.experiments.training import approval, contenders, evaluate, train
+
+    assert (approval.EVALUATION_FORMAT, approval.EVALUATION) == (evaluate.FORMAT, evaluate.EVALUATION)
+    assert (approval.TRAINING_FORMAT, approval.TRAINING) == (train.FORMAT, train.TRAINING)
+    assert (approval.LEARNED, approval.REFERENCE) == (contenders.LEARNED, contenders.REFERENCE)
+    told = {"format": train.FORMAT, "curves": [0.1, {"a": (1, 2)}], "artefact_sha256": "a" * 64}
+    written = json.loads(train._json(told))
+    before = {key: value for key, value in told.items() if key != "artefact_sha256"}
+    assert digest_of_training(written) == train._sha256(before)
+
+
 # -- deploy and roll back ------------------------------------------------------------------------------------------
 
 
