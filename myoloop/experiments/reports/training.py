@@ -122,6 +122,7 @@ def render(found: Found, figures: Sequence[Drawn]) -> str:
         "subtitle": made.subtitle(found),
         "stamp": found.stamp,
         "said": found.said,
+        "running": f"{words.RUNNING} {found.said}",
         "header": made.header(found),
         "problems": found.problems,
         "verdict_word": word,

@@ -11,6 +11,8 @@ from myoloop.experiments.reports.training_results import COMPOSITE, Results, lab
 from myoloop.experiments.reports.training_tables import NOT_MEASURED
 from myoloop.experiments.training.composite import WORSE
 
+#: At the foot of every printed page, with what was simulated; it stands in a style: no quotes.
+RUNNING = "Research software, not a medical device, not for treating anybody."
 INTENDED = (
     "Research on closed-loop stimulation: to judge whether a controller that was trained is worth being run in shadow "
     "mode, where it computes and does not act.",

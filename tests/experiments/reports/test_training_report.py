@@ -78,7 +78,7 @@ def test_it_is_one_page_that_fetches_nothing_and_runs_nothing(text, page_of):
 
 def test_it_says_on_every_page_and_figure_that_it_is_research_and_simulated(text, written):
     assert '<div class="watermark" aria-hidden="true">SIMULATED</div>' in text
-    assert '<div class="running" aria-hidden="true">Research software, not a medical device' in text
+    assert '@bottom-center { content: "Research software, not a medical device, not for treating anybody. Every' in text
     sections = text.split("<section id=")[1:]
     assert all('<span class="stamp">SIMULATED</span>' in section for section in sections)
     for figure in (written.parent / "figures").glob("*.svg"):
