@@ -102,7 +102,8 @@ def received(topic: str, message: Any, seq: int = 0, array: Any = None, epoch: i
     return Received(topic, topic, epoch, seq, message, array)
 
 
-def report_of(request: StimRequest, now_ns: int, factor: float = 1.0) -> StimReport:
+def report_of(request: StimRequest, now_ns: int, factor: float = 1.0, rule: str | None = None) -> StimReport:
+    """What the gate says where it lets this share through; `rule` "" where only the device's step left so much."""
     allowed = tuple(
         ChannelSetting(channel=c.channel, current_ma=c.current_ma * factor, phase_us=c.phase_us, rate_hz=c.rate_hz)
         for c in request.channels
@@ -110,7 +111,8 @@ def report_of(request: StimRequest, now_ns: int, factor: float = 1.0) -> StimRep
     return StimReport(
         step=request.step, t_ns=now_ns, state="STIMULATING", request=("controller", 1, request.step),
         requested=request.channels,
-        allowed=allowed, acknowledged=allowed, rule="", reasons=(), dose=Dose(),
+        allowed=allowed, acknowledged=allowed, rule=("current" if factor < 1.0 else "") if rule is None else rule,
+        reasons=(), dose=Dose(),
     )  # fmt: skip
 
 

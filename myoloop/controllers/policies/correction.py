@@ -92,6 +92,8 @@ class Correction(Restorable):
     def cut(self, report: StimReport | None, as_input: Callable[[float, float], float]) -> float:
         """By how much the integral gives way to what the newest report did not allow; each report counts once.
 
+        What the device's step left is no limit: no rule made it, and the integral has to work against it.
+
         Parameters
         ----------
         as_input
@@ -101,6 +103,8 @@ class Correction(Restorable):
             return 0.0
         seconds = 0.0 if self._report_ns is None else max(0, report.t_ns - self._report_ns) * 1e-9
         self._report_step, self._report_ns = report.step, report.t_ns
+        if not report.rule:
+            return 0.0
         allowed = {item.channel: item.current_ma for item in report.allowed}
         short = 0.0
         for item in report.requested:

@@ -314,7 +314,8 @@ class Tracking(Restorable):
     def _through(self, given: PolicyInput) -> float:
         """Share of the current that was asked for which the muscle got, after reflexes and gate."""
         report = given.report
-        if report is None:
+        # Less without a rule is what the device's step left: that is no holding back, and the error shows it.
+        if report is None or not report.rule:
             return given.let_through
         asked = sum(item.current_ma for item in report.requested)
         allowed = sum(item.current_ma for item in report.allowed)

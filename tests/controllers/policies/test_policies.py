@@ -208,6 +208,28 @@ def test_pi_gives_way_to_what_was_not_allowed(kit: SimpleNamespace) -> None:
     assert ends[1] < 20.0 * 1.2
 
 
+def _model(policy: str) -> dict[str, float]:
+    return {} if policy == "pi" else {"full_response": 1.0, "recruitment_median_ma": 20.0}
+
+
+@pytest.mark.parametrize("policy", ["pi", "adaptive_gain", "iterative_learning", "inverse_recruitment"])
+def test_what_the_devices_step_leaves_holds_nothing_back(kit: SimpleNamespace, policy: str) -> None:
+    """Rounding down is no limit: the error shows it, and the integral works against it as if nothing were reported."""
+    ends = []
+    for reported in (False, True):
+        driven = _Driven(kit, policy, muscle="agonist", quantity="effort", setpoint=0.5, **_model(policy))
+        report = None
+        for n in range(400):
+            decision = driven.tick("hold", effort=0.45, report=report)
+            asked = decision.current_ma["ch1"]
+            setting = kit.report_settings(channel="ch1", current_ma=asked, phase_us=250.0, rate_hz=35.0)
+            if reported:
+                request = SimpleNamespace(step=n, channels=(setting,))
+                report = kit.report_of(request, driven.now_ns, 0.9, rule="")
+        ends.append(asked)
+    assert ends[1] == ends[0]
+
+
 def test_pi_keeps_its_correction_where_it_cannot_measure_and_is_zero_outside_the_trial(kit: SimpleNamespace) -> None:
     driven = _Driven(kit, "pi", muscle="agonist", quantity="effort", setpoint=0.5)
     reached = driven.current("hold", 2.0, effort=0.3)[-1]
