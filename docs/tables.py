@@ -320,6 +320,50 @@ def _finding(finding: dict[str, Any]) -> tuple[str, ...]:
     return finding["what"], f"{value} {finding['unit']}".strip(), asked, beside
 
 
+def learned_estimators() -> str:
+    """Learned estimators beside the rules on the same held-out people."""
+    found = json.loads((MEASURED / "learned_estimators.json").read_text(encoding="utf-8"))
+    size = found["size"]
+    head = ("what", "rules", "learned", "difference, learned minus rules", "shown to be at least equal")
+    rows = [_compared(what, row) for what in ("spasm", "fatigue") for row in found[what]["compared"]]
+    spasm, fatigue = found["spasm"], found["fatigue"]
+    more = (
+        ("spasm: onsets found", *(f"{spasm['matched'][who]} of {spasm['events']}" for who in _WHO)),
+        ("spasm: latency, 95 % of a person's onsets", *(f"{spasm['late_ms'][who]:.3g} ms" for who in _WHO)),
+        (
+            "spasm: Brier score by hop of 10 ms (the rules say 0 or 1)",
+            f"{spasm['brier_of_rules']:.3g}",
+            f"{spasm['reliability']['brier']:.3g}",
+        ),
+        ("spasm: calibration error of the probability", "", f"{spasm['reliability']['calibration_error']:.3g}"),
+        ("fatigue: coverage of the 95 % interval", *(f"{fatigue['coverage'][who]:.3g}" for who in _WHO)),
+        ("fatigue: median width of the interval", *(f"{fatigue['width'][who]:.3g}" for who in _WHO)),
+    )
+    on_whom = (
+        f"`myoloop train-estimators`: {size['people']} virtual people to learn from, {size['held_out']} others to "
+        f"compare on, numbered from {size['first']}, {size['seconds']:g} s each; mean and 95 % interval of the paired "
+        "difference over people."
+    )
+    return _table(head, [*rows, *((*row, "", "") for row in more)]) + "\n\n" + on_whom
+
+
+_WHO = ("rules", "learned")
+
+
+def _compared(what: str, row: dict[str, Any]) -> tuple[str, ...]:
+    away = f"{row['difference']:+.3g} [{row['low']:+.3g}, {row['high']:+.3g}] {row['unit']}".strip()
+    equal = "yes" if row["at_least_equal"] else "**no**"
+    asked = f"no worse by more than {row['margin']:g}: {equal}"
+    label = f"{what}: {row['what']} ({row['people']} people)"
+    return (
+        label,
+        f"{row['rules']:.3g} {row['unit']}".strip(),
+        f"{row['learned']:.3g} {row['unit']}".strip(),
+        away,
+        asked,
+    )
+
+
 def drills() -> str:
     """What each drill found on each device: from the fault to the last pulse."""
     found = _drills()
@@ -384,6 +428,7 @@ TABLES: dict[str, tuple[str, Callable[[], str]]] = {
     "measured-fatigue": ("estimators/fatigue_voluntary.md", measured("estimators", "fatigue")),
     "measured-evoked": ("estimators/fatigue_evoked.md", measured("estimators", "evoked")),
     "measured-spasm": ("estimators/spasm.md", measured("estimators", "spasm")),
+    "measured-learned": ("estimators/learned.md", learned_estimators),
     "measured-motion": ("estimators/motion.md", measured("estimators", "motion")),
     "measured-features": ("estimators/features.md", measured("estimators", "features")),
     "measured-step": ("benchmarks.md", measured("estimators", "step")),
