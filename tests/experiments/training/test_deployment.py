@@ -22,7 +22,7 @@ from myoloop.experiments.sessions.learned import LearnedError, with_learned
 from myoloop.experiments.studies.audit import read_audit
 from myoloop.experiments.studies.chained import DamagedLog
 from myoloop.experiments.training.approval import digest_of_training
-from myoloop.experiments.training.artefact import Artefact, ArtefactError, ChannelUse, write_artefact
+from myoloop.experiments.training.artefact import Artefact, ArtefactError, ChannelUse, envelope_of, write_artefact
 from myoloop.experiments.training.composite import composite, interval
 from myoloop.experiments.training.deployment import (
     NONE,
@@ -36,6 +36,7 @@ from myoloop.experiments.training.deployment import (
     rollback,
 )
 from myoloop.experiments.training.jobs import code_sha256
+from myoloop.platform.recording.reader import Recording
 
 WHO = Approver("C. Roth", "physician", datetime(2026, 11, 21, 12, 0, tzinfo=UTC), "better on all")
 SETTINGS = FittedQSettings(quantity="force", setpoint=1.0, full_response=1.0, recruitment_median_ma=20.0, budget_uc=9.0)
@@ -532,3 +533,20 @@ def test_any_other_policy_is_left_as_it_is(place: SimpleNamespace, tmp_path: Pat
                     "outcomes: {primary: trials_done}\n")  # fmt: skip
     plain = load_protocol(file)
     assert with_learned(plain, place.study, "HUMAN") is plain
+
+
+def test_a_session_gets_it_the_next_after_a_rollback_does_not_and_both_records_say_so(
+    place: SimpleNamespace, tmp_path: Path
+) -> None:
+    file = tmp_path / "played.yaml"
+    file.write_text(PROTOCOL.replace("motor: 6 mA", "motor: 18 mA").replace("lost: 0.4 s", "lost: 0.3 s"))
+    artefact = trained(tmp_path / "fits", envelope=envelope_of(load_protocol(file).envelope))
+    arguments = ["run", str(file), "--subject", "V001", "--speed", "max", "--out", str(place.study)]
+    deploy_it(place, tmp_path / "fits")
+    first = CliRunner().invoke(app, arguments)
+    rollback(place.study, WHO)
+    second = CliRunner().invoke(app, arguments)
+    assert (first.exit_code, second.exit_code) == (0, 0), first.output + second.output
+    told = [Recording.open(attempt).metadata for attempt in sorted(place.study.glob("sub-V001/ses-*/att-1"))]
+    assert [each["policy"] for each in told] == ["fitted_q", "adaptive_gain"]
+    assert [each.get("artefact") for each in told] == [artefact.identity, None]
