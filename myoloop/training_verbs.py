@@ -199,6 +199,9 @@ def train(
     data: Annotated[
         Path | None, typer.Option("--dataset", metavar="DATASET", help="Logged decisions and halves beside the cohort.")
     ] = None,
+    protocol: Annotated[
+        str | None, typer.Option(help="Protocol file or preset that the artefact is for: its channels and envelope.")
+    ] = None,
     people: Annotated[int, typer.Option(help="Virtual people, training half and held out together.")] = 200,
     first: Annotated[int, typer.Option(help="Number of the first of them.")] = 0,
     held_out_share: Annotated[float, typer.Option(help="Of the people, never seen in training.")] = 0.3,
@@ -221,6 +224,7 @@ def train(
         from myoloop.experiments.training.jobs import Jobs
         from myoloop.experiments.training.logged import read_logged
         from myoloop.experiments.training.plan import QUICK, Plan
+        from myoloop.experiments.training.purpose import purpose_of
         from myoloop.experiments.training.task import load_task
         from myoloop.experiments.training.train import WORK, train_controller, training_words
 
@@ -229,7 +233,8 @@ def train(
         )  # fmt: skip
         jobs = Jobs(workers=workers, cluster=cluster, folder=out / WORK, say=lambda line: typer.echo(line, err=True))
         logged = None if data is None else read_logged(open_dataset(data))
-        found = train_controller(out, load_task(task), size, seed, jobs, logged)
+        what = load_task(task)
+        found = train_controller(out, what, size, seed, jobs, logged, purpose_of(protocol, what))
         say({name: found[name] for name in ("chosen", "curves", "artefact_sha256")}, as_json, training_words(found))
 
 

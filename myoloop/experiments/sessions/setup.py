@@ -167,7 +167,7 @@ def make_setup(
     artefact = artefact_of(protocol.controller.policy, protocol.controller.settings, Path(protocol.path).parent)
     for each in (artefact, shadow):
         if each is not None:
-            each.check(channels_of(_outputs(protocol)), envelope_of(protocol.envelope))
+            each.check(channels_of(stim_outputs(protocol)), envelope_of(protocol.envelope))
     if artefact is not None:
         artefact.settle(tune("controller.settings", protocol.controller.settings, FittedQSettings))
     if shadow is not None:
@@ -266,7 +266,7 @@ def controller_settings(setup: SessionSetup, descriptors: Sequence[SampleDescrip
             ControllerSettings(
                 emg=tuple(EmgSource(descriptor=by_topic[t], stimulated=rig.stimulated_person) for t in topics),
                 muscles=tuple(muscles),
-                stim=_outputs(protocol),
+                stim=stim_outputs(protocol),
                 policy=Choice(name="open_loop"),
                 effort_muscles=effort,
                 imu=_imu(rig, by_topic),
@@ -409,7 +409,8 @@ def _check_shadow(protocol: Protocol, shadow: Artefact) -> None:
     shadow_choice(Choice(name=ACTING, settings={"muscle": protocol.devices.emg.channels[0], **values}), shadow)
 
 
-def _outputs(protocol: Protocol) -> tuple[StimOutput, ...]:
+def stim_outputs(protocol: Protocol) -> tuple[StimOutput, ...]:
+    """Stimulation channels of a protocol, as a controller is told them."""
     heard = protocol.devices.emg.channels
     return tuple(
         StimOutput(

@@ -22,8 +22,7 @@ from myoloop import __version__
 from myoloop.controllers.policies.fitted_q import FittedQSettings as LearnedSettings
 from myoloop.controllers.policies.observation import OBSERVATION
 from myoloop.controllers.policies.residual import ACTIONS
-from myoloop.experiments.training.artefact import ChannelUse, write_artefact
-from myoloop.experiments.training.bodies import MUSCLE
+from myoloop.experiments.training.artefact import write_artefact
 from myoloop.experiments.training.composite import WEIGHTS, composite, interval
 from myoloop.experiments.training.contenders import LEARNED, REFERENCE, learned_settings, read_model
 from myoloop.experiments.training.distil import distil
@@ -31,10 +30,10 @@ from myoloop.experiments.training.fitted_q import Transitions, fit_q, together
 from myoloop.experiments.training.from_cohort import cohort_name
 from myoloop.experiments.training.jobs import Jobs, code_sha256
 from myoloop.experiments.training.plan import Parts, Plan, parts_of
+from myoloop.experiments.training.purpose import Purpose, purpose_of
 from myoloop.experiments.training.rewards import Scale, scales_of, transitions_of
 from myoloop.experiments.training.rollout import items_of, rollout
 from myoloop.experiments.training.split import Half
-from myoloop.experiments.training.stimulated import CHANNEL
 from myoloop.experiments.training.task import Task
 from myoloop.platform.errors import UserError
 from myoloop.platform.recording.folder import replace_file
@@ -81,7 +80,7 @@ class _Training:
 
 def train_controller(
     out: Path, task: Task, plan: Plan, seed: int, jobs: Jobs, logged: Logged | None = None,
-    envelope: Mapping[str, Any] | None = None, channels: Mapping[str, ChannelUse] | None = None,
+    purpose: Purpose | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Train, choose, and write ``training.json``, ``compute.json`` and the folder ``artefact``.
 
@@ -91,8 +90,8 @@ def train_controller(
         Folder; one that was interrupted is gone on with.
     seed
         Of the split, of the first of the trainings, and of everything that is drawn.
-    envelope, channels
-        What the artefact is for, as a protocol says them; None: the task's own.
+    purpose
+        What the artefact is for; None: the task's own channel and limits, which no session has.
 
     Raises
     ------
@@ -134,14 +133,14 @@ def train_controller(
         quantity="force", setpoint=1.0, full_response=1.0, recruitment_median_ma=20.0, budget_uc=budget_uc,
         decide_every_s=task.decide_every_s,
     )  # fmt: skip
-    stim = task.stimulation
+    purpose = purpose or purpose_of(None, task)
     written = write_artefact(
         out / ARTEFACT,
         name=f"fitted_q {task.name} seed {best['point']['seed']} round {best['point']['round']}",
         model=read_model(best["learned"]["model"]),
         settings=trained,
-        channels=channels or {CHANNEL: ChannelUse(muscle=MUSCLE, phase_us=stim.phase_us, rate_hz=stim.rate_hz)},
-        envelope=envelope or task.envelope.model_dump(mode="json", exclude_none=True),
+        channels=purpose.channels,
+        envelope=purpose.envelope,
         dataset_sha256=dataset,
         about={"training_sha256": _sha256(told), "chosen": told["chosen"], "limits": told["limits"]},
     )
