@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from myoloop.experiments.drills.stops import P999_MAX_MS, figures, say_stops, took
+from myoloop.platform.errors import UserError
 
 MS = 1_000_000
 
@@ -22,8 +23,14 @@ def test_a_stop_that_no_bytes_follow_is_counted():
 
 
 def test_bytes_just_before_a_stop_would_make_the_figure_a_guess():
-    with pytest.raises(ValueError, match="not silent"):
+    with pytest.raises(UserError, match="1 of 2 stops cannot be timed: .* not silent"):
         took([0, 100 * MS], [90 * MS, 101 * MS])
+
+
+def test_a_stop_that_a_keep_alive_came_just_before_is_left_out():
+    sent = [number * 100 * MS for number in range(20)]
+    arrivals = sorted([each + 2 * MS for each in sent] + [sent[7] - 5 * MS])
+    assert took(sent, arrivals) == ([2.0] * 18, 0)
 
 
 def test_percentiles_are_values_that_occurred():
