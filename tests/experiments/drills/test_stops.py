@@ -23,7 +23,7 @@ def test_a_stop_that_no_bytes_follow_is_counted():
 
 
 def test_bytes_just_before_a_stop_would_make_the_figure_a_guess():
-    with pytest.raises(UserError, match="1 of 2 stops cannot be timed: .* not silent"):
+    with pytest.raises(UserError, match=r"1 of 2 stops cannot be timed: .* not silent"):
         took([0, 100 * MS], [90 * MS, 101 * MS])
 
 
