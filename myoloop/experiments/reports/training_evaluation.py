@@ -32,11 +32,18 @@ from myoloop.experiments.training.evaluate import EVALUATION, FORMAT, TIMING
 PLAIN = "plain"
 
 
+class Log(msgspec.Struct, frozen=True):
+    """Decisions that were logged, and the share of them that was drawn by lot."""
+
+    decisions: int
+    explored: float
+
+
 class OffPolicy(msgspec.Struct, frozen=True):
     """What fitted-Q evaluation made of a log, beside what came of it in closed loop."""
 
     people: int
-    log: dict[str, float]
+    log: Log
     discount: float
     estimated_gain: float
     closed_loop_gain: float
@@ -113,6 +120,40 @@ class _Composite(msgspec.Struct):
     reference: str
 
 
+class _Mean(msgspec.Struct):
+    mean: float | None
+    low: float | None
+    high: float | None
+
+
+class _Virtual(msgspec.Struct):
+    median: float | None
+    low: float | None
+    high: float | None
+
+
+class _GapRow(msgspec.Struct):
+    measure: str
+    unit: str
+    recorded: _Mean
+    virtual: _Virtual
+    difference: _Mean
+    within: int
+    subjects: int
+
+
+class _GapTable(msgspec.Struct):
+    note: str
+    sessions: list[str]
+    rows: list[_GapRow]
+
+
+class _Gap(msgspec.Struct):
+    virtual_people: int
+    people: _GapTable
+    full_tier: _GapTable
+
+
 class _Evaluation(msgspec.Struct):
     myoloop: str
     code_sha256: str
@@ -126,7 +167,7 @@ class _Evaluation(msgspec.Struct):
     why: tuple[str, ...]
     limits: tuple[str, ...]
     off_policy: OffPolicy | None = None
-    sim_to_real: dict[str, Any] | None = None
+    sim_to_real: _Gap | None = None
 
 
 def read_evaluation(folder: Path) -> Evaluation | None:
@@ -165,7 +206,7 @@ def read_evaluation(folder: Path) -> Evaluation | None:
         limits=found.limits,
         off_policy=found.off_policy,
         timing=_timing(folder / TIMING),
-        gap=found.sim_to_real,
+        gap=data.get("sim_to_real"),
         versions=(("Evaluated by", f"myoloop {found.myoloop}"), ("Evaluation code SHA-256", found.code_sha256)),
     )
 

@@ -71,13 +71,19 @@ class Chosen(msgspec.Struct, frozen=True):
     by: str
 
 
+class Size(msgspec.Struct, frozen=True):
+    """Of the plan of a training, what the report tells."""
+
+    held_out_share: float
+
+
 class _Training(msgspec.Struct, frozen=True):
     format: str
     myoloop: str
     code_sha256: str
     seed: int
     task: dict[str, Any]
-    plan: dict[str, Any]
+    plan: Size
     people: Parts
     observation: tuple[str, ...]
     actions: tuple[float, ...]
@@ -96,7 +102,7 @@ class Training(msgspec.Struct, frozen=True):
     code_sha256: str
     seed: int
     task: Task
-    plan: dict[str, Any]
+    plan: Size
     people: Parts
     observation: tuple[str, ...]
     actions: tuple[float, ...]

@@ -103,8 +103,9 @@ def splits(training: Training) -> Table:
             ("held out", people.held_out, "never seen before the evaluation"),
         )
     )
-    share = training.plan.get("held_out_share")
-    caption = "Split by person, never by session or trial." + (f" Asked to be held out: {share:.0%}." if share else "")
+    caption = (
+        "Split by person, never by session or trial." + f" Asked to be held out: {training.plan.held_out_share:.0%}."
+    )
     return Table(("part", "n subjects", "what for", "who"), rows, caption)
 
 
@@ -230,8 +231,8 @@ def off_policy(evaluation: Evaluation | None) -> Table | None:
     caption = (
         f"Discounted reward from a decision on (discount {found.discount:g}, no unit), learned less adaptive gain; "
         "above 0 "
-        f"the learned one is better. n = {found.people} people held out, {found.log['decisions']:.0f} decisions, "
-        f"{100 * found.log['explored']:.0f} % of them drawn by lot; one seed, no interval. {found.caveat}"
+        f"the learned one is better. n = {found.people} people held out, {found.log.decisions} decisions, "
+        f"{100 * found.log.explored:.0f} % of them drawn by lot; one seed, no interval. {found.caveat}"
     )
     return Table(("learned less adaptive gain", "gain (1)"), rows, caption)
 

@@ -73,8 +73,8 @@ def verdict(evaluation: Evaluation) -> tuple[str, list[str]]:
     fell = results.outcomes[results.plain, results.learned].fell_people
     if fell:
         lines.append(
-            f"With {fell} of {len(results.people)} people it fell back to the classic controller, and is that from "
-            "then on."
+            f"With {fell} of {len(results.people)} people it fell back to the classic controller, for a train or to "
+            f"the end."
         )
     lines.append(f"Pulses outside the envelope, all controllers and conditions together: {results.violations}.")
     if evaluation.passed:

@@ -22,13 +22,17 @@ PLAN = Plan(
     fit=FittedQSettings(growths=1, iterations=2, trees=3, leaf_least=5), leaves=8, leaf_least=5,
 )  # fmt: skip
 SHORT = {"ramp_s": 0.1, "hold_s": 0.5, "rest_s": 0.5, "repetitions": 4}
+#: Often, so that few and short trains have enough decisions to fit to.
+DECIDE_EVERY_S = 0.02
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory) -> Path:
     """A training and its evaluation, too small for anything but to see that they are read."""
     folder = tmp_path_factory.mktemp("run") / "trained"
-    train_controller(folder, load_task("isometric_hold").changed(trial=SHORT), PLAN, 0, Jobs())
+    train_controller(
+        folder, load_task("isometric_hold").changed(trial=SHORT, decide_every_s=DECIDE_EVERY_S), PLAN, 0, Jobs()
+    )
     plan = EvaluationPlan(robust_people=1, off_policy_people=2, timed_trials=1)
     evaluate_controller(folder, read_training(folder), plan, Jobs())
     return folder
