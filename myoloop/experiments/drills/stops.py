@@ -1,9 +1,10 @@
 """From a stop on the stop socket to stop bytes at the device: a thousand times, through the real node.
 
 The session is a real one, in which sources, controller, recorder and stimulator do what they always do; only that it is
-not ended when the gate has latched its first stop. From then on nothing goes to the device but stop bytes, so
-that whatever arrives there after a stop, and after silence, is that stop's. The virtual subject's node is a drill's: it
-notes when bytes arrive, looking every half millisecond; what that adds is in the figures.
+not ended when the gate has latched its first stop. From then on nothing goes to the device but stop bytes, and the
+keep-alive of a ScienceMode device, which is told from a stop; so that what arrives after a stop, and after silence, is
+that stop's. The virtual subject's node is a drill's: it notes when bytes arrive, looking every half millisecond; what
+that adds is in the figures.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import random
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -33,6 +34,8 @@ from myoloop.platform.errors import UserError
 from myoloop.platform.node import Configuration
 from myoloop.platform.priority import ask_for_priority
 from myoloop.platform.process import read_rig_file, run_node
+from myoloop.stimulators.sciencemode.commands import Command
+from myoloop.stimulators.sciencemode.frames import Receiver
 
 #: What is asked of the 99.9th percentile.
 P999_MAX_MS = 20.0
@@ -62,24 +65,35 @@ class StopFigures(msgspec.Struct, frozen=True, kw_only=True):
     passed: bool
 
 
+def stops_heard(emulator: str) -> Callable[[bytes], bool]:
+    """What tells the bytes of a stop from others that a latched gate lets go to a device, its keep-alive."""
+    if emulator not in ("p24", "rehamove3"):
+        return bool
+    heard = Receiver()
+    return lambda data: any(frame.command in (Command.LL_STOP, Command.ML_STOP) for frame in heard.feed(data))
+
+
 class ListeningSubject(SubjectBody):
-    """Role ``subject``, which notes when bytes arrive at its device."""
+    """Role ``subject``, which notes when the bytes of a stop arrive at its device."""
 
     cycle_ns = 500_000
 
-    def __init__(self, arrivals: Path) -> None:
+    def __init__(self, arrivals: Path, is_stop: Callable[[bytes], bool]) -> None:
         super().__init__()
         self._arrivals = arrivals
+        self._is_stop = is_stop
 
     def configure(self, given: Configuration, bus: Bus) -> tuple[tuple[str, ...], dict[str, object]]:
         """As always, with an ear at the device."""
         told = super().configure(given, bus)
         file = os.open(self._arrivals, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         if self._server is not None:
-            body, feed = self._server.body, self._server.body.feed
+            body, feed, is_stop = self._server.body, self._server.body.feed, self._is_stop
 
             def heard(data: bytes, now_ns: int) -> None:
-                os.write(file, f"{time.monotonic_ns()}\n".encode())
+                arrived_ns = time.monotonic_ns()
+                if is_stop(data):
+                    os.write(file, f"{arrived_ns}\n".encode())
                 feed(data, now_ns)
 
             setattr(body, "feed", heard)  # noqa: B010
@@ -130,7 +144,12 @@ def _time(device: Device, count: int, folder: Path) -> StopFigures:
     refuse_unless_simulated(setup.rig)
     session = _StoppedAgain(setup, operator_of(setup, Script(), None))
     session.count, session.arrivals = count, folder / "arrivals"
-    session.supervisor.node_command = ("-m", "myoloop.experiments.drills.stops", str(folder / "arrivals"))
+    session.supervisor.node_command = (
+        "-m",
+        "myoloop.experiments.drills.stops",
+        str(folder / "arrivals"),
+        device.emulator,
+    )
     session.run()
     return figures(*took(session.sent_ns, _heard(session.arrivals)))
 
@@ -197,9 +216,10 @@ def say_stops(device: str, found: StopFigures) -> str:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Be a node of the session: ``ARRIVALS RIG NODE --runtime FOLDER``."""
-    arrivals, _, name, _, runtime = arguments
-    body = ListeningSubject(Path(arrivals)) if read_rig_file(Path(runtime))["nodes"].get(name) == "subject" else None
+    """Be a node of the session: ``ARRIVALS EMULATOR RIG NODE --runtime FOLDER``."""
+    arrivals, emulator, _, name, _, runtime = arguments
+    role = read_rig_file(Path(runtime))["nodes"].get(name)
+    body = ListeningSubject(Path(arrivals), stops_heard(emulator)) if role == "subject" else None
     if body is not None:
         ask_for_priority(_INSTRUMENT)
     return run_node(Path(runtime), name, body=body)

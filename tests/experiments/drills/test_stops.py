@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from myoloop.experiments.drills.stops import P999_MAX_MS, figures, say_stops, took
+from myoloop.experiments.drills.stops import P999_MAX_MS, figures, say_stops, stops_heard, took
 from myoloop.platform.errors import UserError
+from myoloop.stimulators.sciencemode.commands import Command, ml_get_current_data, plain
 
 MS = 1_000_000
 
@@ -31,6 +32,15 @@ def test_a_stop_that_a_keep_alive_came_just_before_is_left_out():
     sent = [number * 100 * MS for number in range(20)]
     arrivals = sorted([each + 2 * MS for each in sent] + [sent[7] - 5 * MS])
     assert took(sent, arrivals) == ([2.0] * 18, 0)
+
+
+def test_a_sciencemode_stop_is_told_from_a_keep_alive():
+    is_stop = stops_heard("p24")
+    assert not is_stop(ml_get_current_data(1, 2))
+    assert is_stop(plain(2, Command.ML_STOP))
+    assert is_stop(plain(3, Command.LL_STOP))
+    # Any byte at all, of the others.
+    assert stops_heard("rehastim2")(b"\x01")
 
 
 def test_percentiles_are_values_that_occurred():
