@@ -224,7 +224,7 @@ class Tracking(Restorable):
             if place.at_s is None or place.new:
                 self._correction.settle(left)
         through = self._through(given)
-        self._gain.drive(self._got(through, phase.targets), seconds)
+        self._gain.drive(self._got(self._delivered(given), phase.targets), seconds)
         steered = [t for t in phase.targets if not settings.channel or t.channel == settings.channel]
         if not steered or place.at_s is None:
             self._stop(seconds)
@@ -312,21 +312,27 @@ class Tracking(Restorable):
         return max(min(wanted, most, share + rise), share - fall, 0.0)
 
     def _through(self, given: PolicyInput) -> float:
-        """Share of the current that was asked for which the muscle got, after reflexes and gate."""
+        """Share of the current that was asked for which reflexes and gate left.
+
+        Less without a rule is what the device's step left: nothing is held back, and the error shows it.
+        """
+        return self._delivered(given) if given.report is not None and given.report.rule else given.let_through
+
+    def _delivered(self, given: PolicyInput) -> float:
+        """Share of the current that was asked for which the muscle got, rounded to the device's step as it was."""
         report = given.report
-        # Less without a rule is what the device's step left: that is no holding back, and the error shows it.
-        if report is None or not report.rule:
+        if report is None:
             return given.let_through
         asked = sum(item.current_ma for item in report.requested)
         allowed = sum(item.current_ma for item in report.allowed)
         return given.let_through * (min(1.0, allowed / asked) if asked > 0 else 1.0)
 
-    def _got(self, through: float, targets: tuple[Target, ...]) -> float:
-        """Share of the muscle that was recruited."""
-        if through >= HELD_BACK or self._share <= 0.0:
+    def _got(self, delivered: float, targets: tuple[Target, ...]) -> float:
+        """Share of the muscle that was recruited: at low recruitment a hundredth less current is several less of it."""
+        if delivered >= 1.0 or self._share <= 0.0:
             return self._share
         phase_us = next((t.phase_us for t in targets if t.channel == self._settings.channel), self._phase_us)
-        return self._curve.share(through * self._curve.current_ma(self._share, phase_us), phase_us)
+        return self._curve.share(delivered * self._curve.current_ma(self._share, phase_us), phase_us)
 
     def _correct(
         self, given: PolicyInput, response: float | None, lost: bool, goal: float, due_now: float,

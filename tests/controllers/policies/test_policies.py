@@ -214,7 +214,7 @@ def _model(policy: str) -> dict[str, float]:
 
 @pytest.mark.parametrize("policy", ["pi", "adaptive_gain", "iterative_learning", "inverse_recruitment"])
 def test_what_the_devices_step_leaves_holds_nothing_back(kit: SimpleNamespace, policy: str) -> None:
-    """Rounding down is no limit: the error shows it, and the integral works against it as if nothing were reported."""
+    """Rounding down is no limit that an integral gives way to; a gain that is estimated from what flowed asks for more."""
     ends = []
     for reported in (False, True):
         driven = _Driven(kit, policy, muscle="agonist", quantity="effort", setpoint=0.5, **_model(policy))
@@ -227,7 +227,7 @@ def test_what_the_devices_step_leaves_holds_nothing_back(kit: SimpleNamespace, p
                 request = SimpleNamespace(step=n, channels=(setting,))
                 report = kit.report_of(request, driven.now_ns, 0.9, rule="")
         ends.append(asked)
-    assert ends[1] == ends[0]
+    assert ends[1] >= ends[0]
 
 
 def test_pi_keeps_its_correction_where_it_cannot_measure_and_is_zero_outside_the_trial(kit: SimpleNamespace) -> None:
