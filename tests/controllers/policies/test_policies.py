@@ -208,16 +208,11 @@ def test_pi_gives_way_to_what_was_not_allowed(kit: SimpleNamespace) -> None:
     assert ends[1] < 20.0 * 1.2
 
 
-def _model(policy: str) -> dict[str, float]:
-    return {} if policy == "pi" else {"full_response": 1.0, "recruitment_median_ma": 20.0}
-
-
-@pytest.mark.parametrize("policy", ["pi", "adaptive_gain", "iterative_learning", "inverse_recruitment"])
-def test_what_the_devices_step_leaves_holds_nothing_back(kit: SimpleNamespace, policy: str) -> None:
-    """Rounding down is no limit that an integral gives way to; a gain that is estimated from what flowed asks for more."""
+def _rounded_down(kit: SimpleNamespace, policy: str, **model: float) -> tuple[float, float]:
+    """What is asked for in the end of a hold without any report, and where each says a tenth less by no rule."""
     ends = []
     for reported in (False, True):
-        driven = _Driven(kit, policy, muscle="agonist", quantity="effort", setpoint=0.5, **_model(policy))
+        driven = _Driven(kit, policy, muscle="agonist", quantity="effort", setpoint=0.5, **model)
         report = None
         for n in range(400):
             decision = driven.tick("hold", effort=0.45, report=report)
@@ -227,7 +222,26 @@ def test_what_the_devices_step_leaves_holds_nothing_back(kit: SimpleNamespace, p
                 request = SimpleNamespace(step=n, channels=(setting,))
                 report = kit.report_of(request, driven.now_ns, 0.9, rule="")
         ends.append(asked)
-    assert ends[1] >= ends[0]
+    return ends[0], ends[1]
+
+
+_MODEL = {"full_response": 1.0, "recruitment_median_ma": 20.0}
+
+
+@pytest.mark.parametrize(("policy", "model"), [("pi", {}), ("inverse_recruitment", _MODEL)])
+def test_what_the_devices_step_leaves_holds_nothing_back(
+    kit: SimpleNamespace, policy: str, model: dict[str, float]
+) -> None:
+    """Rounding down is no limit: the error shows it, and the integral works against it as if nothing were reported."""
+    unreported, reported = _rounded_down(kit, policy, **model)
+    assert reported == unreported
+
+
+@pytest.mark.parametrize("policy", ["adaptive_gain", "iterative_learning"])
+def test_a_gain_is_estimated_from_what_the_devices_step_let_flow(kit: SimpleNamespace, policy: str) -> None:
+    """The same response to less current is more gain, so less is asked for."""
+    unreported, reported = _rounded_down(kit, policy, **_MODEL)
+    assert 0.0 < reported < unreported
 
 
 def test_pi_keeps_its_correction_where_it_cannot_measure_and_is_zero_outside_the_trial(kit: SimpleNamespace) -> None:
