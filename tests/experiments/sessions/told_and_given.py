@@ -60,15 +60,18 @@ def check_train_by_train(told: list[Pulse], given: list[Pulse], usual_ns: int, w
     mine, its = trains(told, usual_ns), trains(given, usual_ns)
     assert len(mine) == len(its)
     for ours, theirs in zip(mine, its, strict=True):
-        assert abs(ours[0].t_ns - theirs[0].t_ns) <= within_ns
-        assert abs(ours[-1].t_ns - theirs[-1].t_ns) <= within_ns
+        shift_ns = ours[0].t_ns - theirs[0].t_ns
+        assert abs(shift_ns) <= within_ns
+        # In the train's own rhythm, which may lie elsewhere within the period.
+        assert abs(ours[-1].t_ns - theirs[-1].t_ns - shift_ns) <= within_ns + usual_ns // 20
         assert {period_ns(ours), period_ns(theirs)} == {usual_ns}
         assert {pulse.width_us for pulse in ours} == {pulse.width_us for pulse in theirs}
         for one, others in ((ours, theirs), (theirs, ours)):
             _check_neighbours(one, others, within_ns + usual_ns // 2)
             _check_stretches(one, others, usual_ns, within_ns)
-        most_uc = max(pulse.current_ma * pulse.width_us for pulse in theirs) * 1e-3
-        assert abs(charge_uc(ours) - charge_uc(theirs)) <= (most_uc + 1e-3 * charge_uc(theirs)) * (1 + 1e-9)
+        # One pulse; as many as fit in the time that the driver says it cannot know, where that is longer than a period.
+        spare_uc = -(-within_ns // usual_ns) * max(pulse.current_ma * pulse.width_us for pulse in theirs) * 1e-3
+        assert abs(charge_uc(ours) - charge_uc(theirs)) <= (spare_uc + 1e-3 * charge_uc(theirs)) * (1 + 1e-9)
 
 
 def trains(pulses: list[Pulse], usual_ns: int) -> list[list[Pulse]]:
