@@ -2,9 +2,9 @@
 
 A page's ```console blocks are run in order, in a folder of the page's own, for each line that begins with
 ``$ myoloop`` (a line that ends in a backslash goes on in the next). A command must end with 0, or with what
-``<!-- exits: 2 -->`` before its block says. A block after ``<!-- not-run: reason -->`` is left out, and listed with
-the reason, so that leaving out is seen. Small commands on files (mkdir, cp, head, echo, sed), which a page may need
-between ours, are run too; other ``$`` lines (make, git, pip) are listed as not run.
+``<!-- exits: 2 -->`` before its block says (``0 1`` where either is good). A block after ``<!-- not-run: reason -->``
+is left out, and listed with the reason, so that leaving out is seen. Small commands on files (mkdir, cp, head, echo,
+sed), which a page may need between ours, are run too; other ``$`` lines (make, git, pip) are listed as not run.
 
 A ```yaml block after ``<!-- file: mine.yaml -->`` is added to the end of that file in the page's folder, so that a page
 can tell a file piece by piece, and the commands after it read what the reader reads.
@@ -39,7 +39,7 @@ class Command:
     page: Path
     line: int
     text: str
-    exits: int = 0
+    exits: frozenset[int] = frozenset({0})
     not_run: str = ""
 
 
@@ -73,8 +73,8 @@ def steps_of(page: Path) -> Iterator[Command | Piece]:
         number += 1
         fence = _FENCE.match(line)
         if mark := _MARK.match(line):
-            if mark["key"] == "exits" and not mark["value"].isdigit():
-                raise BadPage(f"{page}:{number}: exits: {mark['value']!r} is not an exit code")
+            if mark["key"] == "exits" and not all(code.isdigit() for code in mark["value"].split()):
+                raise BadPage(f"{page}:{number}: exits: {mark['value']!r} is no exit code")
             if mark["key"] == "file" and not _FILE.match(mark["value"]):
                 raise BadPage(f"{page}:{number}: file: {mark['value']!r} is not the name of a file")
             marks[mark["key"]] = mark["value"]
@@ -119,7 +119,7 @@ def _of_block(page: Path, first: int, block: list[str], marks: dict[str, str]) -
             offset += 1
         ours = text.split()[0] in RUN
         not_run = marks.get("not-run", "" if ours else "not a myoloop command")
-        yield Command(page, first + start + 1, text, int(marks.get("exits", "0")), not_run)
+        yield Command(page, first + start + 1, text, frozenset(map(int, marks.get("exits", "0").split())), not_run)
 
 
 def run_page(page: Path, timeout_s: float) -> tuple[int, int, int]:
@@ -142,12 +142,15 @@ def run_page(page: Path, timeout_s: float) -> tuple[int, int, int]:
             began = time.monotonic()
             result, output = _run(command.text, folder, environment, timeout_s)
             took_s = time.monotonic() - began
-            if result == command.exits:
+            if result in command.exits:
                 good += 1
                 print(f"good     {where}  {command.text}  ({took_s:.1f} s)", flush=True)
             else:
                 failed += 1
-                print(f"FAILED   {where}  {command.text}  exit {result}, not {command.exits}\n{output}", flush=True)
+                print(
+                    f"FAILED   {where}  {command.text}  exit {result}, not {' or '.join(map(str, sorted(command.exits)))}\n{output}",
+                    flush=True,
+                )
     return good, failed, left_out
 
 

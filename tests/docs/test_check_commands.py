@@ -109,6 +109,12 @@ def test_a_command_that_ends_otherwise_fails_the_check(
 
 
 @pytest.mark.usefixtures("stand_in")
+def test_a_page_may_say_that_either_of_two_ends_is_good(check: ModuleType, page: Path) -> None:
+    page.write_text("<!-- exits: 0 3 -->\n```console\n$ myoloop bad 3\n$ myoloop good 0\n```\n")
+    assert check.main([str(page)]) == 0
+
+
+@pytest.mark.usefixtures("stand_in")
 def test_a_command_that_hangs_fails_the_check(
     check: ModuleType, page: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
