@@ -147,10 +147,8 @@ def run_page(page: Path, timeout_s: float) -> tuple[int, int, int]:
                 print(f"good     {where}  {command.text}  ({took_s:.1f} s)", flush=True)
             else:
                 failed += 1
-                print(
-                    f"FAILED   {where}  {command.text}  exit {result}, not {' or '.join(map(str, sorted(command.exits)))}\n{output}",
-                    flush=True,
-                )
+                wanted = " or ".join(map(str, sorted(command.exits)))
+                print(f"FAILED   {where}  {command.text}  exit {result}, not {wanted}\n{output}", flush=True)
     return good, failed, left_out
 
 
