@@ -21,7 +21,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 # What is installed is stamped in .venv; when one of these is newer than the stamp, it is installed again.
 NEEDS := pyproject.toml constraints.txt
-TEST_EXTRAS := .[test,lsl]
+TEST_EXTRAS := .[test,lsl,train,cluster]
 
 # uv takes seconds where pip takes a minute or more. Where uv cannot be had, or cannot install here, pip does it.
 export UV_PYTHON_DOWNLOADS := never
