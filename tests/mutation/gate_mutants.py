@@ -35,7 +35,7 @@ FIRST = {
     "ceilings.py": ("test_envelope_acts.py",),
     "decision.py": ("test_endings.py", "test_leases.py", "test_stop_wins.py", "test_limits_of_current.py"),
     "decoded.py": ("test_decoded_bytes.py",),
-    "dose.py": ("test_dose_and_ledger.py",),
+    "dose.py": ("test_pulses.py", "test_dose_and_ledger.py", "test_on_time.py"),
     "envelope.py": ("test_envelope_acts.py",),
     "evidence.py": ("test_evidence_of_life.py", "test_endings.py"),
     "limits.py": ("test_limits_of_current.py",),

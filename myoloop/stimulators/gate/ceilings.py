@@ -6,6 +6,7 @@ The figures are an engineering proposal, not a standard; ``docs/safety.md`` says
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import ceil
 
 #: Requests older than this on arrival are refused.
 REQUEST_AGE_MAX_NS = 50_000_000
@@ -40,6 +41,8 @@ CONTACT_FRACTION = 0.5
 LOAD_OHM = 500.0
 #: At and below this rate pulses are single twitches, and on-time and duty are not limited.
 TETANIC_ABOVE_HZ = 12.0
+#: Time without current that is shorter is no rest: the pulses before and after it are not single twitches.
+REST_MIN_NS = ceil(1e9 / TETANIC_ABOVE_HZ)
 #: No pad smaller than this.
 PAD_AREA_MIN_CM2 = 6.0
 #: Longest ramp that a pause may take.

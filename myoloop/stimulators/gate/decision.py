@@ -21,11 +21,11 @@ from myoloop.stimulators.gate.ceilings import (
     SUSPEND_MAX_NS,
     TETANIC_ABOVE_HZ,
 )
-from myoloop.stimulators.gate.dose import add_dose, dose_exceeded
-from myoloop.stimulators.gate.envelope import Envelope
+from myoloop.stimulators.gate.dose import Flows, book_pulses, dose_exceeded, dose_with_gap, pass_dose
+from myoloop.stimulators.gate.envelope import ChannelLimits, Envelope
 from myoloop.stimulators.gate.evidence import Evidence, dead_peer, device_fault, node_fault, stale_input
 from myoloop.stimulators.gate.limits import Setting, current_cap, out_of_range, round_down, served_rate_hz
-from myoloop.stimulators.gate.ontime import OnTime, pass_time
+from myoloop.stimulators.gate.ontime import OnTime, must_rest, pass_time
 from myoloop.stimulators.gate.rise import Ground, as_strong_ma, learn, rise_cap
 from myoloop.stimulators.gate.states import (
     LATCHED,
@@ -160,7 +160,7 @@ def _account(state: GateState, elapsed_ns: int) -> GateState:
     envelope = state.envelope
     if envelope is None:
         return state
-    dose = add_dose(state.dose, ((s.charge_uc, s.rate_hz) for s in state.output), elapsed_ns)
+    dose, running = pass_dose(state.dose, state.running, _flows(state.output, envelope.channels), elapsed_ns)
     # What does not flow now has its trial of new ground broken off.
     ground = {channel: Ground(known.had) for channel, known in state.ground.items()}
     tetanic = set()
@@ -174,7 +174,12 @@ def _account(state: GateState, elapsed_ns: int) -> GateState:
         output: pass_time(state.ontime.get(output, OnTime()), output in on, elapsed_ns, envelope)
         for output in sorted(state.ontime.keys() | on)
     }
-    return replace(state, dose=dose, ground=ground, ontime=ontime)
+    return replace(state, dose=dose, running=running, ground=ground, ontime=ontime)
+
+
+def _flows(settings: tuple[Setting, ...], channels: tuple[ChannelLimits, ...]) -> Flows:
+    outputs = {limits.channel: limits.output for limits in channels}
+    return {outputs[s.channel]: (s.charge_uc, s.rate_hz) for s in settings}
 
 
 def _latch(
@@ -307,10 +312,10 @@ def _allow(state: GateState, settings: GateSettings, evidence: Evidence, elapsed
         return _Allowed(rule="lease", reasons=(f"lapsed {(now_ns - lease.expires_ns) / 1e6:.0f} ms ago",))
     if not evidence.phase_running:
         return _Allowed(rule="phase", reasons=("the protocol does not run",))
-    why = dose_exceeded(state.dose, settings.prior, envelope)
+    why = dose_exceeded(dose_with_gap(state.dose, state.running), settings.prior, envelope)
     if why:
         return _Allowed(rule="dose", reasons=(why,))
-    exhausted = {output for output, ontime in state.ontime.items() if ontime.exhausted}
+    exhausted = {output for output, ontime in state.ontime.items() if must_rest(ontime, envelope)}
     for setting in lease.settings:
         limits = envelope.channel(setting.channel)
         if limits is not None and limits.output in exhausted and setting.rate_hz > TETANIC_ABOVE_HZ:
@@ -405,6 +410,7 @@ def _hand_over(state: GateState, evidence: Evidence, allowed: _Allowed, now_ns: 
     channels = envelope.channels if envelope is not None else ()
     went = {setting.channel for setting in state.output} - stays
     ends = {limits.output: now_ns for limits in channels if limits.channel in went}
+    dose, running = book_pulses(state.dose, state.running, _flows(allowed.settings, channels))
     state = replace(
         state,
         name=name,
@@ -412,6 +418,8 @@ def _hand_over(state: GateState, evidence: Evidence, allowed: _Allowed, now_ns: 
         off_ns={**state.off_ns, **ends} if ends else state.off_ns,
         output=allowed.settings,
         risen=allowed.risen,
+        dose=dose,
+        running=running,
         sent_ns=now_ns if write or stop else state.sent_ns,
         stops_left=max(0, state.stops_left - 1),
     )

@@ -7,9 +7,11 @@ far, and the wall time at which they were reached.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from math import floor
 
+from myoloop.stimulators.gate.ceilings import REST_MIN_NS
 from myoloop.stimulators.gate.envelope import Envelope, finite
 
 #: A day is any 24 hours: a date would change at midnight somewhere, in the middle of somebody's session.
@@ -22,7 +24,7 @@ class LedgerError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class DoseTotals:
-    """Charge per phase summed over pulses and channels, time with current, pulses."""
+    """Charge per phase summed over pulses and channels, time with current, pulses; never less than was given."""
 
     charge_mc: float = 0.0
     on_s: float = 0.0
@@ -46,21 +48,106 @@ class PriorDose:
     session: DoseTotals = DoseTotals()
 
 
-def add_dose(dose: DoseTotals, settings: Iterable[tuple[float, float]], elapsed_ns: int) -> DoseTotals:
-    """Add a cycle's worth.
+@dataclass(frozen=True, slots=True)
+class Period:
+    """A pulse period of an output: in it a device gives at most one pulse, whenever that comes.
 
-    Parameters
+    Attributes
     ----------
-    settings
-        (charge per phase in uC, rate in Hz) of every channel that had current.
+    passed_ns, lasts_ns
+        Time since it began; how long it is at the fastest rate since.
+    charge_uc
+        What is booked for its pulse: the largest charge per phase that was in force.
     """
-    elapsed_s = elapsed_ns * 1e-9
-    charge_mc, pulses, on = dose.charge_mc, dose.pulses, False
-    for charge_uc, rate_hz in settings:
-        charge_mc += charge_uc * 1e-3 * rate_hz * elapsed_s
-        pulses += rate_hz * elapsed_s
-        on = True
-    return DoseTotals(charge_mc, dose.on_s + (elapsed_s if on else 0.0), pulses)
+
+    passed_ns: int
+    lasts_ns: int
+    charge_uc: float
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """What of the dose is not over.
+
+    Attributes
+    ----------
+    periods
+        By output; also of one whose current has ended within the period.
+    gap_ns
+        Time since there was current anywhere of which it is not known yet whether it is rest.
+    rest_in_ns
+        How much more of it makes all of it rest; 0 in rest.
+    """
+
+    periods: Mapping[int, Period] = field(default_factory=dict)
+    gap_ns: int = 0
+    rest_in_ns: int = 0
+
+
+#: (charge per phase in uC, rate in Hz) by output, of those with current.
+Flows = Mapping[int, tuple[float, float]]
+
+
+def book_pulses(dose: DoseTotals, running: Running, flows: Flows) -> tuple[DoseTotals, Running]:
+    """Book the pulses that may come at once, as these flow from now on.
+
+    Whatever its phase, a device gives no two pulses of an output closer together than the shortest period asked for
+    since the first of them. Then each of the periods that are counted here holds at most one, and a whole pulse is
+    booked for each as it begins: in a time d at a rate f that is floor(d f) + 1, what a device gives whose first pulse
+    comes at once. A larger charge within the period is booked instead of the smaller one.
+    """
+    charge_mc, pulses, periods = dose.charge_mc, dose.pulses, dict(running.periods)
+    for output, (charge_uc, rate_hz) in flows.items():
+        period_ns = _period_ns(rate_hz)
+        period = periods.get(output)
+        if period is None or period.passed_ns >= min(period.lasts_ns, period_ns):
+            period = Period(0, period_ns, 0.0)
+            pulses += 1.0
+        charge_mc += max(0.0, charge_uc - period.charge_uc) * 1e-3
+        lasts_ns, most_uc = min(period.lasts_ns, period_ns), max(period.charge_uc, charge_uc)
+        periods[output] = Period(period.passed_ns, lasts_ns, most_uc)
+    return replace(dose, charge_mc=charge_mc, pulses=pulses), replace(running, periods=periods)
+
+
+def pass_dose(dose: DoseTotals, running: Running, flows: Flows, elapsed_ns: int) -> tuple[DoseTotals, Running]:
+    """Let time pass while these flow, for which :func:`book_pulses` was asked as they began.
+
+    Time without current is rest, and not booked, once it is longer than a period of what flowed last and longer than
+    any gap within a train; if there is current again before, it was time with current.
+    """
+    charge_mc, pulses, periods = dose.charge_mc, dose.pulses, {}
+    for output, period in running.periods.items():
+        passed_ns = period.passed_ns + elapsed_ns
+        if output in flows:
+            charge_uc, rate_hz = flows[output]
+            period_ns = _period_ns(rate_hz)
+            # Those that have begun since: one that begins now does so only if current goes on.
+            begun = max(0, -((period.lasts_ns - passed_ns) // period_ns))
+            if begun:
+                charge_mc += begun * charge_uc * 1e-3
+                pulses += begun
+                passed_ns -= period.lasts_ns + (begun - 1) * period_ns
+                period = Period(passed_ns, period_ns, charge_uc)
+            periods[output] = replace(period, passed_ns=passed_ns)
+        elif passed_ns < period.lasts_ns:
+            periods[output] = replace(period, passed_ns=passed_ns)
+    on_s, gap_ns = dose.on_s, running.gap_ns + elapsed_ns
+    rest_in_ns = max(0, running.rest_in_ns - elapsed_ns)
+    if flows:
+        on_s, gap_ns = on_s + gap_ns * 1e-9, 0
+        rest_in_ns = max(rest_in_ns, REST_MIN_NS, *(_period_ns(rate_hz) for _, rate_hz in flows.values()))
+    elif not rest_in_ns:
+        gap_ns = 0
+    return DoseTotals(charge_mc, on_s, pulses), Running(periods, gap_ns, rest_in_ns)
+
+
+def _period_ns(rate_hz: float) -> int:
+    return floor(1e9 / rate_hz)
+
+
+def dose_with_gap(dose: DoseTotals, running: Running) -> DoseTotals:
+    """The dose if there is current now: what is not known to be rest counts as on."""
+    return replace(dose, on_s=dose.on_s + running.gap_ns * 1e-9)
 
 
 def dose_exceeded(dose: DoseTotals, prior: PriorDose, envelope: Envelope) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from myoloop.stimulators.gate.dose import DoseTotals, PriorDose
+from myoloop.stimulators.gate.dose import DoseTotals, PriorDose, Running
 from myoloop.stimulators.gate.envelope import DeviceLimits, Envelope
 from myoloop.stimulators.gate.limits import Setting
 from myoloop.stimulators.gate.ontime import OnTime
@@ -149,6 +149,8 @@ class GateState:
         By output of the device, so that a channel's new name does not rest it.
     off_ns
         By output too: when its current went to zero last.
+    dose, running
+        What is booked, and what of it is not over.
     sent_ns
         When the device was last sent anything.
     stops_left
@@ -168,6 +170,7 @@ class GateState:
     ontime: Mapping[int, OnTime] = field(default_factory=dict)
     off_ns: Mapping[int, int] = field(default_factory=dict)
     dose: DoseTotals = DoseTotals()
+    running: Running = Running()
     sent_ns: int | None = None
     stops_left: int = 0
 

@@ -76,6 +76,55 @@ def wish(
     return stamped
 
 
+class Output:
+    """Pulses of one output of a device, reckoned by itself.
+
+    Parameters
+    ----------
+    kind
+        ``minding`` gives its first pulse as it comes on, but none sooner than a period after its last one, and a new
+        rate holds from the next pulse on. ``following`` has a new rate hold from the last pulse on. ``free`` is a unit
+        that never stops, of which pulses go through while the output is on.
+    phase
+        Part of a period that the first pulse comes later.
+    """
+
+    def __init__(self, kind: str = "minding", phase: float = 0.0) -> None:
+        self.kind, self.phase = kind, phase
+        self.now_ns = 0.0
+        self.flow: tuple[float, float] | None = None
+        self.last_ns: float | None = None
+        self.due_ns: float | None = None
+        self.rate_hz = 0.0
+        self.charge_mc = 0.0
+        self.charges_uc: list[float] = []
+
+    def set(self, flow: tuple[float, float] | None) -> None:
+        """(charge per phase in uC, rate in Hz) from now on, or None."""
+        if flow is not None:
+            period_ns, was = 1e9 / flow[1], self.flow
+            if self.due_ns is None:
+                self.due_ns = self.now_ns + self.phase * period_ns
+            elif self.kind == "free" and self.last_ns is None:
+                pass
+            elif was is None and self.kind != "free":
+                self.due_ns = self.now_ns if self.last_ns is None else max(self.now_ns, self.last_ns + period_ns)
+            elif was is not None and was[1] != flow[1] and self.kind == "following" and self.last_ns is not None:
+                self.due_ns = max(self.now_ns, self.last_ns + period_ns)
+            self.rate_hz = flow[1]
+        self.flow = flow
+
+    def run(self, elapsed_ns: int) -> None:
+        """Give what is due before then."""
+        until_ns = self.now_ns + elapsed_ns
+        while self.due_ns is not None and self.due_ns < until_ns and (self.flow or self.kind == "free"):
+            if self.flow is not None:
+                self.charges_uc.append(self.flow[0])
+                self.charge_mc += self.flow[0] * 1e-3
+            self.last_ns, self.due_ns = self.due_ns, self.due_ns + 1e9 / self.rate_hz
+        self.now_ns = until_ns
+
+
 class Bench:
     """A gate, its world and its time.
 
@@ -123,6 +172,7 @@ class Bench:
         )
 
     wish = staticmethod(wish)
+    output = Output
 
     @property
     def name(self) -> str:
@@ -236,6 +286,12 @@ class Bench:
         for _ in range(round(s / 0.05)):
             self.step(after_ms=50.0)
         return self
+
+
+@pytest.fixture(scope="session")
+def new_output() -> type[Output]:
+    """Make an output of a device: `new_output(kind, phase)`."""
+    return Output
 
 
 @pytest.fixture(scope="session")

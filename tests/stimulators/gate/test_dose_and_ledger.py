@@ -8,17 +8,20 @@ from dataclasses import replace
 import pytest
 
 from myoloop.stimulators.gate import DoseTotals, LedgerError, PriorDose, ledger_line, read_ledger
-from myoloop.stimulators.gate.dose import add_dose, dose_exceeded
+from myoloop.stimulators.gate.dose import Running, book_pulses, dose_exceeded, pass_dose
 
 MS = 1_000_000
 
 
 class TestTotals:
     def test_add_up_over_channels_and_time(self):
-        dose = add_dose(DoseTotals(1.0, 2.0, 3.0), [(5.0, 40.0), (2.0, 10.0)], 500 * MS)
+        flows = {0: (5.0, 40.0), 1: (2.0, 10.0)}
+        dose, running = book_pulses(DoseTotals(1.0, 2.0, 3.0), Running(), flows)
+        assert dose == DoseTotals(pytest.approx(1.0 + 5e-3 + 2e-3), 2.0, 5.0)
+        dose, _ = pass_dose(dose, running, flows, 500 * MS)
         assert dose.charge_mc == pytest.approx(1.0 + 5e-3 * 20 + 2e-3 * 5)
         assert dose.on_s == pytest.approx(2.5)
-        assert dose.pulses == pytest.approx(3.0 + 20 + 5)
+        assert dose.pulses == 3.0 + 20 + 5
 
     def test_start_at_zero(self):
         assert DoseTotals() == DoseTotals(0.0, 0.0, 0.0)
@@ -32,7 +35,8 @@ class TestTotals:
         assert bench.state.dose == before
 
     def test_do_not_grow_without_current(self):
-        assert add_dose(DoseTotals(1.0, 2.0, 3.0), [], 500 * MS) == DoseTotals(1.0, 2.0, 3.0)
+        assert book_pulses(DoseTotals(1.0, 2.0, 3.0), Running(), {}) == (DoseTotals(1.0, 2.0, 3.0), Running())
+        assert pass_dose(DoseTotals(1.0, 2.0, 3.0), Running(), {}, 500 * MS)[0] == DoseTotals(1.0, 2.0, 3.0)
 
     def test_of_a_session_are_what_flowed(self, bench, wish):
         bench.to_stimulating(10.0)

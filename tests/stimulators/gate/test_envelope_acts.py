@@ -448,7 +448,7 @@ class TestSettingIt:
     def test_does_not_give_dose_or_on_time_back(self, bench):
         bench.to_stimulating(5.0)
         bench.do("pause")
-        bench.hold(None, 500)
+        bench.hold(None, 600)
         dose, ontime = bench.state.dose, bench.state.ontime
         bench.set_envelope(channels=(ChannelLimits("calf", 0, 25.0, 40.0),))
         assert bench.state.dose == dose

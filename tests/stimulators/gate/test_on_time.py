@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from myoloop.stimulators.gate import ChannelLimits
-from myoloop.stimulators.gate.ontime import OnTime, pass_time
+from myoloop.stimulators.gate import ChannelLimits, DoseTotals
+from myoloop.stimulators.gate.dose import Running, book_pulses, dose_with_gap, pass_dose
+from myoloop.stimulators.gate.ontime import OnTime, must_rest, pass_time
 
 S = 1_000_000_000
 MS = 1_000_000
@@ -35,7 +36,7 @@ def test_a_train_is_over_after_on_s_max(bench, wish):
     assert not bench.verdict.allowed
     assert bench.verdict.rule == "on-time"
     assert bench.verdict.reasons == ("left: on-time or duty is used up, it must rest",)
-    assert bench.state.ontime[0] == OnTime(6 * S, True)
+    assert bench.state.ontime[0] == OnTime(6 * S, True, 0)
 
 
 def test_the_next_train_waits_until_half_is_paid_back(bench, wish):
@@ -89,6 +90,133 @@ def test_blinking_does_not_rest(bench, wish):
     assert on <= 0.4 * 100.0 + 0.6 * 6.0 + 0.1
 
 
+class TestAGap:
+    """What is shorter than a period of 12 Hz is no rest: pulses so close together are a train, whatever its rate."""
+
+    @pytest.mark.parametrize("parts", [1, 2, 7])
+    @pytest.mark.parametrize(
+        ("gap_ns", "rests"), [(10 * MS, False), (83_333_333, False), (83_333_334, True), (300 * MS, True)]
+    )
+    def test_is_time_on_if_current_comes_again_before_and_else_all_of_it_is_rest(self, gap_ns, rests, parts):
+        at, ontime = limits(6.0, 0.4), OnTime(2 * S, False, 0)
+        for part in range(parts):
+            ontime = pass_time(ontime, False, gap_ns // parts + (gap_ns % parts if part == 0 else 0), at)
+        assert ontime.gap_ns == (None if rests else gap_ns)
+        assert ontime.used_ns == pytest.approx(2 * S - (gap_ns * 2 / 3 if rests else 0), abs=parts)
+        after = pass_time(ontime, True, 5 * MS, at)
+        assert after.used_ns == ontime.used_ns + 5 * MS + (0 if rests else gap_ns)
+        assert after.gap_ns == 0
+
+    def test_is_paid_back_at_once_when_it_is_rest_and_no_more_than_once(self):
+        ontime = OnTime(2 * S, False, 0)
+        for elapsed_ns, used_ns in ((80 * MS, 2 * S), (10 * MS, 2 * S - 60 * MS), (30 * MS, 2 * S - 80 * MS)):
+            ontime = pass_time(ontime, False, elapsed_ns, limits(6.0, 0.4))
+            assert ontime.used_ns == pytest.approx(used_ns, abs=2)
+
+    def test_that_would_use_the_rest_up_is_waited_out_and_then_leaves_what_there_was(self):
+        at, ontime = limits(6.0, 0.4), OnTime(6 * S - 50 * MS, False, 0)
+        assert not must_rest(ontime, at)
+        ontime = pass_time(ontime, False, 50 * MS - 1, at)
+        assert not must_rest(ontime, at)
+        ontime = pass_time(ontime, False, 1, at)
+        assert must_rest(ontime, at)
+        assert not ontime.exhausted
+        ontime = pass_time(ontime, False, 40 * MS, at)
+        assert not must_rest(ontime, at), "half need not be paid back: it never was used up"
+
+    def test_must_be_rest_while_the_train_is_used_up_and_needs_none_without_a_limit(self):
+        assert must_rest(OnTime(4 * S, True), limits(6.0, 0.4))
+        assert not must_rest(OnTime(4 * S, True), limits(None, 1.0))
+        assert must_rest(OnTime(6 * S), limits(6.0, 0.4))
+        assert not must_rest(OnTime(6 * S - 1), limits(6.0, 0.4))
+
+    @pytest.mark.parametrize(("on", "off", "rate_hz"), [(1, 2, 33.0), (1, 1, 40.0), (1, 7, 80.0), (2, 4, 13.0)])
+    def test_of_an_output_that_blinks_uses_up_on_time_as_an_unbroken_train_does(self, bench, wish, on, off, rate_hz):
+        """On for so many cycles of 10 ms, off for so many."""
+        rested(bench.to_stimulating(5.0, rate_hz=rate_hz))
+        began_ns = bench.now_ns
+        while bench.verdict.rule != "on-time":
+            last_ns = bench.now_ns
+            bench.hold(wish(5.0, rate_hz=rate_hz), 10 * on)
+            if bench.verdict.rule != "on-time":
+                bench.hold(wish(0.0), 10 * off)
+            assert bench.now_ns - began_ns < 20 * S
+        assert 6.0 - 0.01 * (on + off) <= (last_ns - began_ns) / S <= 6.0
+
+    def test_with_twitches_in_it_is_one_too(self, bench, wish):
+        rested(bench.to_stimulating(5.0))
+        for _ in range(100):
+            bench.step(wish(5.0))
+            bench.hold(wish(5.0, rate_hz=12.0), 50)
+        assert bench.state.ontime[0].used_ns + bench.state.ontime[0].gap_ns == 6 * S
+
+    def test_of_twitches_that_are_12_a_second_is_rest(self, bench, wish):
+        rested(bench.to_stimulating(5.0))
+        for _ in range(50):
+            bench.step(wish(5.0))
+            bench.hold(wish(0.0), 90)
+        assert bench.state.ontime[0].used_ns < 20 * MS
+
+
+class TestAGapOfTheSession:
+    """Time without any current is rest once it is longer than a period of what flowed last, and than one of 12 Hz."""
+
+    def after(self, *parts):
+        """Seconds booked, and with what is pending, after (rates by output, ns) one after another."""
+        dose, running = DoseTotals(), Running()
+        for rates_hz, elapsed_ns in parts:
+            flows = {output: (5.0, rate_hz) for output, rate_hz in enumerate(rates_hz) if rate_hz}
+            dose, running = book_pulses(dose, running, flows)
+            dose, running = pass_dose(dose, running, flows, elapsed_ns)
+        return dose.on_s, dose_with_gap(dose, running).on_s
+
+    @pytest.mark.parametrize(
+        ("rates_hz", "gap_ns", "rests"),
+        [
+            ((40.0,), 83_333_333, False),
+            ((40.0,), 83_333_334, True),
+            ((2.0,), 500 * MS - 1, False),
+            ((2.0,), 500 * MS, True),
+            ((2.0, 40.0), 500 * MS - 1, False),
+            ((2.0, 40.0), 500 * MS, True),
+        ],
+    )
+    def test_is_time_on_if_current_comes_again_before(self, rates_hz, gap_ns, rests):
+        gap_s = 0.0 if rests else gap_ns / S
+        train, gap = (rates_hz, 100 * MS), ((), gap_ns)
+        assert self.after(train, gap) == pytest.approx((0.1, 0.1 + gap_s))
+        assert self.after(train, ((), gap_ns // 2), ((), gap_ns - gap_ns // 2)) == pytest.approx((0.1, 0.1 + gap_s))
+        assert self.after(train, gap, train) == pytest.approx((0.2 + gap_s, 0.2 + gap_s))
+        assert self.after(train, gap, train, gap, train) == pytest.approx((0.3 + 2 * gap_s, 0.3 + 2 * gap_s))
+
+    def test_of_an_output_goes_on_while_another_one_is_on(self):
+        """500 ms from the end of 2 Hz, not from that of the other."""
+        ended = (((2.0,), 100 * MS), ((0.0, 40.0), 300 * MS))
+        assert self.after(*ended, ((), 200 * MS - 1), ((2.0,), 10 * MS))[0] == pytest.approx(0.61)
+        assert self.after(*ended, ((), 200 * MS), ((2.0,), 10 * MS))[0] == pytest.approx(0.41)
+
+    def test_before_the_first_current_is_none(self):
+        assert self.after(((), 10 * MS), ((40.0,), 10 * MS))[0] == pytest.approx(0.01)
+
+    def test_that_would_use_the_session_up_is_waited_out(self, new_gate, envelope, wish):
+        bench = new_gate(replace(envelope, session_on_s_max=4.0)).to_stimulating(5.0)
+        while bench.state.dose.on_s < 3.955:
+            bench.step(wish(5.0))
+        bench.hold(wish(0.0), 50)
+        assert bench.step(wish(5.0)).reasons == ("session on-time of 4 s is used up",)
+        bench.hold(wish(0.0), 40)
+        assert bench.step(wish(5.0)).allowed
+
+    def test_of_current_that_blinks_uses_the_session_up_as_an_unbroken_train_does(self, new_gate, envelope, wish):
+        bench = new_gate(replace(envelope, session_on_s_max=4.0)).to_stimulating(5.0)
+        had_s, began_ns = bench.state.dose.on_s, bench.now_ns
+        while bench.verdict.rule != "dose":
+            bench.step(wish(5.0))
+            if bench.verdict.rule != "dose":
+                bench.hold(wish(0.0), 20)
+        assert (bench.now_ns - began_ns) / S == pytest.approx(4.0 - had_s, abs=0.04)
+
+
 class TestAnotherEnvelope:
     def renamed(self, bench, wish, **changes):
         bench.do("pause")
@@ -115,7 +243,7 @@ class TestAnotherEnvelope:
         rested(bench.to_stimulating(5.0))
         run(bench, wish(5.0), 5.0)
         bench.do("pause")
-        bench.hold(None, 500)
+        bench.hold(None, 600)
         used_ns = bench.state.ontime[0].used_ns
         bench.set_envelope(channels=(ChannelLimits("right", 1, 25.0, 30.0),))
         bench.hold(None, 900)
@@ -133,7 +261,7 @@ def test_rest_pays_back_by_the_duty_and_never_faster_than_the_train_used_it(duty
     assert after.used_ns == pytest.approx(10 * S - 3 * S * payback, abs=2)
     assert pass_time(OnTime(S), False, 1, limits(20.0, 0.4)) == OnTime(S), "rounded against the train"
     assert pass_time(OnTime(S), False, 60 * S, limits(20.0, duty_max)) == OnTime(0)
-    assert pass_time(OnTime(S), True, 3 * S, limits(20.0, duty_max)) == OnTime(4 * S)
+    assert pass_time(OnTime(S), True, 3 * S, limits(20.0, duty_max)) == OnTime(4 * S, False, 0)
 
 
 def test_used_up_at_the_limit_and_free_at_half():
@@ -169,12 +297,16 @@ def test_no_window_holds_more_than_the_duty_and_one_train(on_s_max, duty_max, wi
 
 
 @given(
-    st.integers(0, 25 * S), st.booleans(), st.booleans(), st.integers(0, S),
+    st.integers(0, 25 * S), st.booleans(), st.none() | st.integers(0, 80 * MS), st.booleans(), st.integers(0, S),
     st.floats(0.1, 20.0), st.floats(0.01, 1.0), st.floats(0.01, 1.0), st.floats(0.01, 1.0),
 )  # fmt: skip
 @settings(deadline=None, max_examples=200, derandomize=True)
-def test_a_lower_limit_never_leaves_more(used_ns, exhausted, tetanic, elapsed_ns, on_s_max, duty_max, less, lower):
-    wide = pass_time(OnTime(used_ns, exhausted), tetanic, elapsed_ns, limits(on_s_max, duty_max))
-    narrow = pass_time(OnTime(used_ns, exhausted), tetanic, elapsed_ns, limits(on_s_max * less, duty_max * lower))
+def test_a_lower_limit_never_leaves_more(
+    used_ns, exhausted, gap_ns, tetanic, elapsed_ns, on_s_max, duty_max, less, lower
+):
+    before, most = OnTime(used_ns, exhausted, gap_ns), limits(on_s_max, duty_max)
+    least = limits(on_s_max * less, duty_max * lower)
+    wide, narrow = pass_time(before, tetanic, elapsed_ns, most), pass_time(before, tetanic, elapsed_ns, least)
+    assert must_rest(narrow, least) or not must_rest(wide, most)
     assert narrow.used_ns >= wide.used_ns
     assert narrow.exhausted or not wide.exhausted
