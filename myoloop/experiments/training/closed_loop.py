@@ -270,7 +270,6 @@ class _Person:
     def reached(self, delivered: list[Pulse], at_s: float, begin_ns: int, end_ns: int) -> list[Pulse]:
         """Pulses as the nerve gets them in a step: of a lead that is open none; weaker where thresholds are higher."""
         self.charge_mc = 0.0
-        self.judge.pass_time(self.device.on, end_ns - begin_ns)
         if delivered:
             for pulse in delivered:
                 self.judge.feel(pulse)

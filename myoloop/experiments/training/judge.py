@@ -1,10 +1,8 @@
 """Whether an envelope was kept, judged by what the device did and by nothing that the gate says.
 
-Numbers, charge, root mean square, rate and dose are those of the delivered pulses. Time on is that of the device's
-output: a blink of current that gives one pulse counts for as long as it is on, as in the envelope, not for the pulse's
-period. In the same way the gate books charge as rate times time, and pulses come at single moments of
-that time, the first of a train at once: of each train its largest pulse is allowed beyond the session's charge, and
-`loose_mc` tells how much these came to.
+All of it is that of the delivered pulses. The time between two pulses closer together than a period of 12 Hz is time
+on, whatever the output did between them; any other is rest. Charge is that of each pulse: the one that reaches a limit
+may be the last. So both count as the gate is to book: it books never less than a device can have given.
 """
 
 from __future__ import annotations
@@ -18,6 +16,8 @@ from myoloop.stimulators.gate.ceilings import CEILINGS, CONTACT_FRACTION, LOAD_O
 
 #: Root mean squares are taken over this.
 _RMS_NS = 1_000_000_000
+#: Pulses closer together than this are a train.
+_TRAIN_NS = 1e9 / 12.0
 #: What is right but for a rounding error is right.
 _NEARLY = 1.0 + 1e-9
 #: A train that is stopped in time may have one more cycle.
@@ -35,8 +35,6 @@ class Judge:
         Of all pulses so far; charge per phase; when the newest was.
     most_ma
         The most that a pulse may have.
-    loose_mc
-        Charge of the largest pulse of each time that the output was on.
     """
 
     def __init__(self, envelope: Envelope) -> None:
@@ -63,8 +61,7 @@ class Judge:
         self._used_ns = self._total_ns = 0.0
         self.last_ns: int | None = None
         self.violations: Counter[str] = Counter()
-        self.peak_ma = self.charge_mc = self.loose_mc = 0.0
-        self._largest_uc = 0.0
+        self.peak_ma = self.charge_mc = 0.0
         self.pulses = 0
 
     @property
@@ -89,17 +86,16 @@ class Judge:
         if pulse.net_charge_nc != 0.0:
             self.violations["balance"] += 1
         self._follow(pulse.t_ns, current_ma, width_us)
-        if charge_uc > self._largest_uc:
-            self.loose_mc += (charge_uc - self._largest_uc) * 1e-3
-            self._largest_uc = charge_uc
-        self._at_most("session charge", self.charge_mc, self._session_mc + self.loose_mc)
+        self._at_most("session charge", self.charge_mc, self._session_mc + charge_uc * 1e-3)
 
     def _follow(self, t_ns: int, current_ma: float, width_us: float) -> None:
         """What hangs on the pulses before: rate and root mean square."""
         since_ns = None if self.last_ns is None else t_ns - self.last_ns
         self.last_ns = t_ns
-        if since_ns is not None and since_ns < self._period_ns - 1:
-            self.violations["rate"] += 1
+        if since_ns is not None:
+            if since_ns < self._period_ns - 1:
+                self.violations["rate"] += 1
+            self._pass_time(since_ns)
         square = 2.0 * width_us * 1e-6 * current_ma**2
         self._recent.append((t_ns, square))
         self._squares += square
@@ -108,14 +104,13 @@ class Judge:
         # A second may begin and end with a pulse: one more than its rate says.
         self._at_most("r.m.s. current", math.sqrt(max(0.0, self._squares - square)), self._rms_ma)
 
-    def pass_time(self, on: bool, span_ns: int) -> None:
-        """The output was on, or off, for so long."""
-        if not on:
-            self._largest_uc = 0.0
-            self._used_ns = max(0.0, self._used_ns - self._payback * span_ns)
+    def _pass_time(self, since_ns: int) -> None:
+        """So long between two pulses."""
+        if since_ns >= _TRAIN_NS:
+            self._used_ns = max(0.0, self._used_ns - self._payback * since_ns)
             return
-        self._used_ns += span_ns
-        self._total_ns += span_ns
+        self._used_ns += since_ns
+        self._total_ns += since_ns
         if self._on_ns is not None:
             self._at_most("time on and duty", self._used_ns, self._on_ns + _LATE_NS)
         self._at_most("session time", self._total_ns, self._session_ns + _LATE_NS)

@@ -147,11 +147,6 @@ class Device:
         self._due_ns = 0
         self._last_ns: int | None = None
 
-    @property
-    def on(self) -> bool:
-        """Whether the output is on."""
-        return self._setting is not None
-
     def step(self, allowed: tuple[gate.Setting, ...], heard_ns: int, end_ns: int) -> list[Pulse]:
         """Pulses since the last step to before `end_ns`, where `allowed` reaches the device at `heard_ns`."""
         if self._setting is None and not allowed:

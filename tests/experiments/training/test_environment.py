@@ -195,14 +195,21 @@ def _together(each: list[dict[str, int]]) -> dict[str, int]:
     return whole
 
 
-def test_blinks_that_the_gate_books_as_less_than_their_pulses_are_weak() -> None:
-    # A cycle of current gives a pulse whose period is three cycles; the gate books one. The rise keeps it down: so few
-    # cycles reach no more than their share of the ramp, which recruits next to nothing.
+def test_blinks_use_up_on_time_as_an_unbroken_train_does() -> None:
+    # A cycle of current gives a pulse whose period is three cycles.
     whole = load_task("isometric_hold")
     loop = ClosedLoop(task_cases(whole, [1]), whole, None)
     (person,) = loop.people
+    on_s = person.armed.envelope.on_s_max
+    assert on_s is not None
+    before = 0
     for step in range(2000):
         loop.step([1000.0 if step % 3 == 0 else 0.0])
-    assert person.judge.pulses > 600
+        if step * 0.01 < on_s:
+            before = person.judge.pulses
+            assert "on-time" not in person.interventions
+    assert before > 30 * (on_s - 1.0)
+    assert person.interventions["on-time"] > 0
+    assert person.judge.pulses < 1.6 * before, "and then rest as much"
     assert person.judge.peak_ma <= 0.1 * person.judge.most_ma
     assert not person.judge.violations

@@ -59,16 +59,28 @@ def test_limits_that_hang_on_many_pulses_are_found() -> None:
     assert "session charge" in _judged(*_train(200), session_charge_mc_max=0.4)
 
 
+def test_the_pulse_that_reaches_the_charge_of_the_session_is_the_last() -> None:
+    # 2.5 uC each.
+    assert _judged(*_train(200), session_charge_mc_max=0.4976) == {}
+    assert _judged(*_train(200), session_charge_mc_max=0.4951) == {"session charge": 1}
+
+
 def test_time_on_is_used_up_by_trains_and_paid_back_by_rests() -> None:
-    def judged(*spans_s: float) -> dict[str, int]:
+    def judged(*spans_s: float, every_ns: int = 40_000_000) -> dict[str, int]:
         judge = Judge(replace(ENVELOPE, session_on_s_max=100.0))
+        begin_ns = 0
         for number, span_s in enumerate(spans_s):
-            for _ in range(round(span_s * 100)):
-                judge.pass_time(number % 2 == 0, 10_000_000)
+            if number % 2 == 0:
+                for pulse in _train(round(span_s * 1e9 / every_ns) + 1, period_ns=every_ns, begin_ns=begin_ns):
+                    judge.feel(pulse)
+            begin_ns += round(span_s * 1e9)
         return dict(judge.violations)
 
     assert judged(8.0, 8.0, 8.0) == {}
-    assert judged(8.2) == {"time on and duty": 19}
+    assert judged(8.08) == {"time on and duty": 2}
     assert "time on and duty" in judged(6.0, 2.0, 6.0)
     assert judged(*[5.0] * 39) == {}
     assert "session time" in judged(*[5.0] * 42)
+    # Whatever the rate: closer together than 12 a second they are a train, and no rest.
+    assert judged(8.1, every_ns=81_000_000) == {"time on and duty": 2}
+    assert judged(60.0, every_ns=84_000_000) == {}
