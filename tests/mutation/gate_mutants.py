@@ -100,7 +100,6 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
     ): "how large a rounding error may be taken to be",
     ("limits.py", "if steps <= 0:", "LtE -> Lt"): "no steps are 0.0 mA by the next line too",
     ("limits.py", "exact = abs(per_ma * step_ma - 1.0) < 1e-9", "Lt -> LtE"): "the very edge of a rounding error",
-    ("dose.py", "rest_in_ns: int = 0", "0 -> 1"): "it is over after the first nanosecond, of which none is booked",
     ("dose.py", "newest_ns = 0.0", "0.0 -> 0.1"): "no clock tells a tenth of a nanosecond after 1970 from none",
     ("decoded.py", "if not abs(value - right) <= _SAME * right:", "LtE -> Lt"): "the very edge of a rounding error",
     (

@@ -26,6 +26,7 @@ class TestTotals:
     def test_start_at_zero(self):
         assert DoseTotals() == DoseTotals(0.0, 0.0, 0.0)
         assert PriorDose() == PriorDose(0.0, 0.0, DoseTotals())
+        assert Running() == Running({}, 0, 0)
 
     def test_do_not_grow_while_time_stands_still(self, bench, wish):
         bench.to_stimulating(10.0)
