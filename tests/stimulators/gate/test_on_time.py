@@ -201,7 +201,8 @@ class TestAGapOfTheSession:
     def test_that_would_use_the_session_up_is_waited_out(self, new_gate, envelope, wish):
         bench = new_gate(replace(envelope, session_on_s_max=4.0)).to_stimulating(5.0)
         while bench.state.dose.on_s < 3.955:
-            bench.step(wish(5.0))
+            assert bench.step(wish(5.0)).allowed
+            assert bench.now_ns < 20 * S
         bench.hold(wish(0.0), 50)
         assert bench.step(wish(5.0)).reasons == ("session on-time of 4 s is used up",)
         bench.hold(wish(0.0), 40)
@@ -211,6 +212,7 @@ class TestAGapOfTheSession:
         bench = new_gate(replace(envelope, session_on_s_max=4.0)).to_stimulating(5.0)
         had_s, began_ns = bench.state.dose.on_s, bench.now_ns
         while bench.verdict.rule != "dose":
+            assert bench.now_ns - began_ns < 20 * S
             bench.step(wish(5.0))
             if bench.verdict.rule != "dose":
                 bench.hold(wish(0.0), 20)
