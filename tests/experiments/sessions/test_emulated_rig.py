@@ -93,7 +93,7 @@ def test_a_fault_breaks_when_its_time_after_the_first_pulse_has_come(protocol):
     body = make_body(virtual_body(rig, SubjectParameters(), 1), clock.now_ns())
     stimulator = next(node for node in rig.nodes.values() if node.role == "stimulator")
     driver = make_driver("sciencemode34", stimulator.settings, {"ext": 0})
-    driver._transport = MemoryTransport(body, clock)  # the port is the body's
+    driver._given_transport = MemoryTransport(body, clock)  # the port is the body's
     driver._sleep = lambda seconds: clock.advance(round(seconds * 1e9))
     driver.open()
     broken_ns = first_ns = None
