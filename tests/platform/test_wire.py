@@ -90,7 +90,7 @@ PIECE = st.binary(max_size=20) | st.sampled_from(
 FRAME = st.binary(max_size=60) | st.lists(PIECE, max_size=6).map(b"".join) | LEVELS.map(nested)
 
 
-@settings(deadline=None, max_examples=10_000)
+@settings(deadline=None, max_examples=3_000)
 @given(frames=st.lists(FRAME, max_size=5))
 @example(frames=[b"emg/arm", b"\x91\x01", b"\x80"])
 @example(frames=[b"emg/arm", b"", b""])
@@ -100,7 +100,7 @@ def test_arbitrary_bytes_are_refused_by_a_wire_error_only(frames):
         wire.decode(frames)
 
 
-@settings(deadline=None, max_examples=10_000)
+@settings(deadline=None, max_examples=3_000)
 @given(data=st.data())
 def test_damaged_frames_are_refused_or_are_another_message_but_never_crash(data):
     frames = encode(array=np.arange(12, dtype="<i2").reshape(6, 2))

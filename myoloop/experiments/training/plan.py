@@ -70,7 +70,8 @@ class Plan:
 #: To see that it runs: nothing that it finds means anything.
 QUICK = Plan(
     people=12,
-    repetitions=3,
+    repetitions=2,
+    seeds=2,
     rounds=1,
     people_a_round=4,
     validate_share=0.25,

@@ -61,7 +61,7 @@ def test_a_stop_after_a_rest_has_nothing_to_go_on_with(slow):
     assert slow.made[before:] == []
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=8)
 @given(st.sampled_from(DEVICES), st.lists(st.tuples(
     st.sampled_from(["on", "both", "zero", "stop"]), st.integers(1, 60), st.sampled_from([20, 40, 100]),
 ), max_size=20))  # fmt: skip
