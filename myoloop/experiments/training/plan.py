@@ -70,7 +70,7 @@ class Plan:
 #: To see that it runs: nothing that it finds means anything.
 QUICK = Plan(
     people=12,
-    repetitions=2,
+    repetitions=3,
     seeds=2,
     rounds=1,
     people_a_round=4,

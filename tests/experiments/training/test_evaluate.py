@@ -32,7 +32,7 @@ from myoloop.experiments.training.train import ARTEFACT, TRAINING, train_control
 from myoloop.platform.errors import UserError
 
 TINY = Plan(
-    people=5, repetitions=2, seeds=1, rounds=1, people_a_round=2, validate_share=0.3, held_out_share=0.4,
+    people=5, repetitions=3, seeds=1, rounds=1, people_a_round=2, validate_share=0.3, held_out_share=0.4,
     fit=FittedQSettings(growths=1, iterations=3, trees=4, leaf_least=20), leaves=12, leaf_least=10,
 )  # fmt: skip
 FEW = EvaluationPlan(people=2, robust_people=1, off_policy_people=2, timed_trials=1)
