@@ -13,9 +13,11 @@ import hypothesis
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-# How long an example takes says how busy the machine is, not whether it holds.
-hypothesis.settings.register_profile("myoloop", deadline=None)
-hypothesis.settings.load_profile("myoloop")
+# How long an example takes says how busy the machine is, not whether it holds. Who says nothing of the number of
+# examples gets some in every run, and many in the proofs.
+hypothesis.settings.register_profile("myoloop", deadline=None, max_examples=50)
+hypothesis.settings.register_profile("mutants", deadline=None, max_examples=100)
+hypothesis.settings.register_profile("prove", deadline=None, max_examples=300)
 
 
 def _data_dir() -> Path:
@@ -26,8 +28,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--prove", action="store_true", help="run the long proofs too (or MYOLOOP_PROVE=1)")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    # Before any test module is read: what a test's own settings leave open is taken from here as it is decorated.
+    mutant = "mutants" if "MYOLOOP_MUTANT" in os.environ else "myoloop"
+    hypothesis.settings.load_profile("prove" if _proving(config) else mutant)
+
+
+def _proving(config: pytest.Config) -> bool:
+    return bool(config.getoption("--prove")) or os.environ.get("MYOLOOP_PROVE") == "1"
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    proving = config.getoption("--prove") or os.environ.get("MYOLOOP_PROVE") == "1"
+    proving = _proving(config)
     data = _data_dir()
     for item in items:
         if item.get_closest_marker("prove") and not proving:
