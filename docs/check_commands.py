@@ -179,7 +179,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--timeout", type=float, default=300.0, help="seconds per command")
     parser.add_argument("--side-by-side", type=int, default=1, help="pages at a time, each in its own folder")
     options = parser.parse_args(arguments)
-    pages = options.pages or [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    # The longest first, so that none is left alone at the end.
+    first = [ROOT / "docs/training.md", ROOT / "docs/protocols.md", ROOT / "README.md", ROOT / "docs/quickstart.md"]
+    others = (page for page in sorted((ROOT / "docs").rglob("*.md")) if page not in first)
+    pages = options.pages or [*first, *others]
 
     def tried(page: Path) -> tuple[int, int, int]:
         try:
