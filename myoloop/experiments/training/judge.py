@@ -16,8 +16,8 @@ from myoloop.stimulators.gate.ceilings import CEILINGS, CONTACT_FRACTION, LOAD_O
 
 #: Root mean squares are taken over this.
 _RMS_NS = 1_000_000_000
-#: Pulses closer together than this are a train.
-_TRAIN_NS = 1e9 / 12.0
+#: Pulses closer together than this, a period of 12 Hz in whole nanoseconds, are a train.
+_TRAIN_NS = 83_333_333
 #: What is right but for a rounding error is right.
 _NEARLY = 1.0 + 1e-9
 #: A train that is stopped in time may have one more cycle.

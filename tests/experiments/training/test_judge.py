@@ -84,3 +84,5 @@ def test_time_on_is_used_up_by_trains_and_paid_back_by_rests() -> None:
     # Whatever the rate: closer together than 12 a second they are a train, and no rest.
     assert judged(8.1, every_ns=81_000_000) == {"time on and duty": 2}
     assert judged(60.0, every_ns=84_000_000) == {}
+    # 12 a second in whole nanoseconds are single twitches, as they are to the gate.
+    assert judged(60.0, every_ns=83_333_333) == {}
