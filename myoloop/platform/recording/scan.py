@@ -99,6 +99,33 @@ def parse(record: RawRecord) -> McapRecord:
     return parsed
 
 
+def unpack_chunk(record: RawRecord, *, check_crc: bool = True) -> bytes:
+    """Unpack a chunk record: the records in it.
+
+    Raises
+    ------
+    DamagedRecording
+        If it is no chunk of ours, or not the bytes that were packed.
+    """
+    chunk = parse(record)
+    if not isinstance(chunk, Chunk):
+        raise DamagedRecording(record.offset, "not a chunk")
+    if chunk.compression != "zstd" or chunk.uncompressed_size > MAX_CHUNK_BYTES:
+        raise DamagedRecording(
+            record.offset, f"a chunk of {chunk.uncompressed_size} bytes, compression {chunk.compression[:16]!r}"
+        )
+    try:
+        # Asked first: the decompressor would allocate whatever a damaged frame announces.
+        if zstandard.frame_content_size(chunk.data) != chunk.uncompressed_size:
+            raise DamagedRecording(record.offset, "a chunk whose zstd frame announces another size")
+        data = zstandard.decompress(chunk.data, max_output_size=chunk.uncompressed_size)
+    except zstandard.ZstdError as error:
+        raise DamagedRecording(record.offset, f"a chunk that cannot be unpacked: {error}") from None
+    if len(data) != chunk.uncompressed_size or (check_crc and zlib.crc32(data) != chunk.uncompressed_crc):
+        raise DamagedRecording(record.offset, "a chunk whose CRC or size is not that of its bytes")
+    return data
+
+
 class Scan:
     """One pass over a session file.
 
@@ -256,22 +283,7 @@ class Scan:
             raise DamagedRecording(record.offset, f"{what} stands there twice")
 
     def _open_chunk(self, record: RawRecord) -> Iterator[RawRecord]:
-        chunk = parse(record)
-        if not isinstance(chunk, Chunk):
-            raise DamagedRecording(record.offset, "not a chunk")
-        if chunk.compression != "zstd" or chunk.uncompressed_size > MAX_CHUNK_BYTES:
-            raise DamagedRecording(
-                record.offset, f"a chunk of {chunk.uncompressed_size} bytes, compression {chunk.compression[:16]!r}"
-            )
-        try:
-            # Asked first: the decompressor would allocate whatever a damaged frame announces.
-            if zstandard.frame_content_size(chunk.data) != chunk.uncompressed_size:
-                raise DamagedRecording(record.offset, "a chunk whose zstd frame announces another size")
-            data = zstandard.decompress(chunk.data, max_output_size=chunk.uncompressed_size)
-        except zstandard.ZstdError as error:
-            raise DamagedRecording(record.offset, f"a chunk that cannot be unpacked: {error}") from None
-        if len(data) != chunk.uncompressed_size or (self._check and zlib.crc32(data) != chunk.uncompressed_crc):
-            raise DamagedRecording(record.offset, "a chunk whose CRC or size is not that of its bytes")
+        data = unpack_chunk(record, check_crc=self._check)
         self.chunks += 1
         yield from self._inner(record.offset, data, whole=True)
 
@@ -351,4 +363,4 @@ class Scan:
             raise DamagedRecording(self._at, f"{self._size - self._at} bytes after the end")
 
 
-__all__ = ["HEAD_BYTES", "MESSAGE_HEAD", "RawRecord", "Scan", "parse"]
+__all__ = ["HEAD_BYTES", "MESSAGE_HEAD", "RawRecord", "Scan", "parse", "unpack_chunk"]
