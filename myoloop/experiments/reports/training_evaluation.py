@@ -26,7 +26,7 @@ from myoloop.experiments.reports.training_results import (
     TrainingReportError,
 )
 from myoloop.experiments.training.contenders import LEARNED, contenders
-from myoloop.experiments.training.evaluate import EVALUATION, FORMAT, TIMING
+from myoloop.experiments.training.trained_files import EVALUATION, EVALUATION_FORMAT, TIMING
 
 #: The condition in which nothing goes wrong.
 PLAIN = "plain"
@@ -182,7 +182,7 @@ def read_evaluation(folder: Path) -> Evaluation | None:
     data = read_json(path)
     if data is None:
         return None
-    check_format(path, data, FORMAT)
+    check_format(path, data, EVALUATION_FORMAT)
     found = shaped(path, data, _Evaluation)
     reference = found.composite.reference
     for needed in (LEARNED, reference):

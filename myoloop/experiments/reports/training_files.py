@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from myoloop.experiments.reports.training_results import Curves, TrainingReportError
 from myoloop.experiments.training.task import Task
-from myoloop.experiments.training.train import COMPUTE, FORMAT, TRAINING
+from myoloop.experiments.training.trained_files import COMPUTE, TRAINING, TRAINING_FORMAT
 
 Shape = TypeVar("Shape")
 
@@ -154,7 +154,7 @@ def read_training(folder: Path) -> Training | None:
     data = read_json(path)
     if data is None:
         return None
-    check_format(path, data, FORMAT)
+    check_format(path, data, TRAINING_FORMAT)
     found = shaped(path, data, _Training)
     if not found.curves:
         raise TrainingReportError(f"{path}: curves: found none, allowed is at least one point")

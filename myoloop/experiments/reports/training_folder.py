@@ -20,8 +20,7 @@ from myoloop.experiments.reports.training_files import (
 )
 from myoloop.experiments.reports.training_results import TrainingReportError
 from myoloop.experiments.training.dataset import CARD, GAP, INDEX, problems
-from myoloop.experiments.training.evaluate import EVALUATION
-from myoloop.experiments.training.train import TRAINING
+from myoloop.experiments.training.trained_files import EVALUATION, TRAINING
 
 ESTIMATORS, SET_UP, DATASET = "estimators.json", "set_up.json", "dataset"
 #: Stamped on every section, figure and printed page.

@@ -17,15 +17,13 @@ from typing import Any
 
 import numpy as np
 
+from myoloop.controllers.shadowed import ACTING, LEARNED
 from myoloop.experiments.training.artefact import Artefact
 from myoloop.experiments.training.composite import WEIGHTS, WORSE, composite, interval
 from myoloop.experiments.training.jobs import code_sha256
+from myoloop.experiments.training.trained_files import BUDGET_MS, EVALUATION_FORMAT, TIMING, TRAINING, TRAINING_FORMAT
 from myoloop.platform.errors import UserError
 
-#: As :mod:`myoloop.experiments.training.evaluate` and :mod:`~myoloop.experiments.training.train` write them.
-EVALUATION, TRAINING = "evaluation.json", "training.json"
-EVALUATION_FORMAT, TRAINING_FORMAT = "myoloop-evaluation-1", "myoloop-training-1"
-LEARNED, REFERENCE = "fitted_q", "adaptive_gain"
 #: Told and computed figures may differ by the rounding of other versions.
 _SAME = 1e-6
 
@@ -46,6 +44,8 @@ class Evidence:
         Their bytes.
     evaluation, training
         What they say.
+    timing
+        How long a step took where it was evaluated, read from beside the evaluation; None where that is not there.
     """
 
     path: Path
@@ -54,6 +54,7 @@ class Evidence:
     training_content: bytes
     evaluation: Mapping[str, Any]
     training: Mapping[str, Any]
+    timing: Mapping[str, Any] | None
 
     @property
     def sha256(self) -> str:
@@ -92,10 +93,11 @@ def read_evidence(evaluation: Path, training: Path | None = None) -> Evidence:
         for key, kind in keys.items():
             if not isinstance(plain.get(key), kind):
                 raise ApprovalError(f"{path}: {key}: missing, or not what it must be")
-    for name in (LEARNED, REFERENCE):
+    for name in (LEARNED, ACTING):
         if not _complete(told["controllers"].get(name), len(told["people"])):
             raise ApprovalError(f"{evaluation}: controllers.{name}: figures of each of the people are missing")
-    return Evidence(evaluation, training, content, training_content, told, trained)
+    timing = _timing(evaluation.parent / TIMING)
+    return Evidence(evaluation, training, content, training_content, told, trained, timing)
 
 
 def against(evidence: Evidence, artefact: Artefact) -> list[str]:
@@ -122,6 +124,7 @@ def _against(evidence: Evidence, artefact: Artefact) -> Iterator[tuple[Path, str
         return
     yield from ((path, why) for why in _people(told["people"], trained["people"]))
     yield from ((path, why) for why in _figures(told, int(trained["seed"])))
+    yield from ((path.parent / TIMING, why) for why in _too_slow(evidence.timing, artefact))
     if told["passed"] is not True:
         yield path, f"did not pass: {'; '.join(map(str, told['why'])) or 'no reason given'}"
 
@@ -143,7 +146,7 @@ def _people(evaluated: list[str], people: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _figures(told: Mapping[str, Any], seed: int) -> Iterator[str]:
-    ours, theirs = (told["controllers"][name] for name in (LEARNED, REFERENCE))
+    ours, theirs = (told["controllers"][name] for name in (LEARNED, ACTING))
     try:
         figures = [{name: np.array(row["figures_by_person"][name]) for name in WEIGHTS} for row in (ours, theirs)]
         each = composite(*figures)
@@ -165,6 +168,18 @@ def _figures(told: Mapping[str, Any], seed: int) -> Iterator[str]:
     broken = [ours.get("violations"), *(_violations(row) for row in told.get("robustness", ()))]
     if any(broken):
         yield f"the envelope was broken: {next(filter(None, broken))}"
+
+
+def _too_slow(timing: Mapping[str, Any] | None, artefact: Artefact) -> Iterator[str]:
+    if timing is None:
+        yield "is not there: how long a decision takes is not known; evaluate again"
+        return
+    if timing.get("artefact_sha256") != artefact.sha256:
+        yield "is not of this artefact; evaluate this one"
+    took = timing.get("wall_ms")
+    p999_ms = took.get("p999") if isinstance(took, dict) else None
+    if not isinstance(p999_ms, int | float) or not 0.0 < p999_ms <= BUDGET_MS:
+        yield f"wall_ms.p999: found {p999_ms}, allowed are up to {BUDGET_MS:g} ms: 99.9 % of the steps in time"
 
 
 def digest_of_training(training: Mapping[str, Any]) -> str:
@@ -210,6 +225,20 @@ def _read(path: Path, wanted: str) -> tuple[bytes, Mapping[str, Any]]:
     if found != wanted:
         raise ApprovalError(f"{path}: format: found {found!r}, allowed is {wanted}")
     return content, told
+
+
+def _timing(path: Path) -> Mapping[str, Any] | None:
+    try:
+        told = json.loads(path.read_bytes(), parse_constant=_no_number)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise ApprovalError(f"{path}: cannot be read: {(error.strerror or str(error)).lower()}") from None
+    except (ValueError, RecursionError) as error:
+        raise ApprovalError(f"{path}: is no JSON: {error}") from None
+    if not isinstance(told, dict):
+        raise ApprovalError(f"{path}: is no object")
+    return told
 
 
 def _no_number(text: str) -> float:

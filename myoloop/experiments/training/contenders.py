@@ -12,6 +12,7 @@ from myoloop.controllers.choice import Choice
 from myoloop.controllers.policies.distilled_model import DistilledModel
 from myoloop.controllers.policies.fitted_q import FittedQ, FittedQSettings
 from myoloop.controllers.policies.policy import Decision, Policy, PolicyInput, make_policy
+from myoloop.controllers.shadowed import ACTING, LEARNED
 from myoloop.experiments.training.bodies import MUSCLE
 from myoloop.experiments.training.cases import Case
 from myoloop.experiments.training.stimulated import CHANNEL
@@ -19,8 +20,7 @@ from myoloop.experiments.training.task import Task
 from myoloop.platform.messages import Phase
 
 #: What all are relative to.
-REFERENCE = "adaptive_gain"
-LEARNED = "fitted_q"
+REFERENCE = ACTING
 #: An effort is awaited for so long, where the task itself awaits none; the rest is shorter by as much.
 _AWAIT_S = 1.0
 

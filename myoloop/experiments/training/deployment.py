@@ -20,8 +20,9 @@ from myoloop.experiments.studies.audit import AUDIT_FILE, audit_of, check_actor,
 from myoloop.experiments.studies.chained import read_chained
 from myoloop.experiments.studies.exclusive import exclusively
 from myoloop.experiments.studies.signatures import CLINICIANS
-from myoloop.experiments.training.approval import TRAINING, Evidence, against, read_evidence
+from myoloop.experiments.training.approval import Evidence, against, read_evidence
 from myoloop.experiments.training.artefact import Artefact, ArtefactError, load_artefact
+from myoloop.experiments.training.trained_files import TRAINING
 from myoloop.platform.errors import UserError
 from myoloop.platform.recording.folder import replace_file
 

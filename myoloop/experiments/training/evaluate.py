@@ -26,13 +26,18 @@ from myoloop.experiments.training.jobs import Jobs, code_sha256
 from myoloop.experiments.training.off_policy import off_policy
 from myoloop.experiments.training.rollout import items_of, rollout
 from myoloop.experiments.training.task import Fault, Task
-from myoloop.experiments.training.train import ARTEFACT, TRAINING, figures_of
-from myoloop.experiments.training.train import FORMAT as TRAINED
+from myoloop.experiments.training.train import figures_of
+from myoloop.experiments.training.trained_files import (
+    ARTEFACT,
+    EVALUATION,
+    EVALUATION_FORMAT,
+    TIMING,
+    TRAINING,
+    TRAINING_FORMAT,
+)
 from myoloop.platform.errors import UserError
 from myoloop.platform.recording.folder import replace_file
 
-FORMAT = "myoloop-evaluation-1"
-EVALUATION, TIMING = "evaluation.json", "timing.json"
 #: Of these every difference is told, person by person.
 PAIRED = (*WEIGHTS, "settling_s", "pain", "gated")
 #: What is tried beside adaptive gain where something goes wrong.
@@ -98,8 +103,8 @@ def read_training(folder: Path) -> Trained:
         told = json.loads(path.read_bytes())
     except (OSError, ValueError):
         raise UserError(f"{folder}: no training, there is no {TRAINING} to be read in it") from None
-    if not isinstance(told, dict) or told.get("format") != TRAINED:
-        raise UserError(f"{path}: no training of this version, allowed is format {TRAINED}")
+    if not isinstance(told, dict) or told.get("format") != TRAINING_FORMAT:
+        raise UserError(f"{path}: no training of this version, allowed is format {TRAINING_FORMAT}")
     artefact = load_artefact(folder / ARTEFACT)
     learned = told["learned"]
     if artefact.sha256 != told["artefact_sha256"] or artefact.model != read_model(learned["model"]):
@@ -137,7 +142,7 @@ def evaluate_controller(
     estimated = off_policy(task, numbers[: plan.off_policy_people], learned, seed, jobs)
     passed, why = _passed(compared[LEARNED])
     found = {
-        "format": FORMAT,
+        "format": EVALUATION_FORMAT,
         "myoloop": __version__,
         "code_sha256": code_sha256(),
         "artefact_sha256": training.artefact_sha256,
@@ -157,7 +162,10 @@ def evaluate_controller(
             "EMG trigger: the person's own effort adds force that none of the others meets",
         ],
     }
-    timing = time_inference(task, numbers[0], learned, plan.timed_trials)
+    timing = {
+        "artefact_sha256": training.artefact_sha256,
+        **time_inference(task, numbers[0], learned, plan.timed_trials),
+    }
     replace_file(out / EVALUATION, _json(found))
     replace_file(out / TIMING, _json(timing))
     return {**found, "timing": timing}

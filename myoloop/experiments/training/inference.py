@@ -13,9 +13,7 @@ from myoloop.experiments.training.cases import task_cases
 from myoloop.experiments.training.closed_loop import ClosedLoop
 from myoloop.experiments.training.contenders import LEARNED, make_contender
 from myoloop.experiments.training.task import Task
-
-#: 99.9 % of the steps must be decided within this.
-BUDGET_MS = 2.0
+from myoloop.experiments.training.trained_files import BUDGET_MS
 
 
 def time_inference(task: Task, number: int, learned: Mapping[str, Any], trials: int) -> dict[str, Any]:

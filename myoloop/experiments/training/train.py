@@ -35,11 +35,10 @@ from myoloop.experiments.training.rewards import Scale, scales_of, transitions_o
 from myoloop.experiments.training.rollout import items_of, rollout
 from myoloop.experiments.training.split import Half
 from myoloop.experiments.training.task import Task
+from myoloop.experiments.training.trained_files import ARTEFACT, COMPUTE, TRAINING, TRAINING_FORMAT
 from myoloop.platform.errors import UserError
 from myoloop.platform.recording.folder import replace_file
 
-FORMAT = "myoloop-training-1"
-TRAINING, COMPUTE, ARTEFACT, WORK = "training.json", "compute.json", "artefact", "work"
 #: No more observations are distilled from; more are no better.
 _DISTILLED_FROM = 40_000
 
@@ -250,7 +249,7 @@ def _told(
 
     point = best["point"]
     return {
-        "format": FORMAT,
+        "format": TRAINING_FORMAT,
         "myoloop": __version__,
         "code_sha256": code_sha256(),
         "seed": seed,

@@ -17,9 +17,8 @@ from myoloop.experiments.reports.training_evaluation import read_evaluation
 from myoloop.experiments.reports.training_folder import read_folder
 from myoloop.experiments.reports.training_words import verdict
 from myoloop.experiments.training.dataset import Sources
-from myoloop.experiments.training.evaluate import EVALUATION, TIMING
 from myoloop.experiments.training.split import HALVES
-from myoloop.experiments.training.train import COMPUTE, TRAINING
+from myoloop.experiments.training.trained_files import COMPUTE, EVALUATION, TIMING, TRAINING
 
 SECTIONS = (
     "result", "use", "data", "splits", "task", "controllers", "learning", "held-out", "outcomes", "gate", "faults",

@@ -36,6 +36,7 @@ from myoloop.experiments.training.deployment import (
     rollback,
 )
 from myoloop.experiments.training.jobs import code_sha256
+from myoloop.experiments.training.trained_files import EVALUATION_FORMAT, TRAINING_FORMAT
 from myoloop.platform.recording.reader import Recording
 
 WHO = Approver("C. Roth", "physician", datetime(2026, 11, 21, 12, 0, tzinfo=UTC), "better on all")
@@ -52,7 +53,7 @@ def trained(folder: Path, name: str = "wrist-1", residual: float = -0.15, people
     folder.mkdir(parents=True)
     held_out = [f"acute_sci-{number}" for number in range(100, 100 + people)]
     training = {
-        "format": "myoloop-training-1",
+        "format": TRAINING_FORMAT,
         "seed": 3,
         "people": {"fitted": ["acute_sci-1", "acute_sci-2"], "validated": ["acute_sci-3"], "held_out": held_out},
     }
@@ -74,7 +75,7 @@ def trained(folder: Path, name: str = "wrist-1", residual: float = -0.15, people
     theirs = {key: (1.0 + rng.random(people)).tolist() for key in ("rmse", "fatigue", "charge_mc")}
     ours = {key: [0.9 * value for value in values] for key, values in theirs.items()}
     evaluation = {
-        "format": "myoloop-evaluation-1",
+        "format": EVALUATION_FORMAT,
         "code_sha256": code_sha256(),
         "artefact_sha256": artefact.sha256,
         "people": held_out,
@@ -84,6 +85,7 @@ def trained(folder: Path, name: str = "wrist-1", residual: float = -0.15, people
         "why": [],
     }
     _write(folder / "evaluation.json", evaluation)
+    _write(folder / "timing.json", {"artefact_sha256": artefact.sha256, "wall_ms": {"p999": 0.1}})
     return artefact
 
 
@@ -122,12 +124,9 @@ def everything(folder: Path) -> dict[str, bytes]:
 
 
 def test_it_reads_what_training_and_evaluation_write() -> None:
-    from myoloop.experiments.training import approval, contenders, evaluate, train
+    from myoloop.experiments.training import train
 
-    assert (approval.EVALUATION_FORMAT, approval.EVALUATION) == (evaluate.FORMAT, evaluate.EVALUATION)
-    assert (approval.TRAINING_FORMAT, approval.TRAINING) == (train.FORMAT, train.TRAINING)
-    assert (approval.LEARNED, approval.REFERENCE) == (contenders.LEARNED, contenders.REFERENCE)
-    told = {"format": train.FORMAT, "curves": [0.1, {"a": (1, 2)}], "artefact_sha256": "a" * 64}
+    told = {"format": TRAINING_FORMAT, "curves": [0.1, {"a": (1, 2)}], "artefact_sha256": "a" * 64}
     written = json.loads(train._json(told))
     before = {key: value for key, value in told.items() if key != "artefact_sha256"}
     assert digest_of_training(written) == train._sha256(before)
@@ -332,6 +331,27 @@ def test_an_evaluation_that_did_not_pass_or_was_tampered_with_deploys_nothing(
     assert said in done.stderr
     assert "Traceback" not in done.output
     assert everything(place.study) == {}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (_set("wall_ms", "p999", to=2.5), "timing.json: wall_ms.p999: found 2.5, allowed are up to 2 ms"),
+        (_set("wall_ms", to=None), "timing.json: wall_ms.p999: found None, allowed are up to 2 ms"),
+        (_set("artefact_sha256", to="e" * 64), "timing.json: is not of this artefact; evaluate this one"),
+    ],
+)  # fmt: skip
+def test_one_that_decides_too_slowly_is_not_deployed(place: SimpleNamespace, change: Change_, said: str) -> None:
+    altered(place, change, "timing.json")
+    with pytest.raises(DeploymentError) as refused:
+        deploy_it(place)
+    assert said in str(refused.value)
+
+
+def test_one_of_which_nobody_knows_how_long_it_takes_is_not_deployed(place: SimpleNamespace) -> None:
+    (place.folder / "timing.json").unlink()
+    with pytest.raises(DeploymentError, match=r"timing.json: is not there: how long a decision takes is not known"):
+        deploy_it(place)
 
 
 def test_people_who_were_left_out_of_the_evaluation_are_counted(place: SimpleNamespace) -> None:

@@ -5,18 +5,16 @@ from __future__ import annotations
 import math
 import warnings
 
+import gymnasium
 import numpy as np
 import pytest
+from gymnasium.utils.env_checker import check_env
 
-gymnasium = pytest.importorskip("gymnasium")
-
-from gymnasium.utils.env_checker import check_env  # noqa: E402
-
-from myoloop.controllers.policies.residual import ACTIONS  # noqa: E402
-from myoloop.experiments.training.cases import task_cases  # noqa: E402
-from myoloop.experiments.training.closed_loop import ClosedLoop  # noqa: E402
-from myoloop.experiments.training.environment import ENV_ID, ClosedLoopEnv, ClosedLoopVectorEnv  # noqa: E402
-from myoloop.experiments.training.task import Task, load_task  # noqa: E402
+from myoloop.controllers.policies.residual import ACTIONS
+from myoloop.experiments.training.cases import task_cases
+from myoloop.experiments.training.closed_loop import ClosedLoop
+from myoloop.experiments.training.environment import ENV_ID, ClosedLoopEnv, ClosedLoopVectorEnv
+from myoloop.experiments.training.task import Task, load_task
 
 CLASSIC = ACTIONS.index(0.0)
 

@@ -15,8 +15,6 @@ from myoloop.experiments.training.artefact import ArtefactError
 from myoloop.experiments.training.contenders import contenders
 from myoloop.experiments.training.decisions import ACTION, OUTCOME, PLACE, Decisions
 from myoloop.experiments.training.evaluate import (
-    EVALUATION,
-    TIMING,
     EvaluationPlan,
     Trained,
     evaluate_controller,
@@ -28,7 +26,8 @@ from myoloop.experiments.training.jobs import Jobs
 from myoloop.experiments.training.logged import person_transitions
 from myoloop.experiments.training.plan import Plan
 from myoloop.experiments.training.task import load_task
-from myoloop.experiments.training.train import ARTEFACT, TRAINING, train_controller
+from myoloop.experiments.training.train import train_controller
+from myoloop.experiments.training.trained_files import ARTEFACT, EVALUATION, TIMING, TRAINING
 from myoloop.platform.errors import UserError
 
 TINY = Plan(

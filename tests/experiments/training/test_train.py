@@ -17,7 +17,8 @@ from myoloop.experiments.training.jobs import Jobs
 from myoloop.experiments.training.plan import Plan, parts_of
 from myoloop.experiments.training.split import LeakError
 from myoloop.experiments.training.task import Task, load_task
-from myoloop.experiments.training.train import ARTEFACT, TRAINING, WORK, train_controller, training_words
+from myoloop.experiments.training.train import train_controller, training_words
+from myoloop.experiments.training.trained_files import ARTEFACT, TRAINING, WORK
 from myoloop.platform.errors import UserError
 
 TINY = Plan(
