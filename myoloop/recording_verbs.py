@@ -130,7 +130,7 @@ def export(
     with clear_errors():
         if to != "fif":
             raise typer.BadParameter(f"found {to!r}, allowed is fif", param_hint="--to")
-        from myoloop.experiments.analysis.export import export_fif
+        from myoloop.experiments.exports.fif import export_fif
 
         written = [str(path) for path in export_fif(session, out)]
         say({"written": written}, as_json, "\n".join(written))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr, theilslopes
 
-from myoloop.experiments.analysis.export import export_fif
+from myoloop.experiments.exports.fif import export_fif
 from myoloop.experiments.objects import BUILDERS
 from myoloop.experiments.protocols.schema import PRESETS
 from myoloop.experiments.replay import replay

@@ -49,21 +49,15 @@ def raw_of(session: Session, tracks: Sequence[SampleTrack], *, pulses: bool = Fa
     import mne
 
     laid = [lay_out(track) for track in tracks]
-    names, types = _channels(tracks)
+    names, types = channels_of(tracks)
     info = mne.create_info(names, tracks[0].rate_hz, types, verbose="ERROR")
     samples = np.concatenate([each.samples for each in laid]).astype(np.float64)
     raw = mne.io.RawArray(samples, info, verbose="ERROR")
-    raw.info["description"] = _description(session, tracks)
+    raw.info["description"] = description_of(session, tracks)
     raw.info["line_freq"] = tracks[0].record.descriptor.mains_hz
     raw.info["subject_info"] = {"his_id": session.subject} if session.subject else None
-    raw.set_meas_date(_measured(session, tracks[0]))
-    marks = [
-        *_gap_marks(tracks, laid),
-        *_invalid_marks(tracks, laid, names),
-        *_course_marks(session, tracks[0], laid[0], pulses=pulses),
-    ]
-    length_s = samples.shape[1] / tracks[0].rate_hz
-    marks = sorted(_within(marks, length_s), key=lambda mark: mark[:4])
+    raw.set_meas_date(measured_at(session, tracks[0]))
+    marks = marks_of(session, tracks, laid, pulses=pulses)
     annotations = mne.Annotations(
         onset=[mark.onset_s for mark in marks],
         duration=[mark.length_s for mark in marks],
@@ -157,7 +151,8 @@ def pulse_parameters(pulses: PulseTrack, number: int) -> dict[str, float | str]:
     }
 
 
-def _channels(group: Sequence[SampleTrack]) -> tuple[list[str], list[str]]:
+def channels_of(group: Sequence[SampleTrack]) -> tuple[list[str], list[str]]:
+    """Name and type (``emg``, ``stim``, ``misc``) of each channel; what two streams name alike gets the stream's name."""
     plain = [name for track in group for name in track.record.descriptor.channels]
     names, types = [], []
     for track in group:
@@ -174,7 +169,8 @@ def _type(descriptor: SampleDescriptor, name: str, unit: str) -> str:
     return "emg" if unit == "V" and descriptor.topic.startswith("emg/") else "misc"
 
 
-def _description(session: Session, group: Sequence[SampleTrack]) -> str:
+def description_of(session: Session, group: Sequence[SampleTrack]) -> str:
+    """What a file of these streams says of itself: what was simulated, whose they are, units that are not volts."""
     said = {
         True: "SIMULATED: no person was on the electrodes.",
         False: "",
@@ -197,7 +193,7 @@ def _description(session: Session, group: Sequence[SampleTrack]) -> str:
     return " ".join(part for part in parts if part)
 
 
-def _measured(session: Session, track: SampleTrack) -> datetime | None:
+def measured_at(session: Session, track: SampleTrack) -> datetime | None:
     """Wall time of the first sample; None where the wall time is not known."""
     start = session.wall_start
     if start is None:
@@ -208,6 +204,19 @@ def _measured(session: Session, track: SampleTrack) -> datetime | None:
             wall_ns = received.message.wall_ns + first_ns - received.message.t_ns
             return datetime.fromtimestamp(wall_ns // 1000 / 1e6, UTC)
     return start
+
+
+def marks_of(
+    session: Session, tracks: Sequence[SampleTrack], laid: Sequence[Laid], *, pulses: bool = False
+) -> list[Mark]:
+    """Everything that annotations say of streams that were laid out, in order, cut to their length."""
+    marks = [
+        *_gap_marks(tracks, laid),
+        *_invalid_marks(tracks, laid, channels_of(tracks)[0]),
+        *_course_marks(session, tracks[0], laid[0], pulses=pulses),
+    ]
+    length_s = laid[0].samples.shape[1] / tracks[0].rate_hz
+    return sorted(_within(marks, length_s), key=lambda mark: mark[:4])
 
 
 def _gap_marks(group: Sequence[SampleTrack], laid: Sequence[Laid]) -> Iterator[Mark]:

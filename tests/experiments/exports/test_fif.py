@@ -10,7 +10,7 @@ import mne
 import numpy as np
 import pytest
 
-from myoloop.experiments.analysis.export import export_fif
+from myoloop.experiments.exports.fif import export_fif
 from myoloop.experiments.analysis.mne_raw import lay_out
 from myoloop.experiments.analysis.session import load
 from myoloop.experiments.origins import Origins
