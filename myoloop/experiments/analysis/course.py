@@ -61,12 +61,4 @@ def gap_rows(got: Gathered, samples: Mapping[str, SampleTrack]) -> tuple[GapRow,
 
 def beat_tracks(got: Gathered) -> dict[str, BeatTrack]:
     """Heartbeats by node."""
-    return {
-        node: BeatTrack(
-            np.array([got.seconds(beat.t_ns) for beat in beats]),
-            np.array([beat.cycle_ms for beat in beats], np.float64),
-            np.array([beat.cycle_mean_ms for beat in beats], np.float64),
-            np.array([beat.cycle_worst_ms for beat in beats], np.float64),
-        )
-        for node, beats in sorted(got.beats.items())
-    }
+    return {node: beats.track(got.zero_ns) for node, beats in sorted(got.beats.items())}

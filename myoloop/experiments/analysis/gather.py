@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,18 +12,24 @@ from typing import Any
 import numpy as np
 
 from myoloop.experiments.analysis import bursts
+from myoloop.experiments.analysis.columns import (
+    BeatColumns,
+    ConsumedColumns,
+    EstimateColumns,
+    MuscleColumns,
+    RequestColumns,
+    numbers,
+)
 from myoloop.experiments.analysis.tracks import (
     EventRow,
     Floats,
     Interval,
     JointTrack,
-    MeasureTrack,
     MuscleSite,
     MuscleTrack,
     PulseTrack,
     SampleTrack,
     Truths,
-    floats,
 )
 from myoloop.platform import wire
 from myoloop.platform.messages import (
@@ -32,8 +38,6 @@ from myoloop.platform.messages import (
     Event,
     Gap,
     Heartbeat,
-    Measure,
-    MuscleEstimate,
     Phase,
     Pulses,
     Samples,
@@ -46,8 +50,8 @@ from myoloop.platform.messages import (
 )
 from myoloop.platform.recording.layout import RecordingError
 from myoloop.platform.recording.numbering import Numbering
-from myoloop.platform.recording.reader import Recording
 from myoloop.platform.recording.samples import SampleJoin, SampleRecord
+from myoloop.platform.recording.seek import SeekableRecording
 from myoloop.platform.steps import Received
 
 #: Streams that no analysis needs message by message.
@@ -61,25 +65,23 @@ class Gathered:
     Attributes
     ----------
     steps
-        Of the controller: number to (now_ns, inputs).
-    requests
-        (publisher, epoch, seq) to the request.
+        Which EMG the controller's steps consumed.
     """
 
     joins: dict[str, SampleJoin] = field(default_factory=dict)
     starts: dict[str, Start] = field(default_factory=dict)
     phases: list[Phase] = field(default_factory=list)
-    estimates: list[Estimate] = field(default_factory=list)
-    requests: dict[tuple[str, int, int], StimRequest] = field(default_factory=dict)
+    estimates: EstimateColumns = field(default_factory=EstimateColumns)
+    requests: RequestColumns = field(default_factory=RequestColumns)
     reports: list[StimReport] = field(default_factory=list)
     pulses: list[Pulses] = field(default_factory=list)
     trials: list[Trial] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     told_gaps: list[tuple[Gap, str]] = field(default_factory=list)
     envelopes: list[Mapping[str, Any]] = field(default_factory=list)
-    beats: dict[str, list[Heartbeat]] = field(default_factory=dict)
+    beats: dict[str, BeatColumns] = field(default_factory=dict)
     truths: dict[str, list[Truth]] = field(default_factory=dict)
-    steps: dict[int, Step] = field(default_factory=dict)
+    steps: ConsumedColumns = field(default_factory=ConsumedColumns)
     records: dict[str, SampleRecord] = field(default_factory=dict)
     zero_ns: int = 0
     end_s: float = 0.0
@@ -116,26 +118,29 @@ class Gathered:
 
     def take(self, received: Received, log_time_ns: int) -> None:
         """Sort in one message."""
-        key = (received.topic, received.publisher, received.epoch)
+        topic, publisher, epoch, seq = received.reference
+        key = (topic, publisher, epoch)
         numbering = self._numbers.get(key)
         if numbering is None:
             numbering = self._numbers[key] = Numbering()
-        numbering.see(received.seq)
+        numbering.see(seq)
         message = received.message
         if isinstance(message, Samples):
-            self.joins[received.topic].add(received, log_time_ns)
+            self.joins[topic].add(received, log_time_ns)
+        elif isinstance(message, Estimate):
+            self.estimates.add(message)
         elif isinstance(message, Step):
-            self.steps[message.number] = message
+            self.steps.add(message)
         elif isinstance(message, Heartbeat):
-            self.beats.setdefault(message.node, []).append(message)
+            self.beats.setdefault(message.node, BeatColumns()).add(message)
         elif isinstance(message, StimRequest):
-            self.requests[(received.publisher, received.epoch, received.seq)] = message
+            self.requests.add(publisher, epoch, seq, message)
         elif isinstance(message, Truth):
-            self.truths.setdefault(received.topic.removeprefix("truth/"), []).append(message)
+            self.truths.setdefault(topic.removeprefix("truth/"), []).append(message)
         elif isinstance(message, Start):
             self.starts.setdefault(message.kind, message)
         elif isinstance(message, Gap):
-            self.told_gaps.append((message, received.publisher))
+            self.told_gaps.append((message, publisher))
         elif isinstance(message, Command):
             if message.kind == "set_envelope":
                 self.envelopes.append(message.arguments)
@@ -144,7 +149,6 @@ class Gathered:
 
     def _plain(self, message: object) -> None:
         kept: tuple[tuple[type, list[Any]], ...] = (
-            (Estimate, self.estimates),
             (StimReport, self.reports),
             (Phase, self.phases),
             (Pulses, self.pulses),
@@ -157,31 +161,48 @@ class Gathered:
                 return
 
 
-def gather(recording: Recording) -> Gathered:
+def gather(recording: SeekableRecording, names: Collection[str] | None = None) -> Gathered:
     """Walk through a recording once.
+
+    Parameters
+    ----------
+    names
+        Streams that are wanted (``phase``, ``estimate``, …); None: all that any analysis needs.
 
     Raises
     ------
     RecordingError
         Where it cannot be read.
     """
-    got = Gathered(joins={topic: SampleJoin(each) for topic, each in recording.descriptors.items()})
-    wanted = {topic for topic in recording.topics() if topic.partition("/")[0] not in _NOT_READ}
+    got = Gathered(
+        joins={
+            topic: SampleJoin(each)
+            for topic, each in recording.descriptors.items()
+            if names is None or topic.partition("/")[0] in names
+        }
+    )
+    wanted = {topic for topic in recording.topics() if _is_wanted(topic.partition("/")[0], names)}
     with _without_collection():
-        for topic, frames, log_time_ns in recording.frames(wanted):
+        for topic, record, log_time_ns in recording.records(wanted):
             # An object's start stands before its steps; only the controller's are asked for what they consumed.
             if topic.startswith("step/") and not got.is_controller(topic.removeprefix("step/")):
                 continue
             try:
-                got.take(wire.decode(frames)[1], log_time_ns)
+                head, message, array = wire.read_record(topic, record)
             except wire.WireError as error:
                 raise RecordingError(f"{recording.path}: a message on {topic} at {log_time_ns} ns: {error}") from None
-    got.records = {topic: join.record() for topic, join in got.joins.items()}
+            got.take(Received(topic, head.publisher, head.epoch, head.seq, message, array), log_time_ns)
+    got.records = {topic: got.joins.pop(topic).record() for topic in list(got.joins)}
     got.zero_ns = _zero_ns(got)
     stamps = [int(record.t_ns[-1]) for record in got.records.values() if len(record.t_ns)]
-    stamps += [rows[-1].t_ns for rows in (got.phases, got.reports, got.estimates) if rows]
+    stamps += [rows[-1].t_ns for rows in (got.phases, got.reports) if rows]
+    stamps += [got.estimates.last_ns] if got.estimates.last_ns is not None else []
     got.end_s = max((got.seconds(t_ns) for t_ns in stamps), default=0.0)
     return got
+
+
+def _is_wanted(name: str, names: Collection[str] | None) -> bool:
+    return name not in _NOT_READ if names is None else name in names
 
 
 def settings_of(got: Gathered) -> dict[str, dict[str, Any]]:
@@ -236,40 +257,37 @@ def muscle_sites(
 
 def muscle_tracks(got: Gathered) -> dict[str, MuscleTrack]:
     """Estimates by muscle."""
-    rows: dict[str, list[tuple[float, MuscleEstimate]]] = {}
-    for estimate in got.estimates:
-        t_s = got.seconds(estimate.t_ns)
-        for muscle in estimate.muscles:
-            rows.setdefault(muscle.muscle, []).append((t_s, muscle))
-    return {
-        name: MuscleTrack(
-            t_s=np.array([t_s for t_s, _ in told], np.float64),
-            level_uv=floats(muscle.level_uv for _, muscle in told) if told else np.empty(0),
-            fatigue=_measure([muscle.fatigue for _, muscle in told]),
-            terms={
-                "voluntary EMG": _measure([muscle.fatigue_emg for _, muscle in told]),
-                "M-wave": _measure([muscle.fatigue_mwave for _, muscle in told]),
-                "mechanical": _measure([muscle.fatigue_mechanical for _, muscle in told]),
-            },
-            spasm=_measure([muscle.spasm for _, muscle in told]),
-            effort=_measure([muscle.effort for _, muscle in told]),
-            response=_measure([muscle.response for _, muscle in told]),
-            cocontraction=_measure([muscle.cocontraction for _, muscle in told]),
-            clonus_hz=floats(muscle.clonus_frequency_hz for _, muscle in told) if told else np.empty(0),
-            slope_pct_per_min=_measure([muscle.frequency_slope_pct_per_min for _, muscle in told]),
-            spasms=bursts.detected(
-                (t_s, muscle.spasm.value, None if muscle.spasm_onset_ns is None else got.seconds(muscle.spasm_onset_ns))
-                for t_s, muscle in told
-            ),
-        )
-        for name, told in rows.items()
-    }
+    return {name: _muscle_track(got, told) for name, told in got.estimates.muscles.items()}
+
+
+def _muscle_track(got: Gathered, told: MuscleColumns) -> MuscleTrack:
+    t_s = (np.array(told.t_ns, np.int64) - got.zero_ns) * 1e-9
+    found = {name: column.track() for name, column in told.measures.items()}
+    spasm = (None if value != value else value for value in told.measures["spasm"].value)
+    onsets = (None if onset_ns < 0 else got.seconds(onset_ns) for onset_ns in told.onset_ns)
+    return MuscleTrack(
+        t_s=t_s,
+        level_uv=numbers(told.level_uv),
+        fatigue=found["fatigue"],
+        terms={
+            "voluntary EMG": found["fatigue_emg"],
+            "M-wave": found["fatigue_mwave"],
+            "mechanical": found["fatigue_mechanical"],
+        },
+        spasm=found["spasm"],
+        effort=found["effort"],
+        response=found["response"],
+        cocontraction=found["cocontraction"],
+        clonus_hz=numbers(told.clonus_hz),
+        slope_pct_per_min=found["frequency_slope_pct_per_min"],
+        spasms=bursts.detected(zip(t_s.tolist(), spasm, onsets, strict=True)),
+    )
 
 
 def joint_track(got: Gathered) -> JointTrack:
     """Angle of the joint, where there is an IMU."""
-    told = [(got.seconds(estimate.t_ns), estimate.motion.angle_rad) for estimate in got.estimates if estimate.motion]
-    return JointTrack(floats(t_s for t_s, _ in told), _measure([angle for _, angle in told]))
+    t_s = (np.array(got.estimates.motion_t_ns, np.int64) - got.zero_ns) * 1e-9
+    return JointTrack(t_s, got.estimates.motion["angle_rad"].track())
 
 
 def pulse_tracks(got: Gathered) -> dict[str, PulseTrack]:
@@ -336,21 +354,8 @@ def _zero_ns(got: Gathered) -> int:
             firsts.append(int(record.t_ns[0]) - round((size - 1) / record.descriptor.rate_hz * 1e9))
     if firsts:
         return min(firsts)
-    return next((rows[0].t_ns for rows in (got.reports, got.events, got.estimates) if rows), 0)
-
-
-def _measure(told: list[Measure]) -> MeasureTrack:
-    reasons: dict[str, int] = {}
-    for measure in told:
-        if not measure.valid:
-            reasons[measure.reason] = reasons.get(measure.reason, 0) + 1
-    return MeasureTrack(
-        floats(measure.value for measure in told),
-        floats(measure.low for measure in told),
-        floats(measure.high for measure in told),
-        np.array([measure.valid for measure in told], np.bool_),
-        reasons,
-    )
+    told = next((rows[0].t_ns for rows in (got.reports, got.events) if rows), got.estimates.first_ns)
+    return 0 if told is None else told
 
 
 def _pulses(rows: list[tuple[float, float, float, str, float]]) -> PulseTrack:

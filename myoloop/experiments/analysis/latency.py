@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+import numpy.typing as npt
 
 from myoloop.experiments.analysis.gather import Gathered
 from myoloop.experiments.analysis.tracks import CurrentTrack, Floats, PulseTrack
@@ -40,31 +41,37 @@ def percentiles(values_ms: Floats) -> dict[str, float | int | None]:
 
 
 def _emg_to_request(got: Gathered) -> Floats:
-    stamps = {topic: _stamps(record) for topic, record in got.records.items() if topic.startswith("emg/")}
-    found = []
-    for request in got.requests.values():
-        step = got.steps.get(request.step)
-        if step is None:
-            continue
-        newest = max(
-            (
-                stamps[topic].get((publisher, epoch, seq), -1)
-                for topic, publisher, epoch, seq in step.inputs
-                if topic in stamps
-            ),
-            default=-1,
-        )
-        if newest >= 0:
-            found.append(request.t_ns - newest)
-    return np.array(found, np.float64) * 1e-6
+    steps, requests = got.steps, got.requests
+    if not len(requests) or not len(steps.number):
+        return np.empty(0)
+    newest_ns = np.full(len(steps.number), -1, np.int64)
+    of, source, seq = (np.array(column, np.int64) for column in (steps.of, steps.source, steps.seq))
+    for (topic, publisher, epoch), number in steps.sources.items():
+        rows = source == number
+        if topic in got.records:
+            np.maximum.at(newest_ns, of[rows], _stamps(got.records[topic], publisher, epoch, seq[rows]))
+    # Of steps with one number, after a restart, the last counts.
+    numbers, last = np.unique(np.array(steps.number, np.int64)[::-1], return_index=True)
+    newest_ns = newest_ns[::-1][last]
+    wanted = np.array(requests.step, np.int64)
+    at = np.minimum(np.searchsorted(numbers, wanted), len(numbers) - 1)
+    known = (numbers[at] == wanted) & (newest_ns[at] >= 0)
+    return (np.array(requests.t_ns, np.int64)[known] - newest_ns[at][known]) * 1e-6
 
 
-def _stamps(record: SampleRecord) -> dict[tuple[str, int, int], int]:
-    keys = zip(record.publisher, record.epoch.tolist(), record.seq.tolist(), strict=True)
-    return dict(zip(keys, record.t_ns.tolist(), strict=True))
+def _stamps(record: SampleRecord, publisher: str, epoch: int, seq: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """When the newest sample of each of these blocks was taken; -1 of one that is not in the record."""
+    own = np.array([each == publisher for each in record.publisher], np.bool_) & (record.epoch == epoch)
+    order = np.argsort(record.seq[own], kind="stable")
+    numbers, t_ns = record.seq[own][order], record.t_ns[own][order]
+    if not len(numbers):
+        return np.full(len(seq), -1, np.int64)
+    at = np.minimum(np.searchsorted(numbers, seq), len(numbers) - 1)
+    return np.where(numbers[at] == seq, t_ns[at], -1)
 
 
 def _request_to_report(got: Gathered) -> Floats:
+    made_ns = got.requests.by_reference()
     seen: set[tuple[str, int, int]] = set()
     found = []
     for report in got.reports:
@@ -72,9 +79,9 @@ def _request_to_report(got: Gathered) -> Floats:
         if reference is None or reference in seen:
             continue
         seen.add(reference)
-        request = got.requests.get(reference)
-        if request is not None:
-            found.append(report.t_ns - request.t_ns)
+        t_ns = made_ns.get(reference)
+        if t_ns is not None:
+            found.append(report.t_ns - t_ns)
     return np.array(found, np.float64) * 1e-6
 
 

@@ -36,7 +36,7 @@ from myoloop.platform.messages import Dose, Trial
 from myoloop.platform.recording.folder import place_of
 from myoloop.platform.recording.layout import RecordingError
 from myoloop.platform.recording.manifest import read_manifest
-from myoloop.platform.recording.reader import Recording
+from myoloop.platform.recording.seek import SeekableRecording
 
 #: How a recorded pulse is known, best first.
 _BASES = ("acknowledged", "predicted", "sent")
@@ -198,7 +198,7 @@ def load(path: Path | str) -> Session:
     RecordingError
         If there is none, or it is damaged.
     """
-    recording = Recording.open(path)
+    recording = SeekableRecording.open(path, check_all=True)
     got = gather.gather(recording)
     zero_ns = got.zero_ns
     phases, trial_spans, last = course.course(got)
@@ -214,7 +214,7 @@ def load(path: Path | str) -> Session:
         settings=settings,
         simulated=recording.simulated,
         complete=recording.complete,
-        recovered=_recovered(recording.path.parent),
+        recovered=was_recovered(recording.path.parent),
         outcome=recording.outcome or (last.outcome if last is not None else ""),
         reason=recording.reason or (last.reason if last is not None else ""),
         zero_ns=zero_ns,
@@ -242,7 +242,8 @@ def load(path: Path | str) -> Session:
     )
 
 
-def _recovered(folder: Path) -> bool:
+def was_recovered(folder: Path) -> bool:
+    """Whether the manifest says that the file was once cut and made whole."""
     try:
         manifest = read_manifest(folder)
     except RecordingError:

@@ -13,7 +13,7 @@ from myoloop.experiments.analysis.tracks import Interval
 from myoloop.platform import wire
 from myoloop.platform.messages import Command, Samples
 from myoloop.platform.recording.layout import DamagedRecording, RecordingError
-from myoloop.platform.recording.reader import Recording
+from myoloop.platform.recording.seek import SeekableRecording
 from myoloop.platform.recording.writer import RecordingWriter
 from myoloop.platform.steps import Received
 from myoloop.stimulators.gate import parse_envelope
@@ -117,7 +117,7 @@ def test_currents_are_asked_allowed_acknowledged_and_capped(session):
 
 def test_the_cap_is_the_least_of_all_limits(known, tmp_path):
     """A charge limit of 12 uC at 250 us is 48 mA; at 1 uC it is 4 mA, below the 20 mA of the channel."""
-    got = gather(Recording.open(known.write(tmp_path / "att-1")))
+    got = gather(SeekableRecording.open(known.write(tmp_path / "att-1")))
     tight = {**got.envelopes[0], "charge_per_phase_uc": 1.0}
     got.envelopes.append(tight)
     sha256 = parse_envelope(tight).sha256

@@ -1,0 +1,203 @@
+"""What a long session says a hundred times a second, kept as columns of numbers: as messages it would fill the memory.
+
+Ninety minutes of two muscles are half a million estimates, each with a dozen measures; as arrays they take a tenth of
+the room.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Mapping
+
+import numpy as np
+
+from myoloop.experiments.analysis.tracks import BeatTrack, Floats, MeasureTrack
+from myoloop.platform.messages import Estimate, Heartbeat, Measure, MuscleEstimate, Step, StimRequest
+
+_NAN = float("nan")
+#: Measures of a muscle, by their names in :class:`~myoloop.platform.messages.MuscleEstimate`.
+MUSCLE_MEASURES = (
+    "fatigue", "fatigue_emg", "fatigue_mwave", "fatigue_mechanical", "spasm", "effort", "response", "cocontraction",
+    "frequency_slope_pct_per_min", "flexion_relaxation",
+)  # fmt: skip
+#: Measures of the joint, by their names in :class:`~myoloop.platform.messages.MotionEstimate`.
+MOTION_MEASURES = ("angle_rad", "inclination_rad", "tremor_frequency_hz", "tremor_rad_s")
+
+
+def numbers(values: array[float] | array[int]) -> Floats:
+    """A column as an array of floats."""
+    return np.array(values, np.float64)
+
+
+class MeasureColumn:
+    """One estimated quantity over time, as it was told.
+
+    Attributes
+    ----------
+    value, low, high
+        NaN where the estimator gave none.
+    valid
+        1 where it might be acted on.
+    reason
+        Index into `reasons` of why it is not valid.
+    """
+
+    __slots__ = ("_index", "high", "low", "reason", "reasons", "valid", "value")
+
+    def __init__(self) -> None:
+        self.value, self.low, self.high = array("d"), array("d"), array("d")
+        self.valid, self.reason = bytearray(), array("H")
+        self.reasons: list[str] = [""]
+        self._index: dict[str, int] = {"": 0}
+
+    def add(self, told: Measure) -> None:
+        """Take in the next one."""
+        self.value.append(_NAN if told.value is None else told.value)
+        self.low.append(_NAN if told.low is None else told.low)
+        self.high.append(_NAN if told.high is None else told.high)
+        self.valid.append(told.valid)
+        index = self._index.get(told.reason)
+        if index is None:
+            # Reasons are a handful of sentences; whatever has more than a column can number shares the last.
+            index = min(len(self.reasons), 0xFFFF)
+            if index == len(self.reasons):
+                self.reasons.append(told.reason)
+            self._index[told.reason] = index
+        self.reason.append(index)
+
+    def track(self) -> MeasureTrack:
+        """As arrays; of the reasons, how many estimates were not valid by each."""
+        valid = np.frombuffer(bytes(self.valid), np.bool_)
+        why = np.bincount(np.array(self.reason, np.int64)[~valid], minlength=len(self.reasons))
+        told = {reason: int(count) for reason, count in zip(self.reasons, why, strict=True) if count}
+        return MeasureTrack(numbers(self.value), numbers(self.low), numbers(self.high), valid, told)
+
+
+class MuscleColumns:
+    """The estimates of one muscle.
+
+    Attributes
+    ----------
+    t_ns, step
+        Of each estimate.
+    level_uv, clonus_hz, onset_ns
+        RMS, rhythm of the clonus that is on, onset of the burst that is on; NaN, NaN and -1 where there is none.
+    measures
+        By the names in `MUSCLE_MEASURES`.
+    """
+
+    __slots__ = ("clonus_hz", "level_uv", "measures", "onset_ns", "step", "t_ns")
+
+    def __init__(self) -> None:
+        self.t_ns, self.step, self.onset_ns = array("q"), array("q"), array("q")
+        self.level_uv, self.clonus_hz = array("d"), array("d")
+        self.measures = {name: MeasureColumn() for name in MUSCLE_MEASURES}
+
+    def add(self, estimate: Estimate, muscle: MuscleEstimate) -> None:
+        """Take in the next one."""
+        self.t_ns.append(estimate.t_ns)
+        self.step.append(estimate.step)
+        self.onset_ns.append(-1 if muscle.spasm_onset_ns is None else muscle.spasm_onset_ns)
+        self.level_uv.append(_NAN if muscle.level_uv is None else muscle.level_uv)
+        self.clonus_hz.append(_NAN if muscle.clonus_frequency_hz is None else muscle.clonus_frequency_hz)
+        for name, column in self.measures.items():
+            column.add(getattr(muscle, name))
+
+
+class EstimateColumns:
+    """Every estimate of a session.
+
+    Attributes
+    ----------
+    muscles
+        By muscle.
+    motion_t_ns, motion
+        Of the estimates of the joint: when, and by the names in `MOTION_MEASURES`.
+    first_ns, last_ns
+        Times of the first and last estimate in the file; None without any.
+    """
+
+    def __init__(self) -> None:
+        self.muscles: dict[str, MuscleColumns] = {}
+        self.motion_t_ns = array("q")
+        self.motion = {name: MeasureColumn() for name in MOTION_MEASURES}
+        self.first_ns: int | None = None
+        self.last_ns: int | None = None
+
+    def add(self, estimate: Estimate) -> None:
+        """Take in the next one."""
+        if self.first_ns is None:
+            self.first_ns = estimate.t_ns
+        self.last_ns = estimate.t_ns
+        for muscle in estimate.muscles:
+            columns = self.muscles.get(muscle.muscle)
+            if columns is None:
+                columns = self.muscles[muscle.muscle] = MuscleColumns()
+            columns.add(estimate, muscle)
+        if estimate.motion is not None:
+            self.motion_t_ns.append(estimate.t_ns)
+            for name, column in self.motion.items():
+                column.add(getattr(estimate.motion, name))
+
+
+class BeatColumns:
+    """The heartbeats of one node."""
+
+    __slots__ = ("_columns", "_t_ns")
+
+    def __init__(self) -> None:
+        self._t_ns = array("q")
+        self._columns = (array("d"), array("d"), array("d"))
+
+    def add(self, beat: Heartbeat) -> None:
+        """Take in the next one."""
+        self._t_ns.append(beat.t_ns)
+        for column, value in zip(self._columns, (beat.cycle_ms, beat.cycle_mean_ms, beat.cycle_worst_ms), strict=True):
+            column.append(value)
+
+    def track(self, zero_ns: int) -> BeatTrack:
+        """As arrays."""
+        t_s = (np.array(self._t_ns, np.int64) - zero_ns) * 1e-9
+        return BeatTrack(t_s, *(numbers(column) for column in self._columns))
+
+
+class RequestColumns:
+    """Every request, and which message it was."""
+
+    def __init__(self) -> None:
+        self._sources: dict[tuple[str, int], int] = {}
+        self.source, self.seq, self.step, self.t_ns = array("q"), array("q"), array("q"), array("q")
+
+    def __len__(self) -> int:
+        return len(self.seq)
+
+    def add(self, publisher: str, epoch: int, seq: int, request: StimRequest) -> None:
+        """Take in the next one."""
+        self.source.append(self._sources.setdefault((publisher, epoch), len(self._sources)))
+        self.seq.append(seq)
+        self.step.append(request.step)
+        self.t_ns.append(request.t_ns)
+
+    def by_reference(self) -> Mapping[tuple[str, int, int], int]:
+        """When each was made, by (publisher, epoch, seq)."""
+        named = {number: source for source, number in self._sources.items()}
+        return {(*named[source], seq): t_ns for source, seq, t_ns in zip(self.source, self.seq, self.t_ns, strict=True)}
+
+
+class ConsumedColumns:
+    """Which blocks of EMG each step of the controller consumed."""
+
+    def __init__(self) -> None:
+        self.sources: dict[tuple[str, str, int], int] = {}
+        self.number = array("q")
+        #: One row per block that a step consumed: which step (its place in `number`), whose, which.
+        self.of, self.source, self.seq = array("q"), array("q"), array("q")
+
+    def add(self, step: Step) -> None:
+        """Take in the next one."""
+        for topic, publisher, epoch, seq in step.inputs:
+            if topic.startswith("emg/"):
+                self.of.append(len(self.number))
+                self.source.append(self.sources.setdefault((topic, publisher, epoch), len(self.sources)))
+                self.seq.append(seq)
+        self.number.append(step.number)
