@@ -22,7 +22,8 @@ from myoloop.experiments.drills.faults import drills_of
 from myoloop.experiments.drills.findings import ZERO_WITHIN_MS, Finding
 from myoloop.experiments.drills.stops import P999_MAX_MS
 from myoloop.experiments.outcomes.compute import COMPUTED
-from myoloop.experiments.outcomes.registry import OUTCOMES
+from myoloop.experiments.outcomes.methods import method_of
+from myoloop.experiments.outcomes.registry import MEASURES, OUTCOMES
 from myoloop.experiments.outcomes.words import need_words
 from myoloop.experiments.protocols.plan import length_s
 from myoloop.experiments.protocols.schema import Outcome, Protocol, load_protocol, presets
@@ -207,7 +208,7 @@ def outcomes() -> str:
 
 def _computed(name: str) -> str:
     """What the function that computes it says of it."""
-    said = " ".join((COMPUTED[name].__doc__ or "").split())
+    said = method_of(name) if name in MEASURES else " ".join((COMPUTED[name].__doc__ or "").split())
     # A word of capitals, such as RMS, stays one.
     return (said if said[:2].isupper() else said[:1].lower() + said[1:]).rstrip(".")
 

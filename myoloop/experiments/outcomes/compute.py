@@ -12,17 +12,18 @@ import numpy as np
 
 from myoloop.experiments.analysis.dosing import block_doses
 from myoloop.experiments.analysis.session import Session
-from myoloop.experiments.analysis.tracks import MeasureTrack
 from myoloop.experiments.outcomes.mechanical import (
     active_rom,
     evoked_fatigue,
     mvc_force,
+    scatter,
     torque_time_integral,
     twitch_amplitude,
 )
-from myoloop.experiments.outcomes.registry import OUTCOMES
+from myoloop.experiments.outcomes.methods import method_of, parameters_of
+from myoloop.experiments.outcomes.registry import MEASURES, OUTCOMES
 from myoloop.experiments.outcomes.symmetry import symmetry
-from myoloop.experiments.outcomes.view import Value, View, number, of_each, within
+from myoloop.experiments.outcomes.view import Value, View, number, of_each, told_s, within
 from myoloop.experiments.protocols.schema import Protocol
 
 #: Co-contraction and effort are read while the person makes it, without stimulation where there is such a time.
@@ -128,7 +129,7 @@ def spasm_count(view: View) -> Value:
     """Per minute in which it could be told whether there is one."""
     counts, minutes = {}, 0.0
     for name, track in view.session.muscles.items():
-        told_min = _told_s(track.t_s, track.spasm) / 60.0
+        told_min = told_s(track.t_s, track.spasm) / 60.0
         if told_min > 0:
             counts[name] = len(track.spasms) / told_min
             minutes += told_min
@@ -171,7 +172,10 @@ def mvc_emg(view: View) -> Value:
     """Largest plateau, of whole contractions."""
     told = [number(trial, "peak_uv") for trial in view.trials("mvc") if trial.outcome == "done"]
     told = [value for value in told if np.isfinite(value)]
-    return Value(max(told), len(told)) if told else Value(None, why="no maximal contraction was made")
+    if not told:
+        return Value(None, why="no maximal contraction was made")
+    doubt, parameters = scatter(told)
+    return Value(max(told), len(told), doubt=doubt, parameters=parameters)
 
 
 def sensory_threshold(view: View) -> Value:
@@ -235,6 +239,7 @@ COMPUTED: dict[str, Callable[[View], Value]] = {
     "nrs_change": nrs_change,
     "pgic": pgic,
     "doms": doms,
+    **{name: measure.compute for name, measure in MEASURES.items()},
 }
 
 
@@ -246,9 +251,15 @@ def as_rows(found: Mapping[str, Value]) -> list[dict[str, Any]]:
             "text": OUTCOMES[name].text,
             "unit": OUTCOMES[name].unit,
             "value": each.value,
+            "valid": each.valid,
             "n": each.n,
             "parts": dict(each.parts) if each.parts else None,
             "why": each.why,
+            "doubt": each.doubt,
+            "code": each.code,
+            "codes": dict(each.codes) if each.codes else None,
+            "method": method_of(name),
+            "parameters": {**parameters_of(name), **each.parameters},
         }
         for name, each in found.items()
     ]
@@ -261,9 +272,3 @@ def _threshold(view: View, name: str) -> Value:
         if np.isfinite(charge_uc):
             parts[str(trial.values.get("channel", trial.name))] = charge_uc
     return of_each(parts, len(parts), f"no {name} threshold was found")
-
-
-def _told_s(t_s: np.ndarray[Any, np.dtype[np.float64]], told: MeasureTrack) -> float:
-    if len(t_s) < 2:
-        return 0.0
-    return float(np.count_nonzero(told.valid) * np.median(np.diff(t_s)))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -11,9 +12,17 @@ from myoloop.experiments.outcomes.view import Floats, Value, View, within
 from myoloop.experiments.sessions.maximal import PLATEAU_S
 
 #: A range is taken between these, so that one sample makes none.
-_RANGE_PERCENT = (2.5, 97.5)
+RANGE_PERCENT = (2.5, 97.5)
 #: Long trains of twitches are looked at in the first and last so much of them.
-_PART = 0.2
+PART = 0.2
+#: The rest before a train, above which its force is told.
+BEFORE_S = 0.5
+#: So many trains at either end are compared.
+TRAINS_COMPARED = 3
+#: A strongest contraction is believed of at least so many that scatter by no more than this (SENIAM, ISEK; GK).
+MVC_REPEATS, CV_MAX_PCT = 3, 10.0
+#: The angle at rest may have moved by so much from the first rest to the last; beyond it the zero has drifted (GK).
+DRIFT_MAX_DEG = 5.0
 _NO_FORCE = "no force cell was recorded"
 
 
@@ -26,11 +35,39 @@ def active_rom(view: View) -> Value:
         angle = track.angle_rad.value[keep]
         angle = angle[np.isfinite(angle)]
         if len(angle) >= 10:
-            low, high = np.percentile(angle, _RANGE_PERCENT)
+            low, high = np.percentile(angle, RANGE_PERCENT)
             told.append(float(np.degrees(high - low)))
     if not told:
         return Value(None, why="no valid angle of the joint during own efforts")
-    return Value(float(np.median(told)), len(told))
+    drift_deg = _drift_deg(view)
+    doubt = ""
+    if drift_deg is not None and abs(drift_deg) > DRIFT_MAX_DEG:
+        doubt = f"the angle at rest moved by {drift_deg:.1f} deg, allowed is {DRIFT_MAX_DEG:g}: the zero has drifted"
+    drift = "not checked: no angle at rest before and after" if drift_deg is None else round(drift_deg, 2)
+    return Value(float(np.median(told)), len(told), doubt=doubt, parameters={"drift_deg": drift})
+
+
+def _drift_deg(view: View) -> float | None:
+    """By how much the angle at rest differs between the first rest and the last; None without an angle in both."""
+    rests, track = view.rests(), view.session.joint
+    if len(rests) < 2:
+        return None
+    known = [track.angle_rad.value[within(track.t_s, rest) & track.angle_rad.valid] for rest in (rests[0], rests[-1])]
+    known = [each[np.isfinite(each)] for each in known]
+    if not all(len(each) for each in known):
+        return None
+    return float(np.degrees(np.median(known[1]) - np.median(known[0])))
+
+
+def scatter(told: Sequence[float]) -> tuple[str, dict[str, Any]]:
+    """Whether strongest contractions agree: why they are not believed (empty if they are), and by how much they do."""
+    cv_pct = 100.0 * float(np.std(told, ddof=1) / np.mean(told)) if len(told) >= 2 and np.mean(told) > 0 else None
+    found = {"cv_pct": None if cv_pct is None else round(cv_pct, 2)}
+    if len(told) < MVC_REPEATS:
+        return f"{len(told)} whole contractions, needed are {MVC_REPEATS}", found
+    if cv_pct is None or cv_pct >= CV_MAX_PCT:
+        return f"contractions scatter by {cv_pct or 0.0:.0f} %, allowed is less than {CV_MAX_PCT:g} %", found
+    return "", found
 
 
 def twitch_amplitude(view: View) -> Value:
@@ -43,7 +80,7 @@ def twitch_amplitude(view: View) -> Value:
     rests = view.rests()
     floor = _rms(rate[within(t_s, rests[0])]) if rests else 0.0
     begin, end = trains[0].begin_s, trains[-1].end_s or trains[-1].begin_s
-    part_s = _PART * sum((span.end_s or 0.0) - span.begin_s for span in trains) / len(trains)
+    part_s = PART * sum((span.end_s or 0.0) - span.begin_s for span in trains) / len(trains)
     first = _above(_rms(rate[within(t_s, Interval(begin, begin + part_s))]), floor)
     last = _above(_rms(rate[within(t_s, Interval(end - part_s, end))]), floor)
     if not first > 0:
@@ -52,16 +89,28 @@ def twitch_amplitude(view: View) -> Value:
 
 
 def evoked_fatigue(view: View) -> Value:
-    """Loss of peak force from the first three trains to the last three, as a share."""
+    """Loss of peak force above rest from the first three trains to the last three, as a share."""
+    peaks = peaks_of_trains(view)
+    if peaks is None:
+        return Value(None, why=_NO_FORCE)
+    if len(peaks) < 2 * TRAINS_COMPARED:
+        return Value(None, len(peaks), why=f"{len(peaks)} trains, needed are {2 * TRAINS_COMPARED}")
+    first, last = np.median(peaks[:TRAINS_COMPARED]), np.median(peaks[-TRAINS_COMPARED:])
+    return Value(float(1.0 - last / first), len(peaks)) if first > 0 else Value(None, why="no force was evoked")
+
+
+def peaks_of_trains(view: View) -> list[float] | None:
+    """Peak force of each train above the median of the half second before it, N; None without a force cell."""
     force = _force(view)
     if force is None:
-        return Value(None, why=_NO_FORCE)
+        return None
     t_s, newton = force
-    peaks = [float(np.max(newton[keep])) for span in view.trains() if (keep := within(t_s, span)).any()]
-    if len(peaks) < 6:
-        return Value(None, len(peaks), why="fewer than six trains")
-    first, last = np.median(peaks[:3]), np.median(peaks[-3:])
-    return Value(float(1.0 - last / first), len(peaks)) if first > 0 else Value(None, why="no force was evoked")
+    peaks = []
+    for span in view.trains():
+        keep, before = within(t_s, span), within(t_s, Interval(span.begin_s - BEFORE_S, span.begin_s))
+        if keep.any() and before.any():
+            peaks.append(float(np.max(newton[keep]) - np.median(newton[before])))
+    return peaks
 
 
 def torque_time_integral(view: View) -> Value:
@@ -70,13 +119,15 @@ def torque_time_integral(view: View) -> Value:
     if force is None:
         return Value(None, why=_NO_FORCE)
     t_s, newton = force
-    total, trains = 0.0, view.trains()
+    each, trains = [], view.trains()
     for span in trains:
         keep = within(t_s, span)
-        before = within(t_s, Interval(span.begin_s - 0.5, span.begin_s))
+        before = within(t_s, Interval(span.begin_s - BEFORE_S, span.begin_s))
         if keep.any() and before.any():
-            total += float(np.trapezoid(newton[keep] - np.median(newton[before]), t_s[keep]))
-    return Value(total, len(trains)) if trains else Value(None, why="no train was given")
+            each.append(float(np.trapezoid(newton[keep] - np.median(newton[before]), t_s[keep])))
+    if not each:
+        return Value(None, why="no train with force was given" if trains else "no train was given")
+    return Value(sum(each), len(each), parameters={"median_per_train_newton_s": float(np.median(each))})
 
 
 def mvc_force(view: View) -> Value:
@@ -84,7 +135,10 @@ def mvc_force(view: View) -> Value:
     if _force(view) is None:
         return Value(None, why=_NO_FORCE)
     told = [pull.forward_n for pull in pulls(view)]
-    return Value(max(told), len(told)) if told else Value(None, why="no maximal contraction with force was made")
+    if not told:
+        return Value(None, why="no maximal contraction with force was made")
+    doubt, parameters = scatter(told)
+    return Value(max(told), len(told), doubt=doubt, parameters=parameters)
 
 
 class Pull(NamedTuple):

@@ -6,7 +6,11 @@ not when the analysis is due.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from importlib import import_module
+from pkgutil import iter_modules
+
+from myoloop.experiments.outcomes import measures
+from myoloop.experiments.outcomes.kind import Measure, OutcomeKind
 
 #: What an outcome may need: a device, a kind of phase, or a form (``form:nrs``; ``diary:doms`` after the session).
 NEEDS = {
@@ -17,6 +21,7 @@ NEEDS = {
     "rest": "a rest phase with baseline before and after the blocks",
     "effort": "a block of machine effort",
     "block": "a block",
+    "mark": "an operator, who sets a mark",
     "calibration": "a calibration phase",
     "mvc": "an MVC phase",
     "mvc_pair": "MVC phases of one pair: left and right of one muscle, else one agonist and one antagonist",
@@ -24,25 +29,7 @@ NEEDS = {
 }
 
 
-class OutcomeKind(NamedTuple):
-    """One outcome.
-
-    Attributes
-    ----------
-    text
-        What it is.
-    unit
-        Of its value; ``1`` for a share or an index.
-    needs
-        Keys of `NEEDS`, or ``form:`` and a form's id, or ``diary:`` and a form's id.
-    """
-
-    text: str
-    unit: str
-    needs: tuple[str, ...]
-
-
-OUTCOMES: dict[str, OutcomeKind] = {
+_FIRST: dict[str, OutcomeKind] = {
     "trials_done": OutcomeKind("trials that were done as planned", "trials", ("block",)),
     "effort_started_share": OutcomeKind(
         "share of the trials started by the person's own effort", "1", ("emg", "effort")
@@ -72,3 +59,19 @@ OUTCOMES: dict[str, OutcomeKind] = {
     "pgic": OutcomeKind("patient global impression of change", "1 to 7", ("form:pgic",)),
     "doms": OutcomeKind("muscle soreness on the days after", "points", ("diary:doms",)),
 }  # fmt: skip
+
+
+def _found() -> dict[str, Measure]:
+    """What each file of ``measures/`` names."""
+    found: dict[str, Measure] = {}
+    for module in sorted(each.name for each in iter_modules(measures.__path__)):
+        for measure in import_module(f"{measures.__name__}.{module}").MEASURES:
+            if measure.name in found or measure.name in _FIRST:
+                raise ValueError(f"measures/{module}.py: {measure.name} is there already")
+            found[measure.name] = measure
+    return found
+
+
+#: By name, those of ``measures/``; the first ones are computed in `compute`.
+MEASURES: dict[str, Measure] = _found()
+OUTCOMES: dict[str, OutcomeKind] = {**_FIRST, **{name: measure.kind for name, measure in MEASURES.items()}}

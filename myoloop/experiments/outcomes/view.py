@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from myoloop.experiments.analysis.session import Session
-from myoloop.experiments.analysis.tracks import Interval
+from myoloop.experiments.analysis.tracks import Interval, MeasureTrack
 from myoloop.experiments.protocols.plan import YOKED
 from myoloop.experiments.protocols.schema import Protocol
 from myoloop.platform.messages import Trial
@@ -36,12 +36,29 @@ class Value:
         Of how many trials, contractions, answers.
     why
         Why there is none, or what a reader must know.
+    doubt
+        Why a value that could be computed is not valid: it was measured so badly that nothing rests on it.
+    code
+        Of an ordinal scale: the grade as it was entered. It is no number, and `value` is None.
+    codes
+        The same by site.
+    parameters
+        What this one value was made with, beside what its outcome always is: windows that were left out, repeats.
     """
 
     value: float | None
     n: int = 0
     parts: Mapping[str, float] | None = None
     why: str = ""
+    doubt: str = ""
+    code: str = ""
+    codes: Mapping[str, str] | None = None
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def valid(self) -> bool:
+        """Whether there is something that may be relied upon."""
+        return (self.value is not None or bool(self.code or self.codes)) and not self.doubt
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,12 +114,23 @@ class View:
                 joined.append(each)
         return joined
 
-    def answers(self, field: str, *forms: str) -> list[float]:
+    def forms(self, form_id: str) -> dict[str, Mapping[str, Any]]:
+        """The newest answers of a form, by instance (empty where there is one a session); in the session first."""
+        told = [event.values for event in self.session.events if event.kind == "form"]
+        told = [*({**values, "form": form} for form, values in self.diary), *told]
+        found: dict[str, Mapping[str, Any]] = {}
+        for values in told:
+            name, _, instance = str(values.get("form", "")).partition(".")
+            if name == form_id:
+                found[instance] = values
+        return found
+
+    def answers(self, asked: str, *forms: str) -> list[float]:
         """Numbers that were answered, in order of time."""
         told = []
         for event in self.session.events:
             if event.kind == "form" and event.values.get("form") in forms:
-                value = event.values.get(field)
+                value = event.values.get(asked)
                 if isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value):
                     told.append(float(value))
         return told
@@ -126,3 +154,10 @@ def of_each(parts: Mapping[str, float], n: int, why: str) -> Value:
     if not known:
         return Value(None, why=why)
     return Value(float(np.mean(list(known.values()))), n, known)
+
+
+def told_s(t_s: Floats, told: MeasureTrack) -> float:
+    """For how long an estimate could be told."""
+    if len(t_s) < 2:
+        return 0.0
+    return float(np.count_nonzero(told.valid) * np.median(np.diff(t_s)))

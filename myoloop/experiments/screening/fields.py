@@ -160,7 +160,14 @@ class Field:
             raise ValueError(f"{self.id}: {problem}")
         return value
 
+    @property
+    def coded(self) -> bool:
+        """Whether an answer could be taken for another's place, as grades could: then each is keyed in as it is."""
+        return any(each.isdecimal() and 1 <= int(each) <= len(self.allowed) for each in self.allowed)
+
     def _numbered(self, text: str) -> str:
+        if self.coded:
+            return text
         number = int(text) if re.fullmatch(r"[0-9]{1,3}", text) else 0
         return self.allowed[number - 1] if 1 <= number <= len(self.allowed) and text not in self.allowed else text
 

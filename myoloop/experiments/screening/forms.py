@@ -15,6 +15,7 @@ from typing import Any
 
 from myoloop.experiments.screening.fields import Field, parsed_date
 from myoloop.experiments.screening.form import Form, Mistake
+from myoloop.experiments.screening.instrument_forms import instrument_forms
 from myoloop.experiments.screening.item import NOWHERE, ROLES, UNSURE, Item
 from myoloop.experiments.screening.items import items_of
 from myoloop.experiments.screening.places import PLACES
@@ -248,7 +249,7 @@ _SESSION_FORMS = (
     ),
 )  # fmt: skip
 
-FORMS: dict[str, Form] = {form.id: form for form in (*_SESSION_FORMS, *QUESTIONNAIRES)}
+FORMS: dict[str, Form] = {form.id: form for form in (*_SESSION_FORMS, *QUESTIONNAIRES, *instrument_forms())}
 
 
 def form_of(form_id: str) -> tuple[Form, str]:
@@ -326,6 +327,8 @@ def _keys(field: Field) -> str:
     """What may be keyed in."""
     if field.type in ("yes_no", "yes_no_unsure"):
         return ", ".join(f"{each[0]} = {each}" for each in field.values)
+    if field.coded:
+        return f"as it is written: {', '.join(field.allowed)}"
     if field.type in ("choice", "choices"):
         several = "one or more of " if field.type == "choices" else ""
         return several + ", ".join(f"{number} = {each}" for number, each in enumerate(field.allowed, 1))

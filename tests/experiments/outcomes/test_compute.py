@@ -32,6 +32,7 @@ def muscle(**more: Any) -> SimpleNamespace:
     given: dict[str, Any] = {
         "t_s": T_S, "level_uv": np.full(T_S.shape, 5.0), "fatigue": measure(0.0), "spasm": measure(0.0), "spasms": (),
         "cocontraction": measure(np.nan), "clonus_hz": np.full(T_S.shape, np.nan), "slope_pct_per_min": measure(np.nan),
+        "terms": {"M-wave": measure(np.nan)},
     }  # fmt: skip
     return SimpleNamespace(**{**given, **more})
 
@@ -52,7 +53,7 @@ def view(**more: Any) -> View:
     given: dict[str, Any] = {
         "muscles": {"ext": muscle(), "flex": muscle()}, "trials": (), "trial_spans": (), "phases": (), "events": (),
         "trial_times_s": (),
-        "samples": {}, "settings": {}, "stimulated_muscle": "ext",
+        "samples": {}, "settings": {}, "stimulated_muscle": "ext", "sites": (), "delivered": dict, "metadata": {},
         "joint": JointTrack(T_S, measure(np.nan)),
     }  # fmt: skip
     return View(SimpleNamespace(**{**given, **more}), DEMO)  # type: ignore[arg-type]
@@ -206,7 +207,7 @@ def test_evoked_force_is_told_above_its_rest_and_its_loss_as_a_share() -> None:
     for n in range(1, 9):
         force[(10.0 * n <= T_S) & (10.0 * n + 4.0 > T_S)] = 2.0 + (8.0 if n <= 4 else 4.0)
     given = {"samples": {"force/cell": sampled(("N",), force)}, "trial_spans": trains(8)}
-    assert value_of("evoked_fatigue", **given) == pytest.approx(1 - 6 / 10)
+    assert value_of("evoked_fatigue", **given) == pytest.approx(1 - 4 / 8)
     assert value_of("torque_time_integral", **given) == pytest.approx(4 * 8 * 4 + 4 * 4 * 4, rel=0.05)
     assert value_of("evoked_fatigue", **{**given, "trial_spans": trains(5)}) is None
 

@@ -67,7 +67,7 @@ def test_every_question_can_be_asked_and_keyed_in(form: Form, field: Field) -> N
         "time": ("2026-11-21T09:30:00+01:00", "2026-11-21T09:30:00+01:00"),
         "names": ("ext, flex", ["ext", "flex"]),
         "file": ("photo_3.jpg", "photo_3.jpg"),
-        "choice": ("1", field.allowed[0] if field.allowed else ""),
+        "choice": (field.allowed[1] if field.coded else "1", field.allowed[field.coded] if field.allowed else ""),
         "choices": ("1", [field.allowed[0]] if field.allowed else []),
     }
     text, value = keyed[field.type]
@@ -258,6 +258,14 @@ def test_a_description_says_what_to_key_in_and_when_a_question_falls_away() -> N
     assert "may be left out" in describe_form("placement.ext")
     with pytest.raises(KeyError, match="did you mean"):
         describe_form("placment")
+
+
+def test_a_grade_is_keyed_in_as_it_is_written_and_never_by_its_place() -> None:
+    grade = FORMS["ashworth"].field("grade")
+    assert [grade.typed(each) for each in ("1", "1+", "2")] == ["1", "1+", "2"]
+    with pytest.raises(ValueError, match="allowed: 0, 1, 1\\+, 2, 3, 4"):
+        grade.typed("5")
+    assert "as it is written: 0, 1, 1+, 2, 3, 4" in describe_form("ashworth.ext")
 
 
 def test_an_id_names_form_and_instance() -> None:

@@ -167,4 +167,6 @@ def _has(protocol: Protocol, need: str) -> bool:
         "calibration": "calibration" in kinds,
         "mvc": "mvc" in kinds,
         "mvc_pair": mvc_pair(protocol) is not None,
+        # Whoever runs a session may set a mark in it.
+        "mark": True,
     }.get(need, False)
