@@ -28,6 +28,7 @@ from myoloop.answers import (
 from myoloop.course_verbs import course_verbs
 from myoloop.deployment_verbs import deployment
 from myoloop.device_verbs import device_verbs
+from myoloop.import_verbs import imports
 from myoloop.recording_verbs import recordings
 from myoloop.session_verbs import sessions
 from myoloop.site_verbs import site_verbs
@@ -54,6 +55,7 @@ new_app = typer.Typer(
 app.add_typer(new_app, name="new")
 app.add_typer(sessions)
 app.add_typer(recordings)
+app.add_typer(imports)
 app.add_typer(course_verbs)
 app.add_typer(site_verbs)
 app.add_typer(studies)

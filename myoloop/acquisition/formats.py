@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -49,6 +49,14 @@ class Column:
     kind: str = ""
 
 
+class Annotation(NamedTuple):
+    """A note in a file; `onset_s` from its first sample, `duration_s` None where it has none."""
+
+    onset_s: float
+    duration_s: float | None
+    text: str
+
+
 class OpenedFile(Protocol):
     """A file, its columns to be had by name or by number from 1."""
 
@@ -67,6 +75,11 @@ class OpenedFile(Protocol):
         """What it was recorded with, as far as the file says."""
         ...
 
+    @property
+    def annotations(self) -> Sequence[Annotation]:
+        """What somebody noted in the file."""
+        ...
+
     def column(self, key: str | int) -> Column:
         """One column; KeyError if there is none such, ValueError if the name is not clear or the data are odd."""
         ...
@@ -80,12 +93,14 @@ def open_file(path: Path, mapping: Mapping | None) -> OpenedFile:
     FormatError
         If it cannot be read.
     """
-    kind = (mapping.format if mapping else None) or _by_ending(path)
+    kind = (mapping.format if mapping else None) or format_of(path)
     if not path.exists():
         raise FormatError(f"{path}: no such file")
     if path.is_dir() and kind != "mne":
         raise FormatError(f"{path}: is a folder, a file is needed")
-    reader = _READERS[kind]
+    reader = _READERS.get(kind)
+    if reader is None:
+        raise FormatError(f"{path}: the streams of an XDF file have clocks of their own; `myoloop import` reads it")
     try:
         return reader(path, mapping)
     except FormatError:
@@ -106,10 +121,12 @@ _ENDINGS: dict[str, Format] = {
     ".hdf5": "hdf5",
     ".edf": "edf",
     ".bdf": "bdf",
+    ".xdf": "xdf",
 }
 
 
-def _by_ending(path: Path) -> Format:
+def format_of(path: Path) -> Format:
+    """The format that a file's ending stands for; ``mne`` for every other."""
     return _ENDINGS.get(path.suffix.lower(), "mne")
 
 
@@ -121,6 +138,7 @@ class _Text:
 
     device = ""
     emg_names = ()
+    annotations = ()
 
     def __init__(self, path: Path, mapping: Mapping | None) -> None:
         if mapping is None:
@@ -194,6 +212,7 @@ class _Arrays:
         self.device = ""
         self.emg_names: Sequence[str] = ()
         self.names: Sequence[str] = ()
+        self.annotations: Sequence[Annotation] = ()
 
     def _get(self, name: str) -> npt.NDArray[Any]:
         raise NotImplementedError
@@ -256,9 +275,10 @@ class _Hdf5(_Arrays):
             datasets: list[str] = []
             file.visititems(lambda name, item: datasets.append(name) if isinstance(item, h5py.Dataset) else None)
             self.names = tuple(datasets)
-            wanted = {self._plain(channel.source) for channel in mapping.channels} if mapping else None
+            wanted = {self._plain(source) for source in mapping.sources} if mapping else None
             for name in datasets:
                 if wanted is None or name in wanted:
+                    self._refuse_vast(file[name])
                     self._look(file, name)
         self.emg_names = tuple(name for name, column in self._known.items() if column.kind == "emg")
         if mapping is None and not self.emg_names:
@@ -278,6 +298,13 @@ class _Hdf5(_Arrays):
         name = key
         found = self._NAME.fullmatch(name.strip("/"))
         return found[1] if found else name
+
+    def _refuse_vast(self, dataset: Any) -> None:
+        # A file of some bytes may claim a dataset of any size; what was never written reads as zeros.
+        if dataset.nbytes > max(_VAST_BYTES, _MOST_PACKED * self._path.stat().st_size):
+            raise FormatError(
+                f"{self._path}: {dataset.name}: claims {dataset.nbytes} bytes, more than the file can hold"
+            )
 
     def _look(self, file: Any, name: str) -> None:
         parts = name.split("/")
@@ -323,6 +350,7 @@ class _Edf:
             signal.label for signal in file.signals if self._says_emg(signal) and _si(signal)[0] == "V"
         )
         self.device = _first_line(lambda: file.recording.equipment_code)
+        self.annotations = [Annotation(float(a.onset), a.duration, a.text) for a in file.annotations]
         if mapping is None and not self.emg_names:
             raise FormatError(
                 f"{path}: no signal is labelled EMG; a mapping file is needed, it has: {', '.join(self.names)}"
@@ -342,6 +370,10 @@ class _Edf:
     @staticmethod
     def _says_emg(signal: Any) -> bool:
         return bool(re.search(r"\bemg", f"{signal.label} {signal.transducer_type}", re.IGNORECASE))
+
+
+#: A dataset smaller than this is read whatever the file's size; a larger one may be packed so much at most.
+_VAST_BYTES, _MOST_PACKED = 1 << 26, 1000
 
 
 def _si(signal: Any) -> tuple[str, float]:
@@ -367,8 +399,16 @@ class _Mne:
         self._types = dict(zip(self.names, self._raw.get_channel_types(), strict=True))
         self.emg_names = tuple(name for name in self.names if self._types[name] == "emg")
         self.device = str((self._raw.info.get("device_info") or {}).get("model") or "")
+        self.annotations = [
+            Annotation(float(each["onset"]) - self._begin_s(each), float(each["duration"]), str(each["description"]))
+            for each in self._raw.annotations
+        ]
         if mapping is None and not self.emg_names:
             raise FormatError(f"{path}: no channel is of type EMG; a mapping file is needed")
+
+    def _begin_s(self, annotation: Any) -> float:
+        """Onsets of an annotation with a date count from there, and its file's first sample may stand later."""
+        return 0.0 if annotation["orig_time"] is None else float(self._raw.first_time)
 
     def column(self, key: str | int) -> Column:
         name = self.names[_place(self.names, key)]

@@ -28,7 +28,7 @@ from myoloop.platform.quantities import QuantityError, parse
 from myoloop.platform.yamlfile import Lines, at, load_model, load_yaml
 
 Kind = Literal["emg", "imu", "force", "trigger", "ignored"]
-Format = Literal["csv", "tsv", "npz", "hdf5", "edf", "bdf", "mne"]
+Format = Literal["csv", "tsv", "npz", "hdf5", "edf", "bdf", "mne", "xdf"]
 Delimiter = Literal["comma", "tab", "semicolon", "space"]
 
 
@@ -45,11 +45,13 @@ def _rate(value: Any) -> float:
 RateHz = Annotated[float, BeforeValidator(_rate)]
 
 
-class _Strict(BaseModel):
+class Strict(BaseModel):
+    """A part of a mapping file: no unknown key, no number that is none."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class ChannelMap(_Strict):
+class ChannelMap(Strict):
     """One channel.
 
     Attributes
@@ -105,13 +107,13 @@ class ChannelMap(_Strict):
         return self
 
 
-class Mapping(_Strict):
+class Mapping(Strict):
     """A mapping file.
 
     Attributes
     ----------
     format
-        By the file's ending if None; ``mne`` for everything that MNE reads.
+        By the file's ending if None; ``mne`` for everything that MNE reads; ``xdf`` can be imported, not played.
     rate_hz
         ``rate`` of all channels; not needed where the file says it.
     mains_hz
@@ -155,6 +157,11 @@ class Mapping(_Strict):
         if triggers and not any(channel.kind == "emg" for channel in used):
             raise ValueError("channels: a trigger is sampled beside EMG, and there is none")
         return self
+
+    @property
+    def sources(self) -> list[str | int]:
+        """Everything of the file that is needed."""
+        return [channel.source for channel in self.channels]
 
     def place(self, channel: ChannelMap, key: str) -> str:
         """``file:line: key`` of what is said of a channel; empty where it was read from no file."""

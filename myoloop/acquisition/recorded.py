@@ -64,11 +64,46 @@ def read_recording(path: Path | str, mapping: Path | str | Mapping | None, *, na
     file = open_file(path, rules)
     if rules is None:
         rules = Mapping.model_validate({"channels": [{"from": label} for label in file.emg_names]})
+    return streams_of(path, file, rules, rules.channels, name=name)
+
+
+def streams_of(
+    path: Path,
+    file: OpenedFile,
+    rules: Mapping,
+    channels: Sequence[ChannelMap],
+    *,
+    name: str,
+    measured_hz: float | None = None,
+) -> tuple[RecordedStream, ...]:
+    """Make streams of some channels of an opened recording, one per kind.
+
+    Parameters
+    ----------
+    path
+        For messages.
+    channels
+        Of the mapping.
+    name
+        Of the source.
+    measured_hz
+        Rate where neither the mapping nor the file says one, such as by a column of times.
+
+    Returns
+    -------
+    tuple of RecordedStream
+        EMG first.
+
+    Raises
+    ------
+    FormatError
+        If the recording does not have what the mapping says.
+    """
     streams = []
     for kind in _KINDS:
-        channels = [channel for channel in rules.channels if rules.stream_of(channel) == kind]
-        if channels:
-            streams.append(_stream(path, file, rules, kind, channels, name))
+        wanted = [channel for channel in channels if rules.stream_of(channel) == kind]
+        if wanted:
+            streams.append(_stream(path, file, rules, kind, wanted, name, measured_hz))
     return tuple(streams)
 
 
@@ -98,7 +133,13 @@ def travelling(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def _stream(
-    path: Path, file: OpenedFile, rules: Mapping, kind: str, channels: Sequence[ChannelMap], name: str
+    path: Path,
+    file: OpenedFile,
+    rules: Mapping,
+    kind: str,
+    channels: Sequence[ChannelMap],
+    name: str,
+    measured_hz: float | None,
 ) -> RecordedStream:
     columns = [_column(path, file, rules, channel) for channel in channels]
     labels = [channel.name or column.name.split("/")[-1] for channel, column in zip(channels, columns, strict=True)]
@@ -106,7 +147,8 @@ def _stream(
         raise FormatError(f"{path}: {kind} channels {', '.join(labels)}: give each a name of its own")
     si = [_physical(path, rules, channel, column) for channel, column in zip(channels, columns, strict=True)]
     rates = {
-        channel.rate_hz or rules.rate_hz or column.rate_hz for channel, column in zip(channels, columns, strict=True)
+        channel.rate_hz or rules.rate_hz or column.rate_hz or measured_hz
+        for channel, column in zip(channels, columns, strict=True)
     }
     if None in rates:
         raise FormatError(f"{path}: does not say its rate; set rate in the mapping file")
