@@ -22,11 +22,10 @@ from myoloop.experiments.sessions.simulated_rig import simulated_rig
 from myoloop.experiments.subjects.population import draw
 from myoloop.experiments.training.composite import interval
 from myoloop.experiments.training.contenders import contenders
-from myoloop.experiments.training.evaluate import FORMAT as EVALUATED
 from myoloop.experiments.training.plan import Plan
 from myoloop.experiments.training.set_up import Proof, SetUp
 from myoloop.experiments.training.task import load_task
-from myoloop.experiments.training.train import FORMAT as TRAINED
+from myoloop.experiments.training.trained_files import EVALUATION_FORMAT, TRAINING_FORMAT
 from myoloop.platform.recording.folder import create_attempt, keep_copy
 from myoloop.platform.yamlfile import parse_yaml
 
@@ -117,7 +116,7 @@ class KnownTraining:
                      "relative": {}, "fell_back": 0}
                 )  # fmt: skip
         return {
-            "format": TRAINED, "myoloop": "0.1.0", "code_sha256": CODE, "seed": 0,
+            "format": TRAINING_FORMAT, "myoloop": "0.1.0", "code_sha256": CODE, "seed": 0,
             "task": load_task("isometric_hold").model_dump(mode="json"), "plan": asdict(Plan()),
             "people": {"fitted": [f"acute_sci-{n}" for n in range(26)],
                        "validated": [f"acute_sci-{n}" for n in range(26, 30)], "held_out": HELD_OUT},
@@ -162,7 +161,7 @@ class KnownTraining:
                 )  # fmt: skip
         ours = composites["fitted_q"]
         return {
-            "format": EVALUATED, "myoloop": "0.1.0", "code_sha256": CODE, "artefact_sha256": ARTEFACT,
+            "format": EVALUATION_FORMAT, "myoloop": "0.1.0", "code_sha256": CODE, "artefact_sha256": ARTEFACT,
             "people": HELD_OUT,
             "composite": {"reference": "adaptive_gain"}, "controllers": controllers,
             "learned_less": {
