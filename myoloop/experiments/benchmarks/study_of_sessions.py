@@ -26,7 +26,7 @@ from myoloop.experiments.sessions.simulated_rig import simulated_rig_data
 from myoloop.experiments.subjects.parameters import SubjectParameters
 from myoloop.experiments.training.jobs import Item, Jobs, Result
 from myoloop.platform import wire
-from myoloop.platform.messages import Message, Phase, SampleDescriptor
+from myoloop.platform.messages import Message, Phase, SampleDescriptor, Start
 from myoloop.platform.recording.compact import compact
 from myoloop.platform.recording.folder import create_attempt, keep_copy
 from myoloop.platform.recording.reader import Recording
@@ -75,6 +75,9 @@ outcomes: {primary: trials_done, secondary: [fatigue_index, dose_share, spasm_co
 #: Monotonic time of a session's beginning; sessions of one person are days apart by the wall clock.
 _WALL_START_NS = 1_750_000_000_000_000_000
 _DAY_NS = 86_400_000_000_000
+#: Trials that the short session was to have, and how its plan says so.
+_TRIALS = 1000
+_PLANNED = f'"trials":{_TRIALS}'
 _Key = tuple[str, str, int]
 
 
@@ -184,7 +187,7 @@ def _moved_muscle(muscle: Any, shift_ns: int) -> Any:
 def template(seed: int) -> Template:
     """Play the short session of a virtual person, and cut it."""
     with tempfile.TemporaryDirectory(prefix="myoloop-") as name:
-        protocol = _protocol(Path(name), 1000)
+        protocol = _protocol(Path(name), _TRIALS)
         data = simulated_rig_data(protocol)
         for muscle, channels in CHANNELS.items():
             data["nodes"]["body"]["settings"]["muscles"][muscle]["emg"] = list(channels)
@@ -253,7 +256,11 @@ def write_session(
         folder, session=name, descriptors=short.descriptors, metadata=metadata, live=False, publisher="recorder"
     ) as writer:
         log_time_ns = 0
-        for log_time_ns, topic, publisher, epoch, seq, message, array in short.told(cycles):  # noqa: B007 # the last one's
+        for log_time_ns, topic, publisher, epoch, seq, message, array in short.told(cycles):
+            if isinstance(message, Start):
+                # The plan of the short session, had it been meant to be as long as this one.
+                settings = message.settings.replace(_PLANNED, _PLANNED.replace(str(_TRIALS), str(cycles + 2)))
+                message = msgspec.structs.replace(message, settings=settings)
             frames = wire.encode(topic, message, session=name, publisher=publisher, epoch=epoch, seq=seq, array=array)
             writer.write(frames, log_time_ns, seq)
         writer.end(short.outcome, short.reason, log_time_ns)
