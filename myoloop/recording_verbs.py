@@ -36,6 +36,7 @@ def replay(
     Example: myoloop replay study/sub-SIM1/ses-01/att-1 --check
     """
     with clear_errors():
+        from myoloop.experiments.imports.observe import is_imported, observe
         from myoloop.experiments.objects import builders, other_controller
         from myoloop.experiments.pace import ReplayProgress, paced, parse_speed
         from myoloop.experiments.replay import replay as replay_recording
@@ -44,8 +45,9 @@ def replay(
         factor = parse_speed(speed)
         with ReplayProgress(session, quiet=as_json).shown() as progress:
             if controller is not None:
-                others = paced({"other": other_controller(controller)}, factor, progress.step)
-                compared = compare_controllers(session, others["other"])
+                other = paced({"other": other_controller(controller)}, factor, progress.step)["other"]
+                known = is_imported(session)
+                compared = observe(session, controller, other) if known else compare_controllers(session, other)
             else:
                 replayed = replay_recording(session, paced(builders(key), factor, progress.step))
         if controller is not None:

@@ -195,6 +195,8 @@ def _starts(recording: Recording) -> list[_Begun]:
         for each in recording.messages(topics)
         if isinstance(each.received.message, Start)
     ]
+    if not found and recording.metadata.get("origin") == "imported":
+        raise ReplayError(f"{recording.path}: was imported, nothing was decided in it and there is nothing to check")
     if not found:
         raise ReplayError(f"{recording.path}: no object has left a start record, nothing was decided in it")
     return found

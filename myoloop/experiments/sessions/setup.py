@@ -428,7 +428,11 @@ def _asks_effort(protocol: Protocol) -> bool:
 
 
 def _imu(rig: Rig, by_topic: Mapping[str, SampleDescriptor]) -> ImuSource | None:
-    descriptor = by_topic.get(f"imu/{rig.imu.source}") if rig.imu is not None else None
+    return imu_source(by_topic.get(f"imu/{rig.imu.source}") if rig.imu is not None else None)
+
+
+def imu_source(descriptor: SampleDescriptor | None) -> ImuSource | None:
+    """An IMU as a controller is told it, its axes by their units; None where it has not three of acceleration."""
     if descriptor is None:
         return None
     columns = {unit: [i for i, each in enumerate(descriptor.units) if each == unit] for unit in ("m/s^2", "rad/s")}
