@@ -120,22 +120,50 @@ def info(session: SessionPath, as_json: Json = False) -> None:
 
 @verb()
 def export(
-    session: SessionPath,
-    out: Annotated[Path, typer.Argument(help="A file name ending in _raw.fif, or a folder; nothing is overwritten.")],
-    to: Annotated[str, typer.Option("--to", help="fif (MNE).")] = "fif",
+    path: Annotated[
+        str, typer.Argument(help="A session file, an attempt's folder, or a study: then all its sessions.")
+    ],
+    out: Annotated[
+        Path,
+        typer.Argument(help="A folder; of one session also a file name, such as x.bdf. Nothing is overwritten."),
+    ],
+    to: Annotated[str, typer.Option("--to", help="bids, parquet, csv, edf, bdf, matlab, or fif (MNE).")] = "fif",
+    about: Annotated[Path | None, typer.Option(help="Of bids: a YAML file with what the lab says of its data.")] = None,
+    key: Annotated[
+        Path | None, typer.Option(help="The study's key file: opens arms, and what was given in blinded sessions.")
+    ] = None,
+    names: Annotated[
+        Path | None, typer.Option(help="Names that must not leave in free text, one a line; kept outside the study.")
+    ] = None,
+    text: Annotated[
+        str, typer.Option("--text", help="Dates and known names in free text: redact them, or refuse to export.")
+    ] = "redact",
     as_json: Json = False,
 ) -> None:
-    """Hand a recording to other programs.
+    """Hand recordings to other programs.
 
-    Example: myoloop export study/sub-SIM1/ses-01/att-1 session_raw.fif --to fif
+    Exit code 1 where some sessions of a study could not be exported.
+
+    Example: myoloop export study shared --to bids
     """
     with clear_errors():
-        if to != "fif":
-            raise typer.BadParameter(f"found {to!r}, allowed is fif", param_hint="--to")
-        from myoloop.experiments.exports.fif import export_fif
+        from myoloop.experiments.exports.about import read_about
+        from myoloop.experiments.exports.exporting import FORMATS, Wanted
+        from myoloop.experiments.exports.exporting import export as export_all
+        from myoloop.experiments.exports.freetext import MODES, read_names
 
-        written = [str(path) for path in export_fif(session, out)]
-        say({"written": written}, as_json, "\n".join(written))
+        if to not in FORMATS:
+            raise typer.BadParameter(f"found {to!r}, allowed are {', '.join(FORMATS)}", param_hint="--to")
+        mode = next((each for each in MODES if each == text), None)
+        if mode is None:
+            raise typer.BadParameter(f"found {text!r}, allowed are {', '.join(MODES)}", param_hint="--text")
+        if about is not None and to != "bids":
+            raise typer.BadParameter("is for --to bids", param_hint="--about")
+        known = read_names(names) if names is not None else ()
+        done = export_all(path, out, Wanted(to=to, about=read_about(about), key=key, names=known, text=mode))
+        lines = [*map(str, done.written), *done.left_out, *(f"not exported: {why}" for why in done.problems.values())]
+        say(done.as_data(), as_json, "\n".join(lines))
+        raise typer.Exit(CHECK_FAILED if done.problems else GOOD)
 
 
 @verb()
@@ -171,6 +199,9 @@ def outcomes(
     diary: Annotated[
         Path | None, typer.Option(help="The person's diary; by default record/diary.jsonl in their folder.")
     ] = None,
+    corrected: Annotated[
+        bool, typer.Option("--corrected", help="Spasms as a person corrected them (myoloop review), not as detected.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """The outcomes that a session's protocol names, computed from its recording; without a session, all that there are.
@@ -181,8 +212,9 @@ def outcomes(
         from myoloop.experiments.outcomes.words import known_data, say_known, say_outcomes
 
         if session is None:
-            if diary is not None:
-                raise typer.BadParameter("is of one session; name it", param_hint="--diary")
+            if diary is not None or corrected:
+                hint = "--diary" if diary is not None else "--corrected"
+                raise typer.BadParameter("is of one session; name it", param_hint=hint)
             say(known_data(), as_json, say_known())
             return
         if diary is not None and not diary.is_file():
@@ -191,7 +223,7 @@ def outcomes(
         from myoloop.experiments.outcomes.attempt import measure
 
         recorded = load(session)
-        found = measure(recorded, diary)
+        found = measure(recorded, diary, corrected=corrected)
         data = {"session": str(recorded.path.parent), **found.as_data(), "diary_problem": found.diary_problem}
         problem = f"\n{found.diary_problem}" if found.diary_problem else ""
         say(data, as_json, say_outcomes(data) + problem)

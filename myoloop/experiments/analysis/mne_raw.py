@@ -152,7 +152,7 @@ def pulse_parameters(pulses: PulseTrack, number: int) -> dict[str, float | str]:
 
 
 def channels_of(group: Sequence[SampleTrack]) -> tuple[list[str], list[str]]:
-    """Name and type (``emg``, ``stim``, ``misc``) of each channel; what two streams name alike gets the stream's name."""
+    """Name and type (``emg``, ``stim``, ``misc``) of each channel; what two streams name alike gets the stream's."""
     plain = [name for track in group for name in track.record.descriptor.channels]
     names, types = [], []
     for track in group:

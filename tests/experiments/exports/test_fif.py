@@ -10,9 +10,9 @@ import mne
 import numpy as np
 import pytest
 
-from myoloop.experiments.exports.fif import export_fif
 from myoloop.experiments.analysis.mne_raw import lay_out
 from myoloop.experiments.analysis.session import load
+from myoloop.experiments.exports.fif import export_fif
 from myoloop.experiments.origins import Origins
 from myoloop.platform.recording.layout import RecordingError
 from myoloop.platform.recording.reader import Recording

@@ -1,0 +1,217 @@
+"""One session, or all of a study, in one format: what the verb ``export`` calls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from myoloop.experiments.exports.about import About
+from myoloop.experiments.exports.forms import FormRow, diary_forms, known_names, session_forms
+from myoloop.experiments.exports.freetext import FreeText, Mode
+from myoloop.experiments.exports.opened import Opened, open_session
+from myoloop.experiments.exports.outfiles import check_folder
+from myoloop.experiments.studies.allocation import arm_of
+from myoloop.platform.errors import UserError
+from myoloop.platform.recording.folder import find_recording, place_of
+from myoloop.platform.recording.layout import SESSION_FILE, RecordingError
+from myoloop.platform.sealed import LIST_FILE, read_key
+
+#: What may be asked for.
+FORMATS = ("bids", "parquet", "csv", "edf", "bdf", "matlab", "fif")
+
+Writer = Callable[[Opened, list[FormRow], FreeText, Path], list[Path]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """How to export.
+
+    Attributes
+    ----------
+    to
+        One of `FORMATS`.
+    about
+        Of a BIDS data set, what the lab says of it.
+    key
+        The study's key file: opens arms and what was really given, where sessions are blinded.
+    names
+        Names that must not leave, besides those that the study knows.
+    text
+        What becomes of dates and names in free text.
+    """
+
+    to: str
+    about: About = field(default_factory=About)
+    key: Path | None = None
+    names: tuple[str, ...] = ()
+    text: Mode = "redact"
+
+
+@dataclass(slots=True)
+class Exported:
+    """What came of it.
+
+    Attributes
+    ----------
+    written
+        Files, in order.
+    left_out
+        What was left out of free text, a line each.
+    problems
+        By session, why it was not exported.
+    """
+
+    written: list[Path] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+    problems: dict[str, str] = field(default_factory=dict)
+
+    def as_data(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return {
+            "written": [str(path) for path in self.written],
+            "left_out": self.left_out,
+            "problems": self.problems,
+        }
+
+
+def export(path: Path | str, out: Path, wanted: Wanted) -> Exported:
+    """Export a session, or every session of a study; of a study, one that is bad does not keep the others.
+
+    Parameters
+    ----------
+    path
+        Session file, folder of an attempt, or any folder above attempts.
+    out
+        A folder; of one session in a format of single files, also the name of the first.
+
+    Raises
+    ------
+    UserError
+        If there is nothing to export, the one session that was named cannot be, something stands in the way, or no
+        session of the study could be.
+    """
+    if wanted.to not in FORMATS:
+        raise UserError(f"--to: found {wanted.to!r}, allowed are {', '.join(FORMATS)}")
+    one, sessions = sessions_in(path)
+    if not one or wanted.to in ("bids", "parquet", "csv"):
+        check_folder(out)
+    study = next((place.study for place in map(place_of, sessions) if place is not None), None)
+    done = Exported()
+    # Names told by the study's logs; those told by forms are added as each session is read.
+    text = FreeText((*wanted.names, *known_names(study, ())), wanted.text, done.left_out)
+    if wanted.to == "bids":
+        _bids(study, sessions, out, wanted, text, done, one=one)
+    else:
+        write = _writer(wanted.to)
+        for opened, forms in _each(sessions, wanted, text, done, one=one):
+            try:
+                done.written += write(opened, forms, text, out)
+            except UserError as error:
+                _note(done, opened.session.path, error, one=one)
+    if not done.written:
+        raise RecordingError("\n".join([f"{path}: no session could be exported", *done.problems.values()]))
+    return done
+
+
+def sessions_in(path: Path | str) -> tuple[bool, list[Path]]:
+    """Find the session files: whether one was named, and all that are meant.
+
+    Raises
+    ------
+    RecordingError
+        If there is none.
+    """
+    path = Path(path)
+    if path.is_dir() and not (path / SESSION_FILE).is_file():
+        # What analyses and exports have made is no session of the study.
+        found = [each for each in path.glob(f"**/att-*/{SESSION_FILE}") if "derivatives" not in each.parts]
+        if found:
+            return False, sorted(found, key=_in_order)
+    return True, [find_recording(path)]
+
+
+def _in_order(path: Path) -> tuple[Any, ...]:
+    place = place_of(path)
+    return ("", 0, 0, str(path)) if place is None else (place.subject, place.session, place.attempt, str(path))
+
+
+def _each(
+    sessions: Iterable[Path], wanted: Wanted, text: FreeText, done: Exported, *, one: bool
+) -> Iterable[tuple[Opened, list[FormRow]]]:
+    for path in sessions:
+        try:
+            opened = open_session(path, wanted.key)
+            text.add_names(known_names(None, (opened.session,)))
+            forms = session_forms(opened.session, opened.place, text)
+        except UserError as error:
+            _note(done, path, error, one=one)
+            continue
+        yield opened, forms
+
+
+def _note(done: Exported, path: Path, error: UserError, *, one: bool) -> None:
+    if one:
+        raise error
+    place = place_of(path)
+    name = f"sub-{place.subject}/ses-{place.session:02d}/att-{place.attempt}" if place else str(path)
+    done.problems[name] = str(error)
+
+
+def _bids(
+    study: Path | None, sessions: list[Path], out: Path, wanted: Wanted, text: FreeText, done: Exported, *, one: bool
+) -> None:
+    from myoloop.experiments.exports.bids import BidsDataset
+
+    dataset = BidsDataset(out, wanted.about, study.name if study is not None else out.name)
+    people: list[str] = []
+    for opened, forms in _each(sessions, wanted, text, done, one=one):
+        try:
+            done.written += dataset.add(opened, forms)
+        except (UserError, OSError) as error:
+            _note(done, opened.session.path, _told(out, error), one=one)
+            continue
+        if opened.place is not None and opened.place.subject not in people:
+            people.append(opened.place.subject)
+    if not done.written:
+        return
+    diaries = [row for person in people for row in diary_forms(study, person, text)] if study is not None else []
+    arms = _arms(study, people, wanted.key)
+    notes = [*done.left_out, *(f"{name}: not exported: {why}" for name, why in done.problems.items())]
+    done.written += dataset.finish(arms, diaries, notes)
+
+
+def _arms(study: Path | None, people: Iterable[str], key: Path | None) -> Mapping[str, str] | None:
+    if study is None or key is None or not (study / LIST_FILE).exists():
+        return None
+    opened = read_key(key)
+    return {person: arm_of(study, person, opened) for person in people}
+
+
+def _told(out: Path, error: UserError | OSError) -> UserError:
+    if isinstance(error, UserError):
+        return error
+    return RecordingError(f"{out}: cannot be written: {error.strerror or error}")
+
+
+def _writer(to: str) -> Writer:
+    if to == "fif":
+        from myoloop.experiments.exports.fif import write_fif
+
+        return lambda opened, forms, text, out: write_fif(opened, out)
+    if to in ("bdf", "edf"):
+        from myoloop.experiments.exports.bdf import write_edf
+
+        return lambda opened, forms, text, out: write_edf(opened, out, to)
+    if to == "matlab":
+        from myoloop.experiments.exports.matlab import write_matlab
+
+        return write_matlab
+    if to == "csv":
+        from myoloop.experiments.exports.csvfiles import write_csv
+
+        return write_csv
+    from myoloop.experiments.exports.parquet import write_parquet
+
+    return write_parquet
