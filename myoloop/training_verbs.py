@@ -226,7 +226,8 @@ def train(
         from myoloop.experiments.training.plan import QUICK, Plan
         from myoloop.experiments.training.purpose import purpose_of
         from myoloop.experiments.training.task import load_task
-        from myoloop.experiments.training.train import WORK, train_controller, training_words
+        from myoloop.experiments.training.train import train_controller, training_words
+        from myoloop.experiments.training.trained_files import WORK
 
         size = QUICK if quick else Plan(
             people=people, first=first, held_out_share=held_out_share, repetitions=repetitions, seeds=seeds
@@ -269,7 +270,7 @@ def evaluate(
             read_training,
         )
         from myoloop.experiments.training.jobs import Jobs
-        from myoloop.experiments.training.train import WORK
+        from myoloop.experiments.training.trained_files import WORK
 
         size = QUICK if quick else EvaluationPlan(people=people)
         out = out or folder

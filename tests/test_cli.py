@@ -208,15 +208,24 @@ def test_a_wrong_call_is_one_line_that_names_what_was_found(tmp_path, arguments,
     assert done.stderr.startswith(line)
 
 
-def test_the_command_line_imports_nothing_heavy():
-    heavy = ("numpy", "scipy", "zmq", "pydantic", "matplotlib", "mne")
-    code = f"import sys, myoloop.cli; print([name for name in {heavy} if name in sys.modules])"
+@pytest.mark.parametrize(
+    ("module", "heavy"),
+    [
+        ("myoloop.cli", ("numpy", "scipy", "zmq", "pydantic", "matplotlib", "mne")),
+        ("myoloop.experiments.protocols.lint", ("scipy", "matplotlib", "mne", "sklearn", "statsmodels", "pandas")),
+    ],
+)
+def test_what_begins_every_command_imports_nothing_heavy(module, heavy):
+    code = f"import sys, {module}; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
 
 def test_a_session_end_to_end(tmp_path, protocol):
-    done = run(protocol("hold: 12 s", "hold: 2 s"), "--json", cwd=tmp_path)
+    short = protocol("hold: 12 s", "hold: 2 s")
+    path = tmp_path / short
+    path.write_text(path.read_text(encoding="utf-8").replace("trials: 2", "trials: 1"), encoding="utf-8")
+    done = run(short, "--json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     folder = result["session"]

@@ -14,12 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from myoloop.controllers.signals.features import (
-    Spectrum,
-    log_dimitrov_index,
-    median_frequency_hz,
-    spectral_validity,
-)
 from myoloop.experiments.analysis.tracks import Interval, MuscleSite, SampleTrack
 from myoloop.experiments.outcomes.kind import Measure, OutcomeKind
 from myoloop.experiments.outcomes.measures.evoked import slope
@@ -136,6 +130,9 @@ def _slope_of(told: Callable[[Floats, Floats], float]) -> Callable[[View], Value
     """The outcome of one figure of a contraction: (lines' frequencies, mean density) to a number."""
 
     def compute(view: View) -> Value:
+        # Here, since whoever reads a protocol reads this module, and SciPy's signals take two seconds.
+        from myoloop.controllers.signals.features import Spectrum, spectral_validity
+
         parts, left_out, n = {}, Counter[str](), {}
         intervals = {}
         for site in view.session.sites:
@@ -179,6 +176,8 @@ def _value(
 
 
 def _mdf(frequencies_hz: Floats, density: Floats) -> float:
+    from myoloop.controllers.signals.features import median_frequency_hz
+
     return float(median_frequency_hz(frequencies_hz, density))
 
 
@@ -187,6 +186,8 @@ def _rms(frequencies_hz: Floats, density: Floats) -> float:
 
 
 def _dimitrov(frequencies_hz: Floats, density: Floats) -> float:
+    from myoloop.controllers.signals.features import log_dimitrov_index
+
     return float(np.exp(log_dimitrov_index(frequencies_hz, density)))
 
 
