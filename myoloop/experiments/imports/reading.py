@@ -246,5 +246,5 @@ def _check(path: Path, kind: str, streams: Sequence[ImportedStream]) -> None:
         array = stream.array
         if kind in ("csv", "tsv") and array.dtype.kind == "f" and array.size:
             most = np.nanmax(np.abs(array), initial=0.0, where=np.isfinite(array))
-            if most > _EXACT_IN_DOUBLE:
+            if most >= _EXACT_IN_DOUBLE:
                 raise FormatError(f"{path}: {stream.descriptor.topic}: numbers beyond 2^53 cannot be carried exactly")

@@ -23,6 +23,8 @@ JITTER_S, JITTER_PERIODS = 0.25, 20.0
 RATE_TOLERANCE = 0.01
 #: A step this close to a whole number of periods says how many samples are missing.
 _WHOLE = 0.25
+#: Of what nine in ten steps differ from a period at most, a step must differ so many times to be a break.
+_ROUNDED = 2.0
 #: Without a said rate, so many of the steps must be within a quarter of the median one.
 _REGULAR_SHARE = 0.9
 
@@ -103,9 +105,10 @@ def of_column(time_s: Floats, rate_hz: float, where: str) -> SampleTimes:
     _refuse_odd(time_s, where)
     period_s = 1.0 / rate_hz
     steps = np.diff(time_s)
-    noise_s = 3.0 * float(np.median(np.abs(steps - np.median(steps)))) if len(steps) else 0.0
+    # Rounding makes steps uneven and some of them nothing, never negative.
+    noise_s = _ROUNDED * float(np.quantile(np.abs(steps - period_s), _REGULAR_SHARE)) if len(steps) else 0.0
     margin_s = max(0.5 * period_s, noise_s)
-    back = np.flatnonzero(steps <= -margin_s) if noise_s > 0 else np.flatnonzero(steps <= 0)
+    back = np.flatnonzero(steps < 0 if noise_s >= period_s * _WHOLE else steps <= 0)
     if len(back):
         raise _goes_back(where, int(back[0]) + 1, time_s)
     breaks = []
