@@ -13,6 +13,7 @@ from typing import Annotated
 
 import typer
 
+from myoloop.analysis_verbs import analyses
 from myoloop.answers import (
     BAD_INPUT,
     CHECK_FAILED,
@@ -29,7 +30,9 @@ from myoloop.course_verbs import course_verbs
 from myoloop.deployment_verbs import deployment
 from myoloop.device_verbs import device_verbs
 from myoloop.import_verbs import imports
+from myoloop.index_verbs import index_verbs
 from myoloop.recording_verbs import recordings
+from myoloop.review_verbs import review_verbs
 from myoloop.session_verbs import sessions
 from myoloop.site_verbs import site_verbs
 from myoloop.study_verbs import studies
@@ -55,7 +58,10 @@ new_app = typer.Typer(
 app.add_typer(new_app, name="new")
 app.add_typer(sessions)
 app.add_typer(recordings)
+app.add_typer(index_verbs)
+app.add_typer(analyses)
 app.add_typer(imports)
+app.add_typer(review_verbs)
 app.add_typer(course_verbs)
 app.add_typer(site_verbs)
 app.add_typer(studies)

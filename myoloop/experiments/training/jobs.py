@@ -149,12 +149,12 @@ def item_key(work: Work, item: Item) -> str:
 
 
 @functools.cache
-def code_sha256() -> str:
-    """Hash of the code that simulates, controls and learns, and of the files that stand beside it."""
+def code_sha256(parts: tuple[str, ...] = _CODE) -> str:
+    """Hash of some folders and files of the package; by default of the code that simulates, controls and learns."""
     root = Path(myoloop.__file__).parent
     found = hashlib.sha256(myoloop.__version__.encode())
-    for part in _CODE:
-        for path in sorted((root / part).rglob("*")):
+    for part in parts:
+        for path in sorted({root / part, *(root / part).rglob("*")}):
             if path.suffix in (".py", ".yaml") and path.is_file():
                 found.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
     return found.hexdigest()

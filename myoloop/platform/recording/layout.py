@@ -28,10 +28,11 @@ MESSAGE_ENCODING = "myoloop-1"
 SCHEMA_ENCODING = "jsonschema"
 SESSION_FILE = "session.mcap"
 
-#: Names of the metadata records: what the session is, how to read it, how it ended.
+#: Names of the metadata records: what the session is, how to read it, how it ended; what was salvaged of it.
 SESSION = "myoloop.session"
 FORMAT_NAME = "myoloop.format"
 END = "myoloop.end"
+SALVAGED = "myoloop.salvaged"
 
 FORMAT: dict[str, str] = {
     "message": "u32 head length | u32 body length | head | body | array; lengths little endian; head and body msgpack",

@@ -11,6 +11,7 @@ notes the head elsewhere.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Literal
@@ -33,6 +34,8 @@ _CHAIN_MARK = b"\xa6sha256\xd9\x40"
 _MAX_CHAIN_RECORD_BYTES = 1024
 
 Status = Literal["good", "incomplete", "damaged"]
+#: Hears every record as it is checked, and the pass it comes from.
+Hear = Callable[[RawRecord, Scan], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +92,16 @@ class Verification:
     missing: tuple[str, ...]
 
 
-def verify(path: Path | str) -> Verification:
+def verify(path: Path | str, hear: Hear | None = None) -> Verification:
     """Check a recording, its manifest and the copies beside it.
+
+    Parameters
+    ----------
+    path
+        Session file or its folder.
+    hear
+        Hears every record in file order up to the first that is not what was written, so that who wants both reads the
+        file once; what it heard since the last chain message may still turn out to be damaged.
 
     Raises
     ------
@@ -98,7 +109,7 @@ def verify(path: Path | str) -> Verification:
         If there is no recording to check. A damaged one raises nothing.
     """
     file = find_recording(path)
-    check = FileCheck(file)
+    check = FileCheck(file, hear)
     problems, recovered = list(check.problems), False
     changed, missing = _copies(check)
     try:
@@ -129,8 +140,9 @@ class FileCheck:
         What is wrong; empty for a file that is whole or merely cut.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, hear: Hear | None = None) -> None:
         self.path = path
+        self._hear = hear
         self.problems: list[Problem] = []
         self.head, self.records, self.verified_bytes = "", 0, 0
         self.session: dict[str, str] = {}
@@ -219,6 +231,8 @@ class FileCheck:
             end = self._scan.metadata[END]
             self._compare(record.offset, "the end record", end.get("records", ""), end.get("sha256", ""))
             topic = END
+        if self._hear is not None:
+            self._hear(record, self._scan)
         self._chain.add(record.data)
         self._tail.append(record)
         if topic in ("chain", END):
