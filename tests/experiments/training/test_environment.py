@@ -177,6 +177,7 @@ def test_an_adversary_does_not_get_through_the_gate() -> None:
 
 
 @pytest.mark.prove
+@pytest.mark.timeout(3600)
 def test_an_adversary_does_not_get_through_the_gate_in_a_million_steps() -> None:
     found = _together([_adversary(seed, 40, 100_000, short=seed % 5 == 0) for seed in range(3, 13)])
     assert found.pop("pulses") > 20_000
