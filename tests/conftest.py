@@ -15,7 +15,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 # How long an example takes says how busy the machine is, not whether it holds. Who says nothing of the number of
 # examples gets some in every run, and many in the proofs.
-hypothesis.settings.register_profile("myoloop", deadline=None, max_examples=50)
+hypothesis.settings.register_profile("myoloop", deadline=None, max_examples=30)
 hypothesis.settings.register_profile("mutants", deadline=None, max_examples=100)
 hypothesis.settings.register_profile("prove", deadline=None, max_examples=300)
 
