@@ -39,23 +39,38 @@ def rates_as_given(protocol: Protocol, rig: RigSummary) -> Iterator[Finding]:
         return
     limits = protocol.envelope
     least_hz = (limits.rate_hz or DEFAULTS[limits.waveform_class].rate_hz)[0]
-    told = set()
-    for _, _, trains in _phases(protocol):
-        for train in trains:
-            if train.rate_keys in told or not can.rate_min_hz <= train.rate_hz <= can.rate_max_hz:
-                continue
-            told.add(train.rate_keys)
-            given_hz = served_rate_hz(train.rate_hz, can.period_step_us)
-            found = f"found {train.rate_hz:g} Hz, {rig.the_device} gives {given_hz:.4g} Hz"
-            if given_hz < can.rate_min_hz * (1 - 1e-9):
-                yield train.rate_keys, f"{found}, which is below its least of {can.rate_min_hz:.4g} Hz", "error"
-            elif given_hz < least_hz <= train.rate_hz:
-                has = f"{rig.the_device} has {_neighbours(given_hz, can)}"
-                text = f"found {train.rate_hz:.9g} Hz, allowed by the envelope is at least {least_hz:.9g} Hz, and {has}"
-                yield train.rate_keys, text, "error"
-            elif given_hz < train.rate_hz * (1 - _TOLD):
-                step_ms = can.period_step_us / 1000
-                yield train.rate_keys, f"{found}: its periods are whole numbers of {step_ms:g} ms", "warning"
+    asked = {train.rate_keys: train.rate_hz for _, _, trains in _phases(protocol) for train in trains}
+    for keys, rate_hz in {**asked, **_optimised_rates(protocol)}.items():
+        if not can.rate_min_hz <= rate_hz <= can.rate_max_hz:
+            continue
+        given_hz = served_rate_hz(rate_hz, can.period_step_us)
+        found = f"found {rate_hz:g} Hz, {rig.the_device} gives {given_hz:.4g} Hz"
+        if given_hz < can.rate_min_hz * (1 - 1e-9):
+            yield keys, f"{found}, which is below its least of {can.rate_min_hz:.4g} Hz", "error"
+        elif given_hz < least_hz <= rate_hz:
+            has = f"{rig.the_device} has {_neighbours(given_hz, can)}"
+            text = f"found {rate_hz:.9g} Hz, allowed by the envelope is at least {least_hz:.9g} Hz, and {has}"
+            yield keys, text, "error"
+        elif given_hz < rate_hz * (1 - _TOLD):
+            step_ms = can.period_step_us / 1000
+            yield keys, f"{found}: its periods are whole numbers of {step_ms:g} ms", "warning"
+
+
+def rates_apart(protocol: Protocol, rig: RigSummary) -> Iterator[Finding]:
+    """Two rates of an optimisation that the device gives as one would be tried as two."""
+    can = rig.device
+    if can is None or not can.period_step_us:
+        return
+    first: dict[tuple[Any, float], float] = {}
+    for keys, rate_hz in _optimised_rates(protocol).items():
+        given_hz = served_rate_hz(rate_hz, can.period_step_us)
+        other_hz = first.setdefault((keys[1], given_hz), rate_hz)
+        if other_hz != rate_hz:
+            yield (
+                keys,
+                f"found {rate_hz:g} Hz, {rig.the_device} gives it as {other_hz:g} Hz: {given_hz:.4g} Hz",
+                "error",
+            )
 
 
 def rates_at_once(protocol: Protocol, rig: RigSummary) -> Iterator[Finding]:
@@ -105,7 +120,17 @@ def encoder_takes_them(protocol: Protocol, rig: RigSummary) -> Iterator[Finding]
         yield from ((keys, f"{rig.the_device}: {why}", "error") for why in alone)
 
 
-RULES = (rates_as_given, rates_at_once, currents_as_given, encoder_takes_them)
+RULES = (rates_as_given, rates_apart, rates_at_once, currents_as_given, encoder_takes_them)
+
+
+def _optimised_rates(protocol: Protocol) -> dict[KeyPath, float]:
+    """Each rate that an optimisation may try, by where the file says it."""
+    return {
+        ("phases", index, "optimise", "rates", place): rate_hz
+        for index, item in enumerate(protocol.phases)
+        if item.optimise is not None
+        for place, rate_hz in enumerate(item.optimise.rates_hz)
+    }
 
 
 def _phases(protocol: Protocol) -> Iterator[tuple[KeyPath, CalibrationPhase | BlockPhase, tuple[_Train, ...]]]:

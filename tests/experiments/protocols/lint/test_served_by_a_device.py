@@ -214,3 +214,20 @@ def test_a_driver_is_told_the_rig_s_own_class(rig_class, said):
     with pytest.raises(FileError, match=f"rig_class: found '{said}', driver 'analog' is on a rig that is {rig_class}"):
         survey(analog_rig(rig_class, said))
     assert survey(analog_rig(rig_class, rig_class)).device is not None
+
+
+SET_UP = "tests/data/set_up.yaml"
+
+
+def test_each_rate_that_an_optimisation_tries_is_told_as_it_will_be_given(told):
+    lines = told("p24", protocol=SET_UP, severity="warning", can={"period_step_us": 4000.0})
+    assert [line for line in lines if "optimise.rates" in line] == [
+        "phases[2].optimise.rates[1]: found 35 Hz, the device sciencemode34 (p24) gives 31.25 Hz: its periods are "
+        "whole numbers of 4 ms",
+    ]
+
+
+def test_two_rates_of_an_optimisation_that_are_given_as_one_are_refused(told):
+    lines = told("p24", protocol=SET_UP, can={"period_step_us": 20_000.0})
+    assert "phases[2].optimise.rates[1]: found 35 Hz, the device sciencemode34 (p24) gives it as 25 Hz: 25 Hz" in lines
+    assert told("p24", protocol=SET_UP) == []
