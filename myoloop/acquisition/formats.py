@@ -4,85 +4,19 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from myoloop.acquisition.arrayfiles import Hdf5File, NpzFile
+from myoloop.acquisition.columns import Annotation, Column, FormatError, OpenedFile, place_of_column
 from myoloop.acquisition.mapping import Format, Mapping
 from myoloop.acquisition.units import to_si
-from myoloop.platform.errors import UserError
 
-
-class FormatError(UserError, ValueError):
-    """A file that is not what it should be; one line, beginning with its path."""
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """One channel of a file.
-
-    Attributes
-    ----------
-    name
-        As the file calls it.
-    values
-        (n_samples,), raw, in the file's own dtype.
-    rate_hz, unit, scale, offset
-        As far as the file says them; an SI value is raw * scale + offset in `unit`, empty where it says none.
-    rails
-        Raw values of saturation.
-    kind
-        ``emg`` where the file says that it is.
-    """
-
-    name: str
-    values: npt.NDArray[Any]
-    rate_hz: float | None = None
-    unit: str = ""
-    scale: float = 1.0
-    offset: float = 0.0
-    rails: tuple[float, float] | None = None
-    kind: str = ""
-
-
-class Annotation(NamedTuple):
-    """A note in a file; `onset_s` from its first sample, `duration_s` None where it has none."""
-
-    onset_s: float
-    duration_s: float | None
-    text: str
-
-
-class OpenedFile(Protocol):
-    """A file, its columns to be had by name or by number from 1."""
-
-    @property
-    def names(self) -> Sequence[str]:
-        """What columns there are."""
-        ...
-
-    @property
-    def emg_names(self) -> Sequence[str]:
-        """Columns that the file itself says are EMG, with rate and unit."""
-        ...
-
-    @property
-    def device(self) -> str:
-        """What it was recorded with, as far as the file says."""
-        ...
-
-    @property
-    def annotations(self) -> Sequence[Annotation]:
-        """What somebody noted in the file."""
-        ...
-
-    def column(self, key: str | int) -> Column:
-        """One column; KeyError if there is none such, ValueError if the name is not clear or the data are odd."""
-        ...
+__all__ = ["Annotation", "Column", "FormatError", "OpenedFile", "format_of", "open_file"]
 
 
 def open_file(path: Path, mapping: Mapping | None) -> OpenedFile:
@@ -163,7 +97,7 @@ class _Text:
         self._table = self._numbers(columns)
 
     def column(self, key: str | int) -> Column:
-        place = _place(self.names, key)
+        place = place_of_column(self.names, key)
         name, values = self.names[place], self._table[:, place]
         # a text file has no types: whole numbers are counts
         if np.isfinite(values).all() and np.array_equal(values, np.trunc(values)) and np.abs(values).max() < 2**31:
@@ -202,135 +136,6 @@ class _Text:
         return FormatError(f"{self._path}: cannot be read as numbers")
 
 
-class _Arrays:
-    """Named arrays of any shape, in which the longest axis is time."""
-
-    _NAME = re.compile(r"(.+?)(?:\[\s*(\d+(?:\s*,\s*\d+)*)\s*\])?")
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self.device = ""
-        self.emg_names: Sequence[str] = ()
-        self.names: Sequence[str] = ()
-        self.annotations: Sequence[Annotation] = ()
-
-    def _get(self, name: str) -> npt.NDArray[Any]:
-        raise NotImplementedError
-
-    def column(self, key: str | int) -> Column:
-        name = key if isinstance(key, str) else self.names[_place(self.names, key)]
-        found = self._NAME.fullmatch(name)
-        plain, index = (found[1], found[2]) if found else (name, None)
-        if plain not in self.names:
-            raise KeyError(name)
-        return Column(name, self._series(plain, self._get(plain), index))
-
-    def _series(self, name: str, array: npt.NDArray[Any], index: str | None) -> npt.NDArray[Any]:
-        if array.dtype.kind not in "biuf":
-            raise ValueError(f"holds {array.dtype}, numbers are needed")
-        if array.size == 0:
-            raise ValueError("is empty")
-        if array.ndim > 1 and index is None:
-            array = np.squeeze(array)
-            if array.ndim > 1:
-                raise ValueError(f"has the shape {array.shape}; say which channel, as in {name}[0]")
-        if index is None:
-            return np.atleast_1d(array)
-        wanted = [int(number) for number in index.split(",")]
-        if len(wanted) != array.ndim - 1:
-            raise ValueError(f"has the shape {array.shape}: {array.ndim - 1} numbers are needed in the brackets")
-        series = np.moveaxis(array, int(np.argmax(array.shape)), -1)
-        try:
-            return np.asarray(series[tuple(wanted)])
-        except IndexError:
-            raise ValueError(f"has the shape {array.shape}: {index} is beyond it") from None
-
-
-class _Npz(_Arrays):
-    def __init__(self, path: Path, mapping: Mapping | None) -> None:
-        super().__init__(path)
-        if mapping is None:
-            raise FormatError(f"{path}: an NPZ file does not say what its arrays are; a mapping file is needed")
-        self._file = np.load(path, allow_pickle=False)
-        self.names = tuple(self._file.files)
-
-    def _get(self, name: str) -> npt.NDArray[Any]:
-        return np.asarray(self._file[name])
-
-
-class _Hdf5(_Arrays):
-    """HDF5 by path; in the layout of OpenSignals, EMG of PLUX devices is known by itself."""
-
-    #: EMG sensor of these devices: 3 V supply, gain 1000, so that V = (counts / 2^bits - 0.5) * 3 / 1000.
-    _PLUX = frozenset({"bioplux", "biosignalsplux"})
-    _SUPPLY_V, _GAIN = 3.0, 1000.0
-
-    def __init__(self, path: Path, mapping: Mapping | None) -> None:
-        super().__init__(path)
-        import h5py
-
-        self._known: dict[str, Column] = {}
-        self._data: dict[str, npt.NDArray[Any]] = {}
-        with h5py.File(path, "r") as file:
-            datasets: list[str] = []
-            file.visititems(lambda name, item: datasets.append(name) if isinstance(item, h5py.Dataset) else None)
-            self.names = tuple(datasets)
-            wanted = {self._plain(source) for source in mapping.sources} if mapping else None
-            for name in datasets:
-                if wanted is None or name in wanted:
-                    self._refuse_vast(file[name])
-                    self._look(file, name)
-        self.emg_names = tuple(name for name, column in self._known.items() if column.kind == "emg")
-        if mapping is None and not self.emg_names:
-            raise FormatError(f"{path}: no EMG of a known device in it; a mapping file is needed")
-
-    def column(self, key: str | int) -> Column:
-        name = (key if isinstance(key, str) else self.names[_place(self.names, key)]).strip("/")
-        known = self._known.get(name)
-        return known if known is not None else super().column(name)
-
-    def _get(self, name: str) -> npt.NDArray[Any]:
-        return self._data[name]
-
-    def _plain(self, key: str | int) -> str:
-        if isinstance(key, int):
-            return self.names[key - 1] if 1 <= key <= len(self.names) else ""
-        name = key
-        found = self._NAME.fullmatch(name.strip("/"))
-        return found[1] if found else name
-
-    def _refuse_vast(self, dataset: Any) -> None:
-        # A file of some bytes may claim a dataset of any size; what was never written reads as zeros.
-        if dataset.nbytes > max(_VAST_BYTES, _MOST_PACKED * self._path.stat().st_size):
-            raise FormatError(
-                f"{self._path}: {dataset.name}: claims {dataset.nbytes} bytes, more than the file can hold"
-            )
-
-    def _look(self, file: Any, name: str) -> None:
-        parts = name.split("/")
-        if len(parts) == 3 and parts[1] == "raw" and parts[2].startswith("channel_"):
-            device = file[parts[0]].attrs
-            number = int(parts[2].removeprefix("channel_"))
-            bits = dict(zip(device["channels"].tolist(), device["resolution"].tolist(), strict=True))[number]
-            model = _as_text(device.get("device", ""))
-            sensor = _as_text(file[name].attrs.get("sensor", ""))
-            self.device = f"{model} {_as_text(device.get('device name', ''))}".strip()
-            values = file[name][:].reshape(-1)
-            rate_hz = float(device["sampling rate"])
-            if sensor == "EMG" and model in self._PLUX:
-                scale = self._SUPPLY_V / self._GAIN / 2**bits
-                offset = -0.5 * self._SUPPLY_V / self._GAIN
-                rails = (0.0, float(2**bits - 1))
-                self._known[name] = Column(name, values, rate_hz, "V", scale, offset, rails, "emg")
-            else:
-                self._known[name] = Column(name, values, rate_hz)
-            return
-        if file[name].dtype.kind in "biuf":
-            self._data[name] = file[name][()]
-        else:
-            self._data[name] = np.zeros(0, "S1")
-
-
 class _Edf:
     """EDF and BDF: the counts as they are stored, with the header's scale."""
 
@@ -357,7 +162,7 @@ class _Edf:
             )
 
     def column(self, key: str | int) -> Column:
-        signal = self._signals[_place(self.names, key)]
+        signal = self._signals[place_of_column(self.names, key)]
         counts = np.array(signal.digital)
         low, high = signal.digital_range
         gain = (signal.physical_max - signal.physical_min) / (high - low)
@@ -370,10 +175,6 @@ class _Edf:
     @staticmethod
     def _says_emg(signal: Any) -> bool:
         return bool(re.search(r"\bemg", f"{signal.label} {signal.transducer_type}", re.IGNORECASE))
-
-
-#: A dataset smaller than this is read whatever the file's size; a larger one may be packed so much at most.
-_VAST_BYTES, _MOST_PACKED = 1 << 26, 1000
 
 
 def _si(signal: Any) -> tuple[str, float]:
@@ -411,7 +212,7 @@ class _Mne:
         return 0.0 if annotation["orig_time"] is None else float(self._raw.first_time)
 
     def column(self, key: str | int) -> Column:
-        name = self.names[_place(self.names, key)]
+        name = self.names[place_of_column(self.names, key)]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             values = self._raw.get_data(picks=[name], verbose="error")[0]
@@ -428,28 +229,12 @@ class _Mne:
 _READERS: dict[Format, Callable[[Path, Mapping | None], OpenedFile]] = {
     "csv": _Text,
     "tsv": _Text,
-    "npz": _Npz,
-    "hdf5": _Hdf5,
+    "npz": NpzFile,
+    "hdf5": Hdf5File,
     "edf": _Edf,
     "bdf": _Edf,
     "mne": _Mne,
 }
-
-
-def _place(names: Sequence[str], key: str | int) -> int:
-    if isinstance(key, int):
-        if not 1 <= key <= len(names):
-            raise KeyError(key)
-        return key - 1
-    if key not in names:
-        raise KeyError(key)
-    if list(names).count(key) > 1:
-        raise ValueError("stands twice in the file; use its number")
-    return list(names).index(key)
-
-
-def _as_text(value: Any) -> str:
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
 def _first_line(get: Callable[[], str]) -> str:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from myoloop.acquisition.formats import Column, FormatError, format_of, open_file
+from myoloop.acquisition.formats import Column, FormatError, OpenedFile, format_of, open_file
 from myoloop.acquisition.mapping import Format, Mapping
 from myoloop.acquisition.units import UNITS, to_si
 from myoloop.experiments.imports.mapping import FILL_IN, plain_label, plain_name
@@ -27,6 +27,9 @@ _KIND_WORDS = {
 }
 _RATE_NAMES = frozenset({"sampling rate", "sampling_rate", "samplingrate", "fs", "srate", "sfreq", "rate_hz"})
 _MOST_COLUMNS = 64
+_PLUX_CHANNEL = re.compile(r"[^/]+/raw/channel_\d+")
+_TIME = re.compile(r"t|time|times|timestamps?", re.IGNORECASE)
+_UNITS_HINT = ", ".join(UNITS[:6])
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +171,7 @@ def _columns(path: Path, kind: Format) -> Known:
     channels = []
     rates: dict[str, set[float]] = {}
     for number, name in enumerate(file.names, 1):
-        column = file.column(number)
+        column = _column(path, file, number)
         what = column.kind or kind_by_words(name)
         rates.setdefault(what, set()).add(column.rate_hz or 0.0)
         source = name if list(file.names).count(name) == 1 else number
@@ -182,11 +185,25 @@ def _columns(path: Path, kind: Format) -> Known:
     return Known(kind, _apart(made), device=file.device)
 
 
+def _column(path: Path, file: OpenedFile, number: int) -> Column:
+    try:
+        return file.column(number)
+    except Exception as error:  # noqa: BLE001 - readers of foreign formats raise whatever they like on a damaged file
+        raise FormatError(f"{path}: channel {number}: {' '.join(str(error).split())}") from None
+
+
 def _arrays(path: Path, kind: Format) -> Known:
     """HDF5 and NPZ: arrays by name; OpenSignals' own EMG is known."""
     shapes, rates = _shapes(path, kind)
+    # OpenSignals keeps summaries and counters beside; its channels stand in DEVICE/raw.
+    raw = {name: shape for name, shape in shapes.items() if _PLUX_CHANNEL.fullmatch(name)}
+    shapes = raw or shapes
+    times = [name for name, shape in shapes.items() if len(shape) == 1 and _TIME.fullmatch(name.split("/")[-1])]
+    time = times[0] if len(times) == 1 else None
     channels = []
     for name, shape in shapes.items():
+        if name == time:
+            continue
         longest = max(range(len(shape)), key=lambda axis: shape[axis]) if shape else 0
         others = [size for axis, size in enumerate(shape) if axis != longest and size > 1]
         if len(others) > 1:
@@ -202,9 +219,9 @@ def _arrays(path: Path, kind: Format) -> Known:
                 channels.append(DraftChannel(each, label, "emg", None, comment="by the device's own scale"))
                 continue
             rate_hz = known.rate_hz if known is not None and known.rate_hz else rates.get(name)
-            in_file = known is not None and bool(known.rate_hz)
+            in_file = (known is not None and bool(known.rate_hz)) or (time is not None and not rate_hz)
             channels.append(DraftChannel(each, label, kind_by_words(each), rate_hz=None if in_file else rate_hz or 0.0))
-    return Known(kind, _apart(channels))
+    return Known(kind, _apart(channels), time=None if time is None else (time, ""))
 
 
 def _shapes(path: Path, kind: Format) -> tuple[dict[str, tuple[int, ...]], dict[str, float]]:
@@ -215,7 +232,7 @@ def _shapes(path: Path, kind: Format) -> tuple[dict[str, tuple[int, ...]], dict[
         if kind == "npz":
             import numpy as np
 
-            with np.load(path, allow_pickle=False) as arrays:
+            with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
                 for name in arrays.files:
                     array = arrays[name]
                     if array.dtype.kind in "biuf" and array.size > 1:
@@ -319,7 +336,7 @@ def _channel_line(each: DraftChannel) -> str:
     hints = [] if each.kind else ["emg, imu, force, trigger or ignored"]
     if each.unit is not None and not ignored:
         pairs.append(f"unit: {each.unit or FILL_IN}")
-        hints += [] if each.unit else [", ".join(UNITS)]
+        hints += [] if each.unit else [f"{_UNITS_HINT}, …"]
     for key, value in (("scale", each.scale), ("offset", each.offset)):
         pairs += [f"{key}: {value!r}"] if value is not None else []
     pairs += [f"rails: [{each.rails[0]:g}, {each.rails[1]:g}]"] if each.rails else []

@@ -237,7 +237,7 @@ def _settings(recording: Recording, protocol: Protocol) -> ControllerSettings:
     stimulated = origins is not None and origins.stimulation != "none"
     tried = [item for item in protocol.devices.emg.channels if protocol.sites[item].emg == "agonist"]
     block = _first_block(protocol)
-    by_kind = {topic.partition("/")[0]: each for topic, each in reversed(recording.descriptors.items())}
+    by_kind = {topic.partition("/")[0]: each for topic, each in reversed(list(recording.descriptors.items()))}
     topics = dict.fromkeys(item.topic for item in muscles)
     return ControllerSettings(
         emg=tuple(EmgSource(descriptor=recording.descriptors[topic], stimulated=stimulated) for topic in topics),

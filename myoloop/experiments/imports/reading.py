@@ -148,7 +148,8 @@ class _Reading:
         wanted = {each.source for each in self._mapping.channels if each.kind != "ignored"}
         wanted |= {each.source for each in self._mapping.events or ()}
         wanted |= {self._mapping.time.source} if self._mapping.time is not None else set()
-        plain = {str(each).split("[")[0] for each in wanted}
+        # Of an array that has several channels the name is wanted, not `name[3]`.
+        plain = {str(each) if str(each) in names else str(each).split("[")[0].strip("/") for each in wanted}
         return tuple(name for place, name in enumerate(names, 1) if name not in plain and place not in wanted)
 
     def _timed(self, stream: RecordedStream, channels: Sequence[ImportedChannel]) -> ImportedStream:
