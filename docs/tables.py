@@ -22,6 +22,7 @@ from myoloop.experiments.drills.faults import drills_of
 from myoloop.experiments.drills.findings import ZERO_WITHIN_MS, Finding
 from myoloop.experiments.drills.stops import P999_MAX_MS
 from myoloop.experiments.outcomes.compute import COMPUTED
+from myoloop.experiments.outcomes.important_change import IMPORTANT_CHANGES
 from myoloop.experiments.outcomes.methods import method_of
 from myoloop.experiments.outcomes.registry import MEASURES, OUTCOMES
 from myoloop.experiments.outcomes.words import need_words
@@ -204,6 +205,16 @@ def outcomes() -> str:
         for name, kind in OUTCOMES.items()
     )
     return _table(("outcome", "what it is", "unit", "needs", "computed as"), rows)
+
+
+def changes() -> str:
+    """Which change of a measure matters."""
+    head = ("measure", "change", "kind", "what it is", "population", "source")
+    rows = (
+        (f"`{row.measure}`", row.words(OUTCOMES[row.measure].unit), row.kind, row.label, row.population, row.source)
+        for row in IMPORTANT_CHANGES
+    )
+    return _table(head, rows)
 
 
 def _computed(name: str) -> str:
@@ -421,6 +432,7 @@ TABLES: dict[str, tuple[str, Callable[[], str]]] = {
     "screening": ("screening.md", screening),
     "forms": ("screening.md", forms),
     "outcomes": ("outcomes.md", outcomes),
+    "changes": ("outcomes.md", changes),
     "coverage-counts": ("coverage.md", coverage_counts),
     "coverage": ("coverage.md", coverage(extra=False)),
     "coverage-screening": ("coverage.md", coverage(extra=True)),

@@ -84,9 +84,13 @@ def recover(
         bool,
         typer.Option("--vouched-only", help="Of a damaged one, keep what the chain vouches for before the damage."),
     ] = False,
+    each_stream: Annotated[
+        bool,
+        typer.Option("--each-stream", help="Of a damaged one, keep of each stream all that can still be read."),
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Make a cut recording whole; the file as it was found is kept beside it.
+    """Make a cut recording whole; the file as it was found is kept beside it. What was lost is told stream by stream.
 
     Example: myoloop recover study/sub-SIM1/ses-01/att-1
     """
@@ -95,12 +99,10 @@ def recover(
 
         from myoloop.platform.recording.recover import recover as recover_recording
 
-        done = recover_recording(session, vouched_only=vouched_only)
-        say(
-            asdict(done),
-            as_json,
-            f"{done.path}: {done.records} records kept, {done.lost_bytes} bytes lost; {done.kept}",
-        )
+        done = recover_recording(session, vouched_only=vouched_only, each_stream=each_stream)
+        lines = [f"{done.path}: {done.records} records kept, {done.lost_bytes} bytes lost; {done.kept}"]
+        lines += [f"{each.topic}: {each.in_words()}" for each in done.streams]
+        say(asdict(done), as_json, "\n".join(lines))
 
 
 @verb()

@@ -40,6 +40,7 @@ def tables() -> ModuleType:
         "screening",
         "forms",
         "outcomes",
+        "changes",
         "hazards",
         "coverage-counts",
         "coverage",

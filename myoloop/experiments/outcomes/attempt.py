@@ -17,6 +17,7 @@ from myoloop.experiments.analysis.session import Session
 from myoloop.experiments.outcomes.compute import as_rows, compute
 from myoloop.experiments.outcomes.registry import OUTCOMES
 from myoloop.experiments.outcomes.view import Value
+from myoloop.experiments.outcomes.words import DETECTED
 from myoloop.experiments.protocols.schema import Protocol, load_protocol
 from myoloop.experiments.studies.chained import read_chained
 from myoloop.experiments.studies.diary import read_diary, standing_entries
@@ -28,6 +29,10 @@ PROTOCOL_COPY = "protocol.yaml"
 #: What outcomes of a session with a virtual body are.
 PLANTED = "effects planted in the virtual subject"
 NOBODY = "no person was stimulated"
+
+#: Outcomes of bursts, and whose they may be.
+OF_LABELS = frozenset({"spasm_count", "spasm_share", "clonus_rate", "clonus_frequency"})
+CORRECTED = "corrected by a person"
 
 #: Form and answers of what was written down after the session.
 Diary = Sequence[tuple[str, Mapping[str, Any]]]
@@ -47,6 +52,8 @@ class Measured:
         What the outcomes are; empty where they are those of a person.
     diary_problem
         Why the person's diary was not believed; what needs it then has no value.
+    labels
+        Whether outcomes of spasms are of what the detector found, or of labels that a person corrected.
     """
 
     protocol: Protocol | None
@@ -54,6 +61,7 @@ class Measured:
     heading: str = ""
     missing: str = ""
     diary_problem: str = ""
+    labels: str = DETECTED
 
     def rows(self) -> list[dict[str, Any]]:
         """As :func:`~myoloop.experiments.outcomes.compute.as_rows`, each with the part it plays."""
@@ -81,16 +89,24 @@ class Measured:
             "outcomes_are": self.heading,
             "outcomes_missing": self.missing,
             "outcomes_entered": self.entered(),
+            "outcomes_labels": self.labels,
         }
 
 
-def measure(session: Session, diary: Path | None = None) -> Measured:
+def measure(session: Session, diary: Path | None = None, *, corrected: bool = False) -> Measured:
     """Compute a session's outcomes; what keeps them from being computed is told, not raised.
 
     Parameters
     ----------
     diary
         The person's ``record/diary.jsonl``; by default where the study has it.
+    corrected
+        Whether outcomes of spasms are of the labels that a person corrected, not of what the detector found.
+
+    Raises
+    ------
+    UserError
+        If corrected labels are asked for, and the review cannot be believed.
     """
     heading = heading_of(session)
     try:
@@ -101,10 +117,35 @@ def measure(session: Session, diary: Path | None = None) -> Measured:
         written, problem = diary_of(session, diary), ""
     except UserError as error:
         written, problem = (), f"the diary cannot be believed: {error}"
+    judged = _corrected(session) if corrected else None
+    session = judged[0] if judged is not None else session
     values = {name: _finite(value) for name, value in compute(session, protocol, written).items()}
+    values |= {name: _of_labels(values[name], judged) for name in values if name in OF_LABELS}
     if problem:
         values |= {name: Value(None, why=problem) for name in values if _needs_diary(name)}
-    return Measured(protocol, values, heading, diary_problem=problem)
+    labels = CORRECTED if corrected else DETECTED
+    return Measured(protocol, values, heading, diary_problem=problem, labels=labels)
+
+
+def _corrected(session: Session) -> tuple[Session, int, str]:
+    """The session with a person's labels, how many there are, and what keeps them from being used."""
+    from myoloop.experiments.review.relabel import BURSTS, relabelled
+    from myoloop.experiments.review.review import read_review
+
+    review = read_review(session)
+    held = sum(len(spans) for spans in review.corrected(*BURSTS).values())
+    still_open = review.open_of(*BURSTS)
+    why = f"{still_open} detections are not judged yet" if still_open else ""
+    return (relabelled(session, review), held, why if review.acts or still_open else "nobody has reviewed this session")
+
+
+def _of_labels(value: Value, judged: tuple[Session, int, str] | None) -> Value:
+    """An outcome of spasms with whose labels it rests on."""
+    if judged is None:
+        return replace(value, parameters={**value.parameters, "labels": DETECTED})
+    _, held, why = judged
+    parameters = {**value.parameters, "labels": CORRECTED, "labels_n": held}
+    return Value(None, why=why, parameters=parameters) if why else replace(value, parameters=parameters)
 
 
 def heading_of(session: Session) -> str:

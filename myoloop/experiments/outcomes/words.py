@@ -7,6 +7,9 @@ from typing import Any
 
 from myoloop.experiments.outcomes.registry import NEEDS, OUTCOMES
 
+#: Labels that nobody has touched.
+DETECTED = "detected"
+
 #: The part of a need before its colon, in words; after it stands a form's id.
 _OF_FORMS = {"form": "the form {}", "diary": "the form {} in the diary"}
 
@@ -27,13 +30,18 @@ def say_outcomes(told: Mapping[str, Any]) -> str:
         A session's summary, or :meth:`~myoloop.experiments.outcomes.attempt.Measured.as_data`.
     """
     heading = "outcomes" + (f" ({told['outcomes_are']})" if told["outcomes_are"] else "")
+    if told.get("outcomes_labels", DETECTED) != DETECTED:
+        heading += f", labels of spasms {told['outcomes_labels']}"
     if told["outcomes_missing"]:
         return f"{heading}: none: {told['outcomes_missing']}"
     lines = [f"{heading}:"]
     for row in told["outcomes"]:
         said = f"none: {row['why']}" if row["value"] is None else f"{value_words(row['value'])} {row['unit']}"
+        said = f"{row['code']} {row['unit']}" if row["code"] else said
         parts = ", ".join(f"{name} {value_words(value)}" for name, value in (row["parts"] or {}).items())
-        of = f" (n {row['n']}{f'; {parts}' if parts else ''})" if row["value"] is not None else ""
+        parts = ", ".join(f"{name} {code}" for name, code in row["codes"].items()) if row["codes"] else parts
+        of = f" (n {row['n']}{f'; {parts}' if parts else ''})" if row["value"] is not None or row["codes"] else ""
+        of += f" NOT VALID: {row['doubt']}" if row["doubt"] else ""
         lines.append(f"  {row['part']:10}{row['outcome']:22}{said}{of}")
     lines += [f"  {row['part']:10}{row['text']}: entered by the {row['by']}" for row in told["outcomes_entered"]]
     return "\n".join(lines)

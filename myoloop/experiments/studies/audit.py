@@ -15,6 +15,8 @@ from myoloop.experiments.studies.chained import ChainedLog, check_chained
 from myoloop.platform.errors import UserError
 
 AUDIT_FILE = "audit.jsonl"
+#: Beside it in an attempt's folder: what was made of the events that the detector found.
+REVIEW_FILE = "review.jsonl"
 #: Folder in a person's folder, and in the study's allocation, whose files are chained logs.
 RECORD_FOLDER = "record"
 #: Every chained log of a study, relative to it.
@@ -23,6 +25,7 @@ CHAINED = (
     "allocation/*.jsonl",
     f"sub-*/{RECORD_FOLDER}/*.jsonl",
     f"sub-*/ses-*/att-*/{AUDIT_FILE}",
+    f"sub-*/ses-*/att-*/{REVIEW_FILE}",
 )
 
 
@@ -136,7 +139,7 @@ def read_audit(path: Path | str) -> Audited:
         checked = check_chained(log)
         problems += checked.problems
         torn += [checked.torn] if checked.torn else []
-        if log.name == AUDIT_FILE or path.is_file():
+        if log.name in (AUDIT_FILE, REVIEW_FILE) or path.is_file():
             acts += [
                 {**row, "log": log.relative_to(path).as_posix() if path.is_dir() else log.name}
                 for row in checked.entries
@@ -168,8 +171,9 @@ def _logs(path: Path) -> list[Path]:
         raise UserError(f"{path}: no such file or folder")
     found = {log for pattern in CHAINED for log in path.glob(pattern)}
     # A person's folder, or an attempt's, has only what is its own.
-    found |= {*path.glob(f"{RECORD_FOLDER}/*.jsonl"), *path.glob(f"ses-*/att-*/{AUDIT_FILE}")}
-    found |= set(path.glob(f"att-*/{AUDIT_FILE}"))
+    found |= set(path.glob(f"{RECORD_FOLDER}/*.jsonl"))
+    for name in (AUDIT_FILE, REVIEW_FILE):
+        found |= {*path.glob(f"ses-*/att-*/{name}"), *path.glob(f"att-*/{name}"), *path.glob(name)}
     if not found:
         raise UserError(f"{path}: no audit in it ({AUDIT_FILE})")
     return sorted(found)

@@ -28,9 +28,12 @@ LOUDER, PIECES_MIN, CONTRACTIONS_MIN = 3.0, 2, 5
 KURTOSIS_MAX = 12.0
 #: More power than this share below 15 Hz is movement of skin and cable.
 MOVEMENT_HZ, MOVEMENT_SHARE_MAX = 15.0, 0.5
+#: Correlation with itself 10 to 100 ms later: an artifact of 10 to 100 Hz, or mains, repeats itself; EMG does not.
+REGULAR_S, REGULAR_MAX = (0.01, 0.1), 0.7
 PARAMETERS = {
     "piece_s": PIECE_S, "clear_before_pulse_s": PULSE_S[0], "clear_after_pulse_s": PULSE_S[1], "louder": LOUDER,
     "pieces_min": PIECES_MIN, "contractions_min": CONTRACTIONS_MIN, "kurtosis_max": KURTOSIS_MAX,
+    "regular_from_s": REGULAR_S[0], "regular_to_s": REGULAR_S[1], "regular_max": REGULAR_MAX,
     "movement_below_hz": MOVEMENT_HZ, "movement_share_max": MOVEMENT_SHARE_MAX,
 }  # fmt: skip
 
@@ -111,7 +114,18 @@ def _unfit(t_s: Floats, volts: Floats, invalid: np.ndarray[Any, Any], rate_hz: f
         return "impulses (artifact)"
     lines = np.abs(np.fft.rfft(centred)) ** 2
     below = np.fft.rfftfreq(len(centred), 1.0 / rate_hz) < MOVEMENT_HZ
-    return "movement (artifact)" if lines[below].sum() > MOVEMENT_SHARE_MAX * lines.sum() else ""
+    if lines[below].sum() > MOVEMENT_SHARE_MAX * lines.sum():
+        return "movement (artifact)"
+    return "regular (artifact or mains)" if _regularity(centred, power, rate_hz) > REGULAR_MAX else ""
+
+
+def _regularity(centred: Floats, power: float, rate_hz: float) -> float:
+    """Largest correlation of a piece with itself at lags of `REGULAR_S`, each over the samples that overlap."""
+    size = len(centred)
+    spectrum = np.fft.rfft(centred, 2 * size)
+    overlap = np.fft.irfft(spectrum * spectrum.conj())[:size] / np.arange(size, 0, -1)
+    low, high = (round(lag_s * rate_hz) for lag_s in REGULAR_S)
+    return float(overlap[low : high + 1].max() / power)
 
 
 def _rest_rms(view: View, track: SampleTrack, volts: Floats, pulses_s: Floats) -> float:
