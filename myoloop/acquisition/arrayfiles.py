@@ -99,10 +99,11 @@ class Hdf5File(_Arrays):
         self._data: dict[str, npt.NDArray[Any]] = {}
         with h5py.File(path, "r") as file:
             datasets: list[str] = []
+            # A name that is no text comes as bytes; nobody can say it in a mapping file.
             file.visititems(lambda name, item: datasets.append(name) if isinstance(item, h5py.Dataset) else None)
-            self.names = tuple(datasets)
+            self.names = tuple(name for name in datasets if isinstance(name, str))
             wanted = {self._plain(source) for source in mapping.sources} if mapping else None
-            for name in datasets:
+            for name in self.names:
                 if wanted is None or name in wanted:
                     self._refuse_vast(file[name])
                     self._look(file, name)

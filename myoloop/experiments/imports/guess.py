@@ -243,7 +243,13 @@ def _shapes(path: Path, kind: Format) -> tuple[dict[str, tuple[int, ...]], dict[
         with h5py.File(path, "r") as file:
 
             def look(name: str, item: Any) -> None:
-                if isinstance(item, h5py.Dataset) and item.dtype.kind in "biuf" and item.size and item.size > 1:
+                if (
+                    isinstance(name, str)
+                    and isinstance(item, h5py.Dataset)
+                    and item.dtype.kind in "biuf"
+                    and item.size
+                    and item.size > 1
+                ):
                     shapes[name] = item.shape
                     rate_hz = _rate_in(item.attrs) or _rate_in(item.parent.attrs)
                     if rate_hz:

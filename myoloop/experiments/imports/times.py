@@ -91,7 +91,8 @@ def rate_of_column(time_s: Floats, where: str) -> float:
     median = float(np.median(steps)) if len(steps) else 0.0
     if not median > 0 or np.mean(np.abs(steps - median) <= _WHOLE * median) < _REGULAR_SHARE:
         raise FormatError(f"{where}: its steps do not tell a rate; set rate in the mapping file")
-    return 1.0 / median
+    # Nine figures: the rest is how decimals are stored.
+    return float(f"{1.0 / median:.9g}")
 
 
 def of_column(time_s: Floats, rate_hz: float, where: str) -> SampleTimes:
