@@ -140,9 +140,12 @@ def export(
     text: Annotated[
         str, typer.Option("--text", help="Dates and known names in free text: redact them, or refuse to export.")
     ] = "redact",
+    also_excluded: Annotated[
+        bool, typer.Option("--also-excluded", help="Of a study: also the sessions that its index excludes.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Hand recordings to other programs.
+    """Hand recordings to other programs; of a study, the sessions that its index does not exclude.
 
     Exit code 1 where some sessions of a study could not be exported.
 
@@ -162,8 +165,11 @@ def export(
         if about is not None and to != "bids":
             raise typer.BadParameter("is for --to bids", param_hint="--about")
         known = read_names(names) if names is not None else ()
-        done = export_all(path, out, Wanted(to=to, about=read_about(about), key=key, names=known, text=mode))
-        lines = [*map(str, done.written), *done.left_out, *(f"not exported: {why}" for why in done.problems.values())]
+        wanted = Wanted(to=to, about=read_about(about), key=key, names=known, text=mode, also_excluded=also_excluded)
+        done = export_all(path, out, wanted)
+        lines = [*map(str, done.written), *done.left_out]
+        lines += [f"{name}: excluded by the index: {why}" for name, why in done.excluded.items()]
+        lines += [f"{name}: not exported: {why}" for name, why in done.problems.items()]
         say(done.as_data(), as_json, "\n".join(lines))
         raise typer.Exit(CHECK_FAILED if done.problems else GOOD)
 

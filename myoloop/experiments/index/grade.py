@@ -35,7 +35,7 @@ def grade(facts: SessionFacts, exclusions: tuple[Exclusion, ...]) -> tuple[Grade
     why = []
     if facts.status != "complete":
         why.append(_STATUS[facts.status].format(outcome=facts.outcome, bytes=facts.unverified_bytes))
-    why += [f"{topic}: {said}" for topic, said in sorted(facts.salvaged.items())]
+    why += [f"{what}: {said}" for what, said in sorted(facts.salvaged.items()) if what == "file" or "lost" in said]
     for stream in facts.streams:
         restarts = sum(each.cause == "restart" for each in stream.segments)
         if restarts:

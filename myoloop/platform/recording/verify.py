@@ -138,6 +138,9 @@ class FileCheck:
         What the chain vouches for.
     problems
         What is wrong; empty for a file that is whole or merely cut.
+    misfit_at
+        Where the first chain message or end record stands that does not fit what stands before it: what follows the
+        last one that does was changed. None where none was found.
     """
 
     def __init__(self, path: Path, hear: Hear | None = None) -> None:
@@ -148,6 +151,7 @@ class FileCheck:
         self.session: dict[str, str] = {}
         self.end: dict[str, str] = {}
         self.cut_at: int | None = None
+        self.misfit_at: int | None = None
         self.last_log_time_ns = 0
         self._chain = RunningHash()
         self._chain.add(MAGIC, 0)
@@ -250,6 +254,7 @@ class FileCheck:
 
     def _compare(self, offset: int, what: str, records: str, sha256: str) -> None:
         if (records, sha256) != (str(self._chain.records), self._chain.head()):
+            self.misfit_at = offset
             since = "the beginning" if not self.records else f"byte {self.verified_bytes}"
             raise DamagedRecording(
                 offset, f"{what} does not fit what stands before it: changed somewhere since {since}"

@@ -146,6 +146,18 @@ def test_people_and_virtual_people_in_one_study_are_told(index: Index) -> None:
     )
 
 
+def test_what_was_salvaged_stream_by_stream_says_what_was_lost(made: Any, tmp_path: Path) -> None:
+    folder = made.record(tmp_path / "study", "P001")
+    made.flip(folder, 0.5)
+    recover(folder, each_stream=True)
+    (found,) = index_study(tmp_path / "study").rows
+    assert (found.facts.status, found.grade) == ("recovered", "C")
+    told = "\n".join(found.reasons)
+    assert "of them not vouched for; " in told
+    assert "file: 1 damaged stretches" in told
+    assert sum(each.lost_samples for each in found.facts.streams) > 0
+
+
 def test_whatever_a_session_raises_is_its_own_row(
     planted: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

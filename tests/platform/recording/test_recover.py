@@ -144,7 +144,9 @@ def test_a_damaged_file_is_left_alone_unless_told_to_keep_what_is_vouched_for(re
     vouched = [r for r in records if r.offset < target.offset and b"\xa6sha256\xd9" in r.data][-1]
     example.flip(path, target.offset + len(target.data) - 1, 1)
     before = path.read_bytes()
-    with pytest.raises(RecordingError, match=r"is damaged, not merely cut .*; --vouched-only keeps the \d+ records"):
+    with pytest.raises(
+        RecordingError, match=r"is damaged, not merely cut .*; --each-stream .*, --vouched-only the \d+ records"
+    ):
         recover(recorded)
     assert path.read_bytes() == before
     result = recover(recorded, vouched_only=True)
