@@ -1,9 +1,9 @@
 """BDF+ (24 bit) and EDF+ (16 bit) files with annotations, written with edfio.
 
-A sample is kept to within half a step of the file: the range of its channel, from the least to the greatest sample,
-over 2^24 - 1 steps of BDF and 2^16 - 1 of EDF. One stimulation artifact widens the range, and with it EDF's steps: take
-BDF for anything that was recorded under stimulation. Lost samples are zeros under ``BAD_gap``. A data record must be
-full: where the samples do not fill the last one, zeros under ``BAD_padding`` do.
+A sample is kept to within half a step of the file: the greatest size of a sample of its channel, either way, over
+2^23 - 1 steps of BDF and 2^15 - 1 of EDF, so that 0 is 0. One stimulation artifact widens the range, and with it the
+steps of EDF: take BDF for what was recorded under stimulation. Lost samples are zeros under ``BAD_gap``. A data record
+must be full: where the samples do not fill the last one, zeros under ``BAD_padding`` do.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, time
-from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from decimal import ROUND_CEILING, Decimal
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,23 +27,23 @@ from myoloop.platform.recording.layout import RecordingError
 
 #: Characters that a header has for a channel's name, and for a number.
 LABEL, NUMBER = 16, 8
-_RANGES = {"bdf": (-(2**23), 2**23 - 1), "edf": (-(2**15), 2**15 - 1)}
+#: The greatest digital value of each format, either way.
+_MOST = {"bdf": 2**23 - 1, "edf": 2**15 - 1}
 #: A data record is at most this long, and at least a twentieth of it, wherever the number of samples allows.
 _RECORD_S = 1.0
 _MICROVOLT = "uV"
 
 
 class Grid(NamedTuple):
-    """The values that a channel of a file can have, from `low` to `high` in its unit."""
+    """The values that a channel of a file can have: from -`most` to `most` in its unit, in `steps` either way."""
 
-    low: float
-    high: float
+    most: float
     steps: int
 
     @property
     def step(self) -> float:
         """Distance of two neighbours."""
-        return (self.high - self.low) / self.steps
+        return self.most / self.steps
 
 
 def write_edf(opened: Opened, out: Path, kind: str = "bdf") -> list[Path]:
@@ -109,8 +109,8 @@ def write_piece(
                 record / seconds,
                 label=label,
                 physical_dimension="" if said == "1" else said,
-                physical_range=(grid.low, grid.high),
-                digital_range=_RANGES[kind],
+                physical_range=(-grid.most, grid.most),
+                digital_range=(-grid.steps, grid.steps),
                 transducer_type="simulated" if opened.session.simulated else "",
             )
         )
@@ -131,7 +131,7 @@ def write_piece(
 
 
 def quantise(values: npt.NDArray[np.float64], kind: str) -> tuple[npt.NDArray[Any], Grid]:
-    """Round values to the finest grid whose ends fit into a header, and which holds 0.
+    """Round values to the finest grid that holds them and 0, and whose ends fit into a header.
 
     Returns
     -------
@@ -139,21 +139,26 @@ def quantise(values: npt.NDArray[np.float64], kind: str) -> tuple[npt.NDArray[An
         (n,) int32 of BDF, int16 of EDF.
     grid
         What they stand for.
+
+    Raises
+    ------
+    RecordingError
+        If a value is too large for a header.
     """
-    low, high = _RANGES[kind]
-    least, most = min(0.0, float(values.min(initial=0.0))), max(0.0, float(values.max(initial=0.0)))
-    if least == most:
-        most = 1.0
-    grid = Grid(float(eight(least, ROUND_FLOOR)), float(eight(most, ROUND_CEILING)), high - low)
-    digital = np.clip(np.round((values - grid.low) / grid.step), 0, grid.steps) + low
+    size = float(np.abs(values).max(initial=0.0)) or 1.0
+    # The sign takes one character of the eight.
+    grid = Grid(float(eight(size, NUMBER - 1, ROUND_CEILING)), _MOST[kind])
+    digital = np.clip(np.round(values / grid.step), -grid.steps, grid.steps)
     return digital.astype(np.int32 if kind == "bdf" else np.int16), grid
 
 
-def eight(value: float | Fraction, rounding: str | None = None) -> Decimal:
-    """Write a number in the eight characters of a header.
+def eight(value: float | Fraction, room: int = NUMBER, rounding: str | None = None) -> Decimal:
+    """Write a number that is not below 0 in the eight characters of a header.
 
     Parameters
     ----------
+    room
+        How many characters there are.
     rounding
         Of :mod:`decimal`; None to the nearest.
 
@@ -163,12 +168,11 @@ def eight(value: float | Fraction, rounding: str | None = None) -> Decimal:
         If it is too large for them.
     """
     exact = Decimal(value) if isinstance(value, float) else Decimal(value.numerator) / Decimal(value.denominator)
-    for places in range(NUMBER - 2, -1, -1):
-        rounded = exact.quantize(Decimal(1).scaleb(-places), rounding=rounding)
-        text = f"{rounded:f}"
-        # 0.5 is written with its zero, and nothing with more than it has.
+    for places in range(room - 2, -1, -1):
+        text = f"{exact.quantize(Decimal(1).scaleb(-places), rounding=rounding):f}"
+        # Nothing is written with more digits than it has.
         text = text.rstrip("0").rstrip(".") if "." in text else text
-        if len(text) <= NUMBER:
+        if len(text) <= room:
             return Decimal(text)
     raise RecordingError(f"found {float(value):g}, too large for the header of an EDF or BDF file")
 
@@ -180,12 +184,12 @@ def fill_records(length: int, rate_hz: float) -> tuple[int, int]:
     """
     rate = Fraction(rate_hz).limit_denominator(10**6)
     most, least = max(1, math.floor(_RECORD_S * rate)), max(1, math.ceil(_RECORD_S / 20 * rate))
-    exact = [number for number in range(most, least - 1, -1) if _is_exact(number / rate)]
-    for number in exact:
-        if length % number == 0:
+    for number in range(most, least - 1, -1):
+        if length % number == 0 and _is_exact(number / rate):
             return number, 0
-    if exact:
-        return exact[-1], -length % exact[-1]
+    for number in range(least, most + 1):
+        if _is_exact(number / rate):
+            return number, -length % number
     # A rate such as 148.148 Hz: all in one record, whose length is as exact as it can be said.
     return length, 0
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,9 +12,8 @@ from myoloop.experiments.exports.bidsfiles import ABSENT, label, write_json, wri
 from myoloop.experiments.exports.forms import FormRow, fields_of
 from myoloop.experiments.exports.opened import Opened
 from myoloop.experiments.screening.fields import Field
-from myoloop.experiments.screening.forms import form_of
+from myoloop.experiments.screening.forms import FORMS
 
-_KEYS = ("participant_id", "session_id", "attempt", "instance", "prompt", "t_s")
 _YES = {True: "yes", False: "no", None: "unknown"}
 
 
@@ -96,52 +97,50 @@ def write_sessions(root: Path, sessions: Sequence[tuple[str, str, Opened]]) -> l
 
 
 def write_phenotype(root: Path, forms: Sequence[FormRow]) -> list[Path]:
-    """Write filled-in forms, a table for each form, the rows of one session below one another."""
+    """Write filled-in forms, a table for each form.
+
+    BIDS wants one row for each participant: a column says when and where before the question, as in
+    ``ses-01_att-1_nrs_current`` or ``ses-02_att-1_skin.ext_2_wound`` (the second such form of the attempt).
+    """
     written = []
     for form in sorted({row.form for row in forms}):
-        rows = [row for row in forms if row.form == form]
-        answers = list(dict.fromkeys(key for row in rows for key in row.values))
-        keys = [key for key in _KEYS if key in _KEYS[:2] or any(_keyed(row)[key] not in (None, "") for row in rows)]
+        people: dict[str, dict[str, Any]] = {}
+        described: dict[str, Any] = {"MeasurementToolMetadata": {"Description": _title(form)}}
+        fields = fields_of(form)
+        filled: Counter[tuple[str, str]] = Counter()
+        for row in (row for row in forms if row.form == form):
+            asked = _asked(row)
+            filled[row.person, asked] += 1
+            number = filled[row.person, asked]
+            prefix = asked if number == 1 else f"{asked}_{number}"
+            answers = people.setdefault(row.person, {"participant_id": f"sub-{row.person}"})
+            for key, value in row.values.items():
+                answers[f"{prefix}_{key}"] = value
+                described[f"{prefix}_{key}"] = _column(key, fields)
+            if row.t_s is not None:
+                answers[f"{prefix}_t_s"] = row.t_s
+                described[f"{prefix}_t_s"] = {"Description": "When it was filled in, in the session.", "Units": "s"}
+        columns = ["participant_id", *(key for key in described if key != "MeasurementToolMetadata")]
         file = root / "phenotype" / f"{label(form) if not form.isidentifier() else form}.tsv"
-        written += [
-            write_table(file, [*keys, *answers], [{**row.values, **_keyed(row)} for row in rows]),
-            write_json(file.with_suffix(".json"), _described(form, keys, answers)),
-        ]
+        rows = [people[person] for person in sorted(people)]
+        written += [write_table(file, columns, rows), write_json(file.with_suffix(".json"), described)]
     return written
 
 
-def _keyed(row: FormRow) -> dict[str, Any]:
-    return {
-        "participant_id": f"sub-{row.person}",
-        "session_id": None if row.session is None else f"ses-{row.session:02d}",
-        "attempt": row.attempt,
-        "instance": row.instance,
-        "prompt": row.prompt,
-        "t_s": row.t_s,
-    }
-
-
-def _described(form: str, keys: Sequence[str], answers: Sequence[str]) -> dict[str, Any]:
-    fields = fields_of(form)
-    about = {
-        "attempt": {"Description": "Attempt at the session."},
-        "instance": {"Description": "What there is one of this form for, such as a site."},
-        "prompt": {"Description": "What was asked between sessions, and when."},
-        "t_s": {"Description": "Time into the session.", "Units": "s"},
-        "session_id": {"Description": "n/a of what was written between sessions, without being asked after one."},
-    }
-    return {
-        "MeasurementToolMetadata": {"Description": _title(form)},
-        **{key: about[key] for key in keys if key in about},
-        **{key: _column(key, fields) for key in answers},
-    }
+def _asked(row: FormRow) -> str:
+    """When and where a form was filled in, as columns say it."""
+    form = f"{row.form}.{row.instance}" if row.instance else row.form
+    parts = [
+        "between" if row.session is None else f"ses-{row.session:02d}",
+        "" if row.attempt is None else f"att-{row.attempt}",
+        form,
+        re.sub(r"\s+", "-", row.prompt),
+    ]
+    return "_".join(part for part in parts if part)
 
 
 def _title(form: str) -> str:
-    try:
-        return form_of(form)[0].title
-    except KeyError:
-        return f"Form {form}"
+    return FORMS[form].title if form in FORMS else f"Form {form}"
 
 
 def _column(key: str, fields: Mapping[str, Field]) -> dict[str, Any]:

@@ -64,12 +64,14 @@ class BidsSession:
         emg = [piece for piece in self._opened.pieces if piece.track.topic.startswith("emg/")]
         sources = {piece.track.topic for piece in emg}
         for piece in self._opened.pieces:
-            if piece in emg:
+            kind = piece.track.topic.partition("/")[0]
+            if kind == "emg":
                 self._emg(piece, several=len(sources) > 1)
-            elif piece.track.topic.startswith("imu/"):
+            elif kind == "imu":
                 self._motion(piece)
             else:
-                self._force(piece, "emg" if emg else "beh", emg[0] if emg else None)
+                beside = next((each for each in emg if (each.number, each.of) == (piece.number, piece.of)), None)
+                self._force(piece, "emg" if emg else "beh", beside)
         return self.written
 
     def _emg(self, piece: Piece, *, several: bool) -> None:

@@ -40,6 +40,8 @@ class Wanted:
         Names that must not leave, besides those that the study knows.
     text
         What becomes of dates and names in free text.
+    also_excluded
+        Of a study, export the sessions too that its index excludes.
     """
 
     to: str
@@ -47,6 +49,7 @@ class Wanted:
     key: Path | None = None
     names: tuple[str, ...] = ()
     text: Mode = "redact"
+    also_excluded: bool = False
 
 
 @dataclass(slots=True)
@@ -59,12 +62,15 @@ class Exported:
         Files, in order.
     left_out
         What was left out of free text, a line each.
+    excluded
+        By session, why the study's index excludes it, and it was not exported.
     problems
-        By session, why it was not exported.
+        By session, why it could not be.
     """
 
     written: list[Path] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
+    excluded: dict[str, str] = field(default_factory=dict)
     problems: dict[str, str] = field(default_factory=dict)
 
     def as_data(self) -> dict[str, Any]:
@@ -72,12 +78,13 @@ class Exported:
         return {
             "written": [str(path) for path in self.written],
             "left_out": self.left_out,
+            "excluded": self.excluded,
             "problems": self.problems,
         }
 
 
 def export(path: Path | str, out: Path, wanted: Wanted) -> Exported:
-    """Export a session, or every session of a study; of a study, one that is bad does not keep the others.
+    """Export a session, or every session of a study that its index does not exclude; a bad one does not stop the rest.
 
     Parameters
     ----------
@@ -99,6 +106,8 @@ def export(path: Path | str, out: Path, wanted: Wanted) -> Exported:
         check_folder(out)
     study = next((place.study for place in map(place_of, sessions) if place is not None), None)
     done = Exported()
+    if study is not None and not one and not wanted.also_excluded:
+        sessions = _usable(study, sessions, done)
     # Names told by the study's logs; those told by forms are added as each session is read.
     text = FreeText((*wanted.names, *known_names(study, ())), wanted.text, done.left_out)
     if wanted.to == "bids":
@@ -111,7 +120,8 @@ def export(path: Path | str, out: Path, wanted: Wanted) -> Exported:
             except UserError as error:
                 _note(done, opened.session.path, error, one=one)
     if not done.written:
-        raise RecordingError("\n".join([f"{path}: no session could be exported", *done.problems.values()]))
+        why = [f"{name}: {each}" for name, each in {**done.excluded, **done.problems}.items()]
+        raise RecordingError("\n".join([f"{path}: no session was exported", *why]))
     return done
 
 
@@ -130,6 +140,29 @@ def sessions_in(path: Path | str) -> tuple[bool, list[Path]]:
         if found:
             return False, sorted(found, key=_in_order)
     return True, [find_recording(path)]
+
+
+def _usable(study: Path, sessions: list[Path], done: Exported) -> list[Path]:
+    """Sessions that the index lets analyses use; why it does not is told of the others."""
+    from myoloop.experiments.index.study import index_study
+
+    rows = {(study / row.path).resolve(): row for row in index_study(study).rows}
+    usable = []
+    for session in sessions:
+        row = rows.get(session.parent.resolve())
+        if row is None or row.usable:
+            usable.append(session)
+        else:
+            told = done.problems if row.facts.status == "refused" else done.excluded
+            told[_name_of(session)] = "; ".join(
+                [f"{each.what}: {each.code}: {each.reason}" for each in row.exclusions] or row.reasons
+            )
+    return usable
+
+
+def _name_of(session: Path) -> str:
+    place = place_of(session)
+    return f"sub-{place.subject}/ses-{place.session:02d}/att-{place.attempt}" if place else str(session)
 
 
 def _in_order(path: Path) -> tuple[Any, ...]:
@@ -154,9 +187,7 @@ def _each(
 def _note(done: Exported, path: Path, error: UserError, *, one: bool) -> None:
     if one:
         raise error
-    place = place_of(path)
-    name = f"sub-{place.subject}/ses-{place.session:02d}/att-{place.attempt}" if place else str(path)
-    done.problems[name] = str(error)
+    done.problems[_name_of(path)] = str(error)
 
 
 def _bids(
@@ -178,7 +209,8 @@ def _bids(
         return
     diaries = [row for person in people for row in diary_forms(study, person, text)] if study is not None else []
     arms = _arms(study, people, wanted.key)
-    notes = [*done.left_out, *(f"{name}: not exported: {why}" for name, why in done.problems.items())]
+    not_there = {**done.excluded, **done.problems}
+    notes = [*done.left_out, *(f"{name}: not exported: {why}" for name, why in not_there.items())]
     done.written += dataset.finish(arms, diaries, notes)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from myoloop.experiments.analysis.session import Session
 from myoloop.experiments.exports.freetext import FreeText
 from myoloop.experiments.screening.fields import Field, parsed_date, parsed_time
-from myoloop.experiments.screening.forms import form_of
+from myoloop.experiments.screening.forms import FORMS
 from myoloop.experiments.studies.chained import read_chained
 from myoloop.experiments.studies.diary import Entry, read_diary, standing_entries
 from myoloop.experiments.studies.personrecord import record_path
@@ -121,10 +121,8 @@ def cleaned(form: str, answers: Mapping[str, Any], day: date | None, text: FreeT
 
 def fields_of(form: str) -> dict[str, Field]:
     """Questions of a form by id; empty for one that is not known."""
-    try:
-        return {each.id: each for each in form_of(form)[0].fields}
-    except KeyError:
-        return {}
+    known = FORMS.get(form)
+    return {} if known is None else {each.id: each for each in known.fields}
 
 
 def known_names(study: Path | None, sessions: Iterable[Session]) -> set[str]:

@@ -26,7 +26,7 @@ _FOUND = {
     "date": re.compile(
         r"\b\d{4}[-./]\d{1,2}[-./]\d{1,2}(?:T[\d:.+Z-]+)?\b"
         r"|\b\d{1,2}[-./]\d{1,2}[-./](?:\d{4}|\d{2})\b"
-        rf"|\b\d{{1,2}}\.?(?:st|nd|rd|th)?\s+{_MONTHS}\b\.?(?:,?\s+\d{{4}})?"
+        rf"|\b\d{{1,2}}\.?(?:st|nd|rd|th)?(?:\s+of)?\s+{_MONTHS}\b\.?(?:,?\s+\d{{4}})?"
         rf"|\b{_MONTHS}\b\.?\s+\d{{1,2}}(?:st|nd|rd|th)?\b(?:,?\s+\d{{4}})?"
         rf"|\b{_MONTHS}\s+\d{{4}}\b",
         re.IGNORECASE,
@@ -36,7 +36,7 @@ _FOUND = {
 }
 _WORD = re.compile(r"[^\W\d_]{2,}")
 #: Words of a role or of what a computer does that stand where a name is asked for; no names of people.
-_NO_NAMES = frozenset(
+NO_NAMES = frozenset(
     {
         "and", "clinician", "controller", "director", "doctor", "nobody", "none", "nurse", "of", "operator", "person",
         "participant", "physician", "physiotherapist", "recorder", "rehearsal", "script", "simulated", "stimulator",
@@ -73,7 +73,7 @@ class FreeText:
 
     def add_names(self, names: Iterable[str]) -> None:
         """Look for these, too, from now on."""
-        self._words |= {word.lower() for name in names for word in _WORD.findall(name)} - _NO_NAMES
+        self._words |= {word.lower() for name in names for word in _WORD.findall(name)} - NO_NAMES
         # The longest first, so that no part of a name is left behind.
         listed = "|".join(re.escape(word) for word in sorted(self._words, key=lambda word: (-len(word), word)))
         self._names = re.compile(rf"(?<!\w)(?:{listed})(?!\w)", re.IGNORECASE) if listed else None

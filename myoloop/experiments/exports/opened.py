@@ -21,7 +21,7 @@ from myoloop.platform.recording.layout import RecordingError
 _KINDS = ("emg", "imu", "force")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Piece:
     """A stretch of a sample stream with one clock.
 
@@ -47,7 +47,7 @@ class Piece:
         return stream if self.of == 1 else f"{stream}_seg-{self.number}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Opened:
     """A recording that is about to be exported.
 
@@ -89,7 +89,9 @@ class Opened:
         if not self.session.simulated:
             return ""
         origins = self.session.origins
-        return "SIMULATED: no person was on the electrodes" if origins is None else origins.stamp_in_full()
+        if origins is None or origins.everything:
+            return "SIMULATED: no person was on the electrodes"
+        return origins.stamp_in_full()
 
     @property
     def provenance(self) -> dict[str, str]:

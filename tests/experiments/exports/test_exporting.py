@@ -1,0 +1,65 @@
+"""One session or a study: which are meant, which are left out, what the verb answers."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+from typer.testing import CliRunner
+
+from myoloop.cli import app
+from myoloop.experiments.exports.exporting import FORMATS, Wanted, export, sessions_in
+from myoloop.experiments.exports.opened import cut, open_session
+from myoloop.platform.recording.layout import RecordingError
+
+
+def test_sessions_of_a_study_are_found_in_order(study, known_attempt):
+    one, found = sessions_in(study)
+    assert not one
+    assert [path.parent.relative_to(study).as_posix() for path in found] == [
+        "sub-P001/ses-01/att-1", "sub-P001/ses-02/att-1", "sub-P002/ses-01/att-1", "sub-P017/ses-03/att-2",
+    ]  # fmt: skip
+    assert sessions_in(known_attempt) == (True, [known_attempt / "session.mcap"])
+
+
+def test_what_the_index_excludes_is_left_out_and_told(study, tmp_path):
+    mine = shutil.copytree(study, tmp_path / "knee")
+    with pytest.raises(RecordingError, match="no session was exported") as refused:
+        export(mine, tmp_path / "out", Wanted(to="bdf"))
+    told = str(refused.value)
+    assert "sub-P001/ses-01/att-1: emg/box: clock_jump" in told
+    assert "sub-P017/ses-03/att-2: session: mixed" in told, "simulated sessions and those of people are not mixed"
+    shutil.rmtree(mine / "sub-P001")
+    done = export(mine, tmp_path / "out", Wanted(to="bdf"))
+    assert [path.name for path in done.written] == [f"sub-P017_ses-03_att-2_{s}-amp.bdf" for s in ("emg", "imu")]
+    assert list(done.problems) == ["sub-P002/ses-01/att-1"]
+
+
+def test_the_verb_tells_in_one_object_and_ends_with_1_where_a_session_is_bad(study, tmp_path):
+    result = CliRunner().invoke(
+        app, ["export", str(study), str(tmp_path / "out"), "--to", "csv", "--also-excluded", "--json"]
+    )
+    assert result.exit_code == 1
+    told = json.loads(result.stdout)
+    assert list(told["problems"]) == ["sub-P002/ses-01/att-1"]
+    assert len({path.rsplit("/", 2)[-2] for path in told["written"]}) == 3
+    assert told["left_out"]
+
+
+def test_every_format_takes_the_same_session(known_attempt, tmp_path):
+    for to in FORMATS:
+        result = CliRunner().invoke(app, ["export", str(known_attempt), str(tmp_path / to), "--to", to])
+        assert result.exit_code == 0, result.output
+
+
+def test_a_stream_is_cut_where_its_clock_jumped_and_nothing_is_lost(study, person):
+    opened = open_session(study / "sub-P001" / "ses-01" / "att-1")
+    (track,) = opened.session.emg()
+    one, two = cut(track)
+    assert len(one.track.record.counts) + len(two.track.record.counts) == len(track.record.counts)
+    assert (one.name, two.name) == ("emg-box_seg-1", "emg-box_seg-2")
+    assert not one.track.record.gaps
+    assert [(gap.row, gap.missing) for gap in two.track.record.gaps] == [(800, 40)]
+    assert two.track.record.row[0] == 0
+    assert opened.provenance["simulated"] == "false"
