@@ -1,0 +1,1 @@
+"""Whole studies: planted ones with known effects, and the analysis that has to find them again."""
