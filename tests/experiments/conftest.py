@@ -114,8 +114,8 @@ def emg_counts() -> np.ndarray:
 
 
 def imu_values() -> np.ndarray:
-    """(400, 3)."""
-    return np.random.default_rng(8).normal(0.0, 1.0, (TICKS, 3)).astype("<f4")
+    """(400, 3), the third axis along gravity."""
+    return np.random.default_rng(8).normal((0.0, 0.0, 9.81), 1.0, (TICKS, 3)).astype("<f4")
 
 
 class Maker:

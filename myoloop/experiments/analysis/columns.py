@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from myoloop.experiments.analysis.tracks import BeatTrack, Floats, MeasureTrack
+from myoloop.experiments.analysis.tracks import BeatTrack, Floats, MeasureTrack, floats
 from myoloop.platform.messages import Estimate, Heartbeat, Measure, MuscleEstimate, Step, StimRequest
 
 _NAN = float("nan")
@@ -30,47 +30,40 @@ def numbers(values: array[float] | array[int]) -> Floats:
 
 
 class MeasureColumn:
-    """One estimated quantity over time, as it was told.
+    """One estimated quantity over time, as it was told; what is told again is counted, not kept again."""
 
-    Attributes
-    ----------
-    value, low, high
-        NaN where the estimator gave none.
-    valid
-        1 where it might be acted on.
-    reason
-        Index into `reasons` of why it is not valid.
-    """
-
-    __slots__ = ("_index", "high", "low", "reason", "reasons", "valid", "value")
+    __slots__ = ("_last", "_times", "_told")
 
     def __init__(self) -> None:
-        self.value, self.low, self.high = array("d"), array("d"), array("d")
-        self.valid, self.reason = bytearray(), array("H")
-        self.reasons: list[str] = [""]
-        self._index: dict[str, int] = {"": 0}
+        self._told: list[Measure] = []
+        self._times = array("q")
+        self._last: Measure | None = None
 
     def add(self, told: Measure) -> None:
         """Take in the next one."""
-        self.value.append(_NAN if told.value is None else told.value)
-        self.low.append(_NAN if told.low is None else told.low)
-        self.high.append(_NAN if told.high is None else told.high)
-        self.valid.append(told.valid)
-        index = self._index.get(told.reason)
-        if index is None:
-            # Reasons are a handful of sentences; whatever has more than a column can number shares the last.
-            index = min(len(self.reasons), 0xFFFF)
-            if index == len(self.reasons):
-                self.reasons.append(told.reason)
-            self._index[told.reason] = index
-        self.reason.append(index)
+        if told == self._last:
+            self._times[-1] += 1
+        else:
+            self._told.append(told)
+            self._times.append(1)
+            self._last = told
 
     def track(self) -> MeasureTrack:
         """As arrays; of the reasons, how many estimates were not valid by each."""
-        valid = np.frombuffer(bytes(self.valid), np.bool_)
-        why = np.bincount(np.array(self.reason, np.int64)[~valid], minlength=len(self.reasons))
-        told = {reason: int(count) for reason, count in zip(self.reasons, why, strict=True) if count}
-        return MeasureTrack(numbers(self.value), numbers(self.low), numbers(self.high), valid, told)
+        times = np.array(self._times, np.int64)
+        index: dict[str, int] = {"": 0}
+        # Reasons are a handful of sentences; whatever has more than a column can number shares the last.
+        codes = [index.setdefault(told.reason, min(len(index), 0xFFFF)) for told in self._told]
+        valid = np.repeat(np.array([told.valid for told in self._told], np.bool_), times)
+        reason = np.repeat(np.array(codes, np.uint16), times)
+        value, low, high = (
+            np.repeat(floats(each), times)
+            for each in ([m.value for m in self._told], [m.low for m in self._told], [m.high for m in self._told])
+        )
+        names = tuple(index)[: 0xFFFF + 1]
+        why = np.bincount(reason[~valid], minlength=len(names))
+        counts = {name: int(count) for name, count in zip(names, why, strict=True) if count}
+        return MeasureTrack(value, low, high, valid, counts, reason, names)
 
 
 class MuscleColumns:

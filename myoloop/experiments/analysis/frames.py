@@ -186,7 +186,7 @@ def _muscle(name: str, told: MuscleColumns, zero_ns: int) -> dict[str, Any]:
 def _measure(name: str, column: MeasureColumn) -> dict[str, Any]:
     """What was valid, and why the rest was not: a value that must not be acted on is none in a table either."""
     track = column.track()
-    reasons = np.array(column.reasons, object)[np.array(column.reason, np.int64)]
+    reasons = np.array(track.told, object)[track.reason]
     return {
         name: np.where(track.valid, track.value, np.nan),
         f"{name}_low": np.where(track.valid, track.low, np.nan),

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import gc
 import json
-from collections.abc import Collection, Iterator, Mapping
+import math
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from myoloop.experiments.analysis import bursts
@@ -86,6 +88,7 @@ class Gathered:
     zero_ns: int = 0
     end_s: float = 0.0
     _numbers: dict[tuple[str, str, int], Numbering] = field(default_factory=dict)
+    _sorted: dict[type, Callable[[Any], None]] = field(init=False)
 
     @property
     def missing(self) -> dict[str, int]:
@@ -125,40 +128,47 @@ class Gathered:
             numbering = self._numbers[key] = Numbering()
         numbering.see(seq)
         message = received.message
-        if isinstance(message, Samples):
+        kind = type(message)
+        if kind is Samples:
             self.joins[topic].add(received, log_time_ns)
-        elif isinstance(message, Estimate):
-            self.estimates.add(message)
-        elif isinstance(message, Step):
-            self.steps.add(message)
-        elif isinstance(message, Heartbeat):
-            self.beats.setdefault(message.node, BeatColumns()).add(message)
+        elif kind in self._sorted:
+            self._sorted[kind](message)
         elif isinstance(message, StimRequest):
             self.requests.add(publisher, epoch, seq, message)
+        elif isinstance(message, Heartbeat):
+            beats = self.beats.get(message.node)
+            if beats is None:
+                beats = self.beats[message.node] = BeatColumns()
+            beats.add(message)
         elif isinstance(message, Truth):
             self.truths.setdefault(topic.removeprefix("truth/"), []).append(message)
         elif isinstance(message, Start):
             self.starts.setdefault(message.kind, message)
         elif isinstance(message, Gap):
             self.told_gaps.append((message, publisher))
-        elif isinstance(message, Command):
-            if message.kind == "set_envelope":
-                self.envelopes.append(message.arguments)
-        else:
-            self._plain(message)
+        elif isinstance(message, Command) and message.kind == "set_envelope":
+            self.envelopes.append(message.arguments)
 
-    def _plain(self, message: object) -> None:
-        kept: tuple[tuple[type, list[Any]], ...] = (
-            (StimReport, self.reports),
-            (Phase, self.phases),
-            (Pulses, self.pulses),
-            (Trial, self.trials),
-            (Event, self.events),
-        )
-        for kind, rows in kept:
-            if isinstance(message, kind):
-                rows.append(message)
-                return
+    def __post_init__(self) -> None:
+        self._sorted = {
+            Estimate: self.estimates.add,
+            Step: self.steps.add,
+            StimReport: self._report,
+            Phase: self.phases.append,
+            Pulses: self.pulses.append,
+            Trial: self.trials.append,
+            Event: self.events.append,
+        }
+
+    def _report(self, report: StimReport) -> None:
+        """Keep a report; what it repeats of the one before is kept once."""
+        if self.reports:
+            last = self.reports[-1]
+            for name in ("requested", "allowed", "acknowledged", "reasons", "dose"):
+                before = getattr(last, name)
+                if before == getattr(report, name):
+                    msgspec.structs.force_setattr(report, name, before)
+        self.reports.append(report)
 
 
 def gather(recording: SeekableRecording, names: Collection[str] | None = None) -> Gathered:
@@ -263,7 +273,7 @@ def muscle_tracks(got: Gathered) -> dict[str, MuscleTrack]:
 def _muscle_track(got: Gathered, told: MuscleColumns) -> MuscleTrack:
     t_s = (np.array(told.t_ns, np.int64) - got.zero_ns) * 1e-9
     found = {name: column.track() for name, column in told.measures.items()}
-    spasm = (None if value != value else value for value in told.measures["spasm"].value)
+    spasm = (None if math.isnan(value) else value for value in found["spasm"].value.tolist())
     onsets = (None if onset_ns < 0 else got.seconds(onset_ns) for onset_ns in told.onset_ns)
     return MuscleTrack(
         t_s=t_s,

@@ -30,9 +30,6 @@ if TYPE_CHECKING:
     import mne
     import pandas as pd
 
-#: What may be said of a recording's end; see :attr:`Recording.status`.
-STATUSES = ("complete", "interrupted", "incomplete", "recovered")
-
 
 class Streams(Mapping[str, Stream]):
     """The sample streams of a recording, by topic (``emg/amplifier``), or by kind (``emg``) where there is one such."""
@@ -107,15 +104,15 @@ class Recording:
     def status(self) -> str:
         """How its file ends.
 
-        ``complete``: with its end record, whatever the outcome; ``interrupted``: with an end record that says so;
-        ``incomplete``: it was cut, and there is what had been written by then; ``recovered``: it was cut and made
-        whole by `recover`.
+        ``complete``: the session went to its end; ``interrupted``: the file has its end, the session was stopped,
+        aborted or ended by a fault; ``incomplete``: the file was cut, and there is what had been written by then;
+        ``recovered``: it was cut and made whole by `recover`. As in the index of a study, which also checks it.
         """
         if not self._opened.complete:
             return "incomplete"
         if was_recovered(self.path.parent):
             return "recovered"
-        return "interrupted" if self._opened.outcome == "interrupted" else "complete"
+        return "complete" if self._opened.outcome == "complete" else "interrupted"
 
     @property
     def outcome(self) -> str:

@@ -13,6 +13,8 @@ from myoloop.platform.recording.samples import SampleRecord
 
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
+#: What parts two trains: a pause of so many usual intervals between pulses, and at least so long.
+TRAIN_PAUSE_INTERVALS, TRAIN_PAUSE_MIN_S = 3.0, 0.2
 
 
 class Interval(NamedTuple):
@@ -127,6 +129,8 @@ class MeasureTrack:
         Whether it might be acted on.
     reasons
         How many estimates were not valid, by reason.
+    reason, told
+        (n_estimates,), the place in `told` of each one's reason; None where it is not known estimate by estimate.
     """
 
     value: Floats
@@ -134,6 +138,14 @@ class MeasureTrack:
     high: Floats
     valid: Mask
     reasons: Mapping[str, int]
+    reason: npt.NDArray[np.uint16] | None = None
+    told: tuple[str, ...] = ()
+
+    def why_not(self, at: int) -> str:
+        """Why one estimate is not valid; empty where it is."""
+        if self.valid[at]:
+            return ""
+        return self.told[self.reason[at]] if self.reason is not None else "; ".join(self.reasons) or "not valid"
 
     @property
     def last_valid(self) -> float | None:
@@ -252,11 +264,12 @@ class PulseTrack:
         return self.current_ma * self.phase_us * 1e-3
 
     def trains(self) -> tuple[Interval, ...]:
-        """Runs of pulses: a pause of three usual intervals, and of 0.2 s at least, parts two of them."""
+        """Runs of pulses: a pause of some usual intervals, and of some time at least, parts two of them."""
         if not len(self.t_s):
             return ()
         apart_s = np.diff(self.t_s)
-        pause_s = max(0.2, 3.0 * float(np.median(apart_s))) if len(apart_s) else 0.2
+        usual_s = float(np.median(apart_s)) if len(apart_s) else 0.0
+        pause_s = max(TRAIN_PAUSE_MIN_S, TRAIN_PAUSE_INTERVALS * usual_s)
         cuts = np.flatnonzero(apart_s > pause_s)
         begins, ends = np.append(0, cuts + 1), np.append(cuts, len(self.t_s) - 1)
         return tuple(Interval(float(self.t_s[b]), float(self.t_s[e])) for b, e in zip(begins, ends, strict=True))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+from array import array
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -12,6 +13,9 @@ import numpy.typing as npt
 from myoloop.platform.messages import SampleDescriptor, Samples
 from myoloop.platform.recording.layout import RecordingError
 from myoloop.platform.steps import Received
+
+#: So many blocks are joined at once.
+_JOINED_AT_ONCE = 2048
 
 
 class SampleGap(NamedTuple):
@@ -88,7 +92,10 @@ class SampleJoin:
         self._dtype = np.dtype(descriptor.dtype)
         self._arrays: list[npt.NDArray[Any]] = []
         self._masks: list[tuple[int, int, bytes]] = []
-        self._blocks: list[tuple[int, int, int, float, int, int, int]] = []
+        # Columns, and parts joined as they come: a long session has a million blocks.
+        self._joined: list[npt.NDArray[Any]] = []
+        self._integers = tuple(array("q") for _ in range(6))
+        self._device_t = array("d")
         self._publishers: list[str] = []
         self._gaps: list[SampleGap] = []
         self._rows = 0
@@ -102,64 +109,68 @@ class SampleJoin:
         RecordingError
             If its array is not what the descriptor says.
         """
-        message, array = received.message, received.array
-        where = f"{received.topic} of {received.publisher}, epoch {received.epoch}, seq {received.seq}"
-        if not isinstance(message, Samples) or array is None:
-            raise RecordingError(f"{where}: no samples in it")
-        if array.ndim != 2 or array.shape[1] != len(self._descriptor.channels) or array.dtype != self._dtype:
+        message, block = received.message, received.array
+        if not isinstance(message, Samples) or block is None:
+            raise RecordingError(f"{where(received)}: no samples in it")
+        if block.ndim != 2 or block.shape[1] != len(self._descriptor.channels) or block.dtype != self._dtype:
             raise RecordingError(
-                f"{where}: an array {array.shape} of {array.dtype.str}, the descriptor says "
+                f"{where(received)}: an array {block.shape} of {block.dtype.str}, the descriptor says "
                 f"{len(self._descriptor.channels)} channels of {self._descriptor.dtype}"
             )
         self._note_gap(received, message)
         if message.invalid:
-            if len(message.invalid) != (array.size + 7) // 8:
+            if len(message.invalid) != (block.size + 7) // 8:
                 raise RecordingError(
-                    f"{where}: a validity mask of {len(message.invalid)} bytes for {array.size} samples"
+                    f"{where(received)}: a validity mask of {len(message.invalid)} bytes for {block.size} samples"
                 )
-            self._masks.append((self._rows, len(array), message.invalid))
-        device_t = float("nan") if message.device_t is None else message.device_t
-        self._blocks.append(
-            (self._rows, message.first_sample, message.t_ns, device_t, log_time_ns, received.seq, received.epoch)
-        )
-        self._publishers.append(received.publisher)
-        self._arrays.append(array)
-        self._rows += len(array)
-        self._next = message.first_sample + len(array)
+            self._masks.append((self._rows, len(block), message.invalid))
+        self._device_t.append(float("nan") if message.device_t is None else message.device_t)
+        values = (self._rows, message.first_sample, message.t_ns, log_time_ns, received.seq, received.epoch)
+        for column, value in zip(self._integers, values, strict=True):
+            column.append(value)
+        self._publishers.append(sys.intern(received.publisher))
+        self._arrays.append(block)
+        if len(self._arrays) >= _JOINED_AT_ONCE:
+            self._joined.append(np.concatenate(self._arrays))
+            self._arrays.clear()
+        self._rows += len(block)
+        self._next = message.first_sample + len(block)
 
     def record(self) -> SampleRecord:
         """Join what was collected."""
         n = len(self._descriptor.channels)
-        counts = np.concatenate(self._arrays) if self._arrays else np.empty((0, n), self._dtype)
+        parts = [*self._joined, *self._arrays]
+        counts = np.concatenate(parts) if parts else np.empty((0, n), self._dtype)
         invalid = np.zeros((self._rows, n), np.bool_)
         for row, length, mask in self._masks:
             bits = np.unpackbits(np.frombuffer(mask, np.uint8), count=length * n)
             invalid[row : row + length] = bits.reshape(length, n).astype(np.bool_)
-        rows, first, t_ns, device_t, log_time, seq, epoch = _columns(self._blocks)
+        rows, first, t_ns, log_time, seq, epoch = (np.array(column, np.int64) for column in self._integers)
         return SampleRecord(
             descriptor=self._descriptor,
             counts=counts,
             invalid=invalid,
-            row=np.array(rows, np.int64),
-            first_sample=np.array(first, np.int64),
-            t_ns=np.array(t_ns, np.int64),
-            device_t=np.array(device_t, np.float64),
-            log_time_ns=np.array(log_time, np.int64),
-            seq=np.array(seq, np.int64),
-            epoch=np.array(epoch, np.int64),
+            row=rows,
+            first_sample=first,
+            t_ns=t_ns,
+            device_t=np.array(self._device_t, np.float64),
+            log_time_ns=log_time,
+            seq=seq,
+            epoch=epoch,
             publisher=tuple(self._publishers),
             gaps=tuple(self._gaps),
         )
 
     def _note_gap(self, received: Received, message: Samples) -> None:
-        if not self._blocks:
+        if not self._publishers:
             if message.first_sample:
                 self._gaps.append(SampleGap(0, message.first_sample, "lost"))
-        elif (received.publisher, received.epoch) != (self._publishers[-1], self._blocks[-1][-1]):
+        elif (received.publisher, received.epoch) != (self._publishers[-1], self._integers[-1][-1]):
             self._gaps.append(SampleGap(self._rows, None, "restart"))
         elif message.first_sample != self._next:
             self._gaps.append(SampleGap(self._rows, message.first_sample - self._next, "lost"))
 
 
-def _columns(blocks: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-    return list(zip(*blocks, strict=True)) if blocks else [()] * 7
+def where(received: Received) -> str:
+    """Which message it is, in words."""
+    return f"{received.topic} of {received.publisher}, epoch {received.epoch}, seq {received.seq}"

@@ -200,8 +200,8 @@ def test_a_recording_says_what_it_is(recording, whole):
         whole.session_id, whole.subject, whole.simulated,
     )  # fmt: skip
     assert (recording.zero_ns, recording.outcome, recording.reason) == (whole.zero_ns, whole.outcome, whole.reason)
-    assert recording.status == "complete"
-    assert "simulated, complete" in repr(recording)
+    assert recording.status == ("complete" if whole.outcome == "complete" else "interrupted")
+    assert f"simulated, {recording.status}" in repr(recording)
 
 
 def test_a_cut_recording_is_read_and_says_so(known, tmp_path):
