@@ -11,8 +11,9 @@ from myoloop.experiments.protocols.schema import load_protocol
 from myoloop.experiments.replay import replay
 from myoloop.experiments.reports.session import write_report
 from myoloop.experiments.sessions.lockstep import Lockstep
-from myoloop.experiments.sessions.run import prepare
+from myoloop.experiments.sessions.run import prepare, run_live
 from myoloop.experiments.sessions.script import Script
+from myoloop.experiments.sessions.setup import SessionSetup
 from myoloop.platform.messages import Event, StimReport, Trial
 from myoloop.platform.recording.reader import Recording
 from myoloop.platform.recording.verify import verify
@@ -29,11 +30,16 @@ SHORT = (
     ("response: mwave", "response: movement"),
     ("trials: 8", "trials: 5"),
 )  # fmt: skip
+SCRIPT = Script.model_validate({"date": "2026-11-21", "others": "clear", "forms": {"comfort": "person"}})
 
 
 @pytest.fixture(scope="module")
 def played(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("set_up")
+    setup = made(tmp_path_factory.mktemp("set_up"))
+    return setup.folder, Lockstep(setup, script=SCRIPT).run()
+
+
+def made(folder: Path, script: Script = SCRIPT, speed: str = "max") -> SessionSetup:
     text = (DATA / "set_up.yaml").read_text(encoding="utf-8")
     for before, after in SHORT:
         assert before in text
@@ -41,9 +47,7 @@ def played(tmp_path_factory):
     path = folder / "short.yaml"
     path.write_text(text, encoding="utf-8")
     load_protocol(path)
-    script = Script.model_validate({"date": "2026-11-21", "others": "clear", "forms": {"comfort": "person"}})
-    setup = prepare(str(path), subject="SIM1", rig=None, study=folder / "study", seed=3, script=script)
-    return setup.folder, Lockstep(setup, script=script).run()
+    return prepare(str(path), subject="SIM1", rig=None, study=folder / "study", seed=3, script=script, speed=speed)
 
 
 def told(folder: Path, topic: str) -> list:
@@ -63,6 +67,18 @@ def test_it_comes_to_its_end_and_every_proposal_has_its_reason_in_the_record(pla
 
 def test_it_replays_bit_for_bit(played):
     assert replay(played[0], BUILDERS).equal
+
+
+@pytest.mark.processes
+@pytest.mark.prove
+@pytest.mark.timeout(300)
+def test_in_processes_of_its_own_it_does_the_same_at_real_time(tmp_path, short_folder):
+    calm = Script.model_validate({"date": "2026-11-21", "others": "clear"})
+    end = run_live(made(tmp_path, calm, "real"), script=calm)
+    assert (end.outcome, end.reason) == ("complete", "")
+    kinds = [event.kind for event in told(end.folder, "event")]
+    assert (kinds.count("proposed"), kinds.count("chosen")) == (5, 1)
+    assert replay(end.folder, BUILDERS).equal
 
 
 def test_what_was_chosen_was_tried_comfortable_and_is_what_the_block_gives(played):

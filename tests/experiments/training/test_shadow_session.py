@@ -21,6 +21,7 @@ from myoloop.experiments.objects import BUILDERS
 from myoloop.experiments.protocols.schema import load_protocol
 from myoloop.experiments.replay import replay
 from myoloop.experiments.sessions.lockstep import Lockstep
+from myoloop.experiments.sessions.run import prepare, run_live
 from myoloop.experiments.sessions.setup import SetupError, make_setup
 from myoloop.experiments.sessions.simulated_rig import simulated_rig
 from myoloop.experiments.subjects.population import draw
@@ -308,3 +309,20 @@ def test_live_only_adaptive_gain_is_followed(tmp_path: Path, tracked: Path, sess
     tracked.write_text(sessions.OPEN)
     with pytest.raises(SetupError, match=r"found open_loop; allowed with --shadow is adaptive_gain"):
         lockstep(tmp_path, tracked, artefact, "live")
+
+
+@pytest.mark.processes
+@pytest.mark.prove
+@pytest.mark.timeout(300)
+def test_a_shadow_in_processes_of_its_own_computes_at_real_time_and_comes_out_again(
+    tmp_path: Path, tracked: Path, short_folder: Path
+) -> None:
+    artefact = made(tmp_path / "artefact", tracked)
+    setup = prepare(
+        str(tracked), subject="P001", rig=None, study=tmp_path / "study", seed=3, speed="real",
+        shadow=str(artefact.folder),
+    )  # fmt: skip
+    end = run_live(setup)
+    assert (end.outcome, end.reason) == ("complete", "")
+    assert len(said(end.folder, "shadow", Shadow)) > 500
+    assert replay(end.folder, BUILDERS).equal
