@@ -85,6 +85,9 @@ def listen(
         typer.Option("--for", parser=seconds, metavar="SECONDS", help="How long, in s; else until Ctrl-C."),
     ] = None,
     out: Out = Path("study"),
+    lsl: Annotated[
+        bool, typer.Option("--lsl", help="Send all streams on by the Lab Streaming Layer (extra lsl).")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """View and record a rig's sources, without a stimulator.
@@ -98,9 +101,12 @@ def listen(
 
         wired = load_rig(rig)
         with ListenView(quiet=as_json).shown() as view:
-            heard = listen_to(wired, Path(rig), subject=subject, study=out, seconds=length_s, on_turn=view.turn)
+            heard = listen_to(
+                wired, Path(rig), subject=subject, study=out, seconds=length_s, on_turn=view.turn, lsl=lsl
+            )
+        data = {"session": str(heard.folder), "outcome": heard.outcome, "reason": heard.reason}
         say(
-            {"session": str(heard.folder), "outcome": heard.outcome, "reason": heard.reason, "samples": heard.samples},
+            {**data, "samples": heard.samples, "sent": heard.sent},
             as_json,
             f"{heard.folder}: {heard.outcome}, {sum(heard.samples.values())} samples",
         )

@@ -139,7 +139,7 @@ class LslSource:
 
     def open(self) -> tuple[SampleDescriptor, ...]:
         """Find the stream, connect to it and describe it."""
-        pylsl = _pylsl()
+        pylsl = load_pylsl()
         found = self._resolve(pylsl)
         inlet = pylsl.StreamInlet(found, max_buflen=_BUFFER_S, recover=False)
         try:
@@ -334,7 +334,14 @@ class LslSource:
         return SourceError(f"lsl stream {what!r}: {why}")
 
 
-def _pylsl() -> Any:
+def load_pylsl() -> Any:
+    """The library.
+
+    Raises
+    ------
+    SourceError
+        If it is not installed, or cannot be loaded.
+    """
     try:
         import pylsl
     except ImportError:

@@ -15,6 +15,8 @@ from typing import Any
 
 import msgspec
 
+from myoloop.acquisition.lsl import load_pylsl
+from myoloop.acquisition.lsl_outlet import LslOutlets
 from myoloop.experiments.origins import SIMULATED, Origins
 from myoloop.experiments.replay import processor
 from myoloop.experiments.sessions.survey import needs_body, origins_of, survey
@@ -38,6 +40,8 @@ class Heard:
         Per stream and channel, root mean square of the newest block about its mean, in the channel's unit.
     ended
         Sources that have no more samples, and why.
+    outlets
+        Where all of it is sent on to; None for nowhere.
     """
 
     descriptors: dict[str, SampleDescriptor] = field(default_factory=dict)
@@ -47,16 +51,24 @@ class Heard:
     bytes_written: float = 0.0
     missing: float = 0.0
     ended: dict[str, str] = field(default_factory=dict)
+    outlets: LslOutlets | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Listened:
-    """What a recording without stimulation came to."""
+    """What a recording without stimulation came to.
+
+    Attributes
+    ----------
+    sent
+        Samples sent on by LSL, by topic; empty where none were.
+    """
 
     folder: Path
     outcome: str
     reason: str
     samples: dict[str, int]
+    sent: dict[str, int] = field(default_factory=dict)
 
 
 def listen(
@@ -68,6 +80,7 @@ def listen(
     seconds: float | None,
     on_turn: Callable[[Heard], str],
     seed: int = 1,
+    lsl: bool = False,
 ) -> Listened:
     """Record a rig's sources until told to end, or until none of them has any more.
 
@@ -77,18 +90,24 @@ def listen(
         How long; None until `on_turn` gives a reason or Ctrl-C.
     seed
         Draws the virtual subject of a rig that has one.
+    lsl
+        Send all streams on by the Lab Streaming Layer too.
 
     Raises
     ------
+    SourceError
+        If they are to be sent on, and pylsl is not installed.
     FileError
         With every mistake in the rig that can be seen before anything is started.
     SupervisorError
         If the rig does not come up.
     """
+    if lsl:
+        load_pylsl()
     origins = origins_of(rig, survey(rig, stimulator=False), stimulates=False)
     folder = create_attempt(study, subject, next_session(study, subject))
     with no_attempt_if_refused(folder):
-        return _listened(rig, rig_path, origins, folder, subject, seconds, on_turn, seed)
+        return _listened(rig, rig_path, origins, folder, subject, seconds, on_turn, seed, lsl)
 
 
 def _listened(
@@ -100,6 +119,7 @@ def _listened(
     seconds: float | None,
     on_turn: Callable[[Heard], str],
     seed: int,
+    lsl: bool,
 ) -> Listened:
     session = "/".join(folder.parts[-3:])
     log_folder = folder / "nodes"
@@ -117,15 +137,21 @@ def _listened(
         try:
             supervisor.start()
             _bring_up(supervisor, rig, origins, folder, subject, copies, heard, seed)
+            if lsl:
+                told = list(heard.descriptors.values())
+                heard.outlets = LslOutlets(told, rig=rig.rig.id, session=session, simulated=origins.simulated)
             outcome, reason = _listen(supervisor, rig, seconds, on_turn, heard, interrupted)
         finally:
             try:
                 clean = supervisor.end(outcome, reason)
             finally:
                 supervisor.close()
+                if heard.outlets is not None:
+                    heard.outlets.close()
     if not clean:
         raise SupervisorError(f"the recorder did not end its file; see {folder}")
-    return Listened(folder, outcome, reason, heard.samples)
+    sent = {} if heard.outlets is None else heard.outlets.samples
+    return Listened(folder, outcome, reason, heard.samples, sent)
 
 
 def _bring_up(
@@ -211,6 +237,8 @@ def _listen(
 
 def _hear(received: Received, heard: Heard) -> None:
     message = received.message
+    if heard.outlets is not None:
+        heard.outlets.push(received)
     if isinstance(message, Vital):
         heard.vital[message.topic] = message
     elif isinstance(message, Event) and message.kind == "ended":
