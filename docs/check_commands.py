@@ -6,8 +6,9 @@ A page's ```console blocks are run in order, in a folder of the page's own, for 
 is left out, and listed with the reason, so that leaving out is seen. Small commands on files (mkdir, cp, head, echo,
 sed), which a page may need between ours, are run too; other ``$`` lines (make, git, pip) are listed as not run.
 
-A ```yaml block after ``<!-- file: mine.yaml -->`` is added to the end of that file in the page's folder, so that a page
-can tell a file piece by piece, and the commands after it read what the reader reads.
+A ```yaml or ```python block after ``<!-- file: mine.yaml -->`` is added to the end of that file in the page's folder,
+so that a page can tell a file piece by piece, and the commands after it read what the reader reads; a line that begins
+with ``$ python mine.py`` is run where the page has told that file.
 """
 
 from __future__ import annotations
@@ -67,6 +68,7 @@ def steps_of(page: Path) -> Iterator[Command | Piece]:
     """
     lines = page.read_text(encoding="utf-8").splitlines()
     marks: dict[str, str] = {}
+    told: set[str] = set()
     number = 0
     while number < len(lines):
         line = lines[number]
@@ -86,8 +88,9 @@ def steps_of(page: Path) -> Iterator[Command | Piece]:
                 raise BadPage(f"{page}:{first}: a block that does not end")
             block = lines[first:number]
             if fence["language"] == "console" and "file" not in marks:
-                yield from _of_block(page, first, block, marks)
-            elif fence["language"] == "yaml" and marks.keys() == {"file"}:
+                yield from _of_block(page, first, block, marks, told)
+            elif fence["language"] in ("yaml", "python") and marks.keys() == {"file"}:
+                told.add(marks["file"])
                 yield Piece(page, first, marks["file"], "".join(f"{line}\n" for line in block))
             elif marks:
                 raise BadPage(f"{page}:{first}: {', '.join(marks)}: a mark that is not for a block of this kind")
@@ -104,7 +107,7 @@ def commands_of(page: Path) -> Iterator[Command]:
     return (step for step in steps_of(page) if isinstance(step, Command))
 
 
-def _of_block(page: Path, first: int, block: list[str], marks: dict[str, str]) -> Iterator[Command]:
+def _of_block(page: Path, first: int, block: list[str], marks: dict[str, str], told: set[str]) -> Iterator[Command]:
     offset = 0
     while offset < len(block):
         start, text = offset, block[offset].strip()
@@ -117,7 +120,8 @@ def _of_block(page: Path, first: int, block: list[str], marks: dict[str, str]) -
                 raise BadPage(f"{page}:{first + start + 1}: a continued line that does not end")
             text = text[:-1].rstrip() + " " + block[offset].strip()
             offset += 1
-        ours = text.split()[0] in RUN
+        words = text.split()
+        ours = words[0] in RUN or (words[0] == "python" and not told.isdisjoint(words[1:2]))
         not_run = marks.get("not-run", "" if ours else "not a myoloop command")
         yield Command(page, first + start + 1, text, frozenset(map(int, marks.get("exits", "0").split())), not_run)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 from math import prod
 
 import msgspec
@@ -72,6 +72,11 @@ _LENGTHS = struct.Struct("<II")
 @cache
 def _body_decoder(message: type[Message]) -> msgspec.msgpack.Decoder[Message]:
     return msgspec.msgpack.Decoder(message)
+
+
+@lru_cache(maxsize=1024)
+def _topic_decoder(topic: str) -> msgspec.msgpack.Decoder[Message]:
+    return _body_decoder(stream_of(topic).message)
 
 
 def encode(
@@ -185,9 +190,8 @@ def read_record(topic: str, record: bytes) -> tuple[Head, Message, npt.NDArray[n
     if len(record) < array_at:
         raise Truncated(f"{topic}: a record of {len(record)} bytes that should have at least {array_at}")
     try:
-        row = stream_of(topic)
         head = _head_decoder.decode(record[_LENGTHS.size : body_at])
-        message = _body_decoder(row.message).decode(record[body_at:array_at])
+        message = _topic_decoder(topic).decode(record[body_at:array_at])
     except (*_UNREADABLE, UnknownStream):
         head = None
     if head is None or head.version != VERSION or head.seq < 0 or head.epoch < 0:

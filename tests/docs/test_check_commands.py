@@ -143,6 +143,15 @@ def test_a_file_is_told_piece_by_piece_and_read_by_the_commands_after_it(check: 
     assert check.main([str(page)]) == 0
 
 
+def test_a_script_that_the_page_tells_is_run_and_no_other(check: ModuleType, page: Path) -> None:
+    page.write_text(
+        "<!-- file: a.py -->\n```python\nprint(1)\n```\n```console\n$ python a.py\n$ python b.py\n$ python -m a\n```\n"
+    )
+    piece, ours, other, module = check.steps_of(page)
+    assert (piece.file, piece.text) == ("a.py", "print(1)\n")
+    assert (ours.not_run, bool(other.not_run), bool(module.not_run)) == ("", True, True)
+
+
 @pytest.mark.parametrize("name", ["../a.yaml", "/etc/a", "a/b.yaml", ".hidden", "a b"])
 def test_a_piece_goes_into_no_other_folder(check: ModuleType, page: Path, name: str) -> None:
     page.write_text(f"<!-- file: {name} -->\n```yaml\none: 1\n```\n")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Mapping
+from operator import attrgetter
 
 import numpy as np
 
@@ -22,6 +23,8 @@ MUSCLE_MEASURES = (
 )  # fmt: skip
 #: Measures of the joint, by their names in :class:`~myoloop.platform.messages.MotionEstimate`.
 MOTION_MEASURES = ("angle_rad", "inclination_rad", "tremor_frequency_hz", "tremor_rad_s")
+
+_measures_of = attrgetter(*MUSCLE_MEASURES)
 
 
 def numbers(values: array[float] | array[int]) -> Floats:
@@ -79,12 +82,13 @@ class MuscleColumns:
         By the names in `MUSCLE_MEASURES`.
     """
 
-    __slots__ = ("clonus_hz", "level_uv", "measures", "onset_ns", "step", "t_ns")
+    __slots__ = ("_adds", "clonus_hz", "level_uv", "measures", "onset_ns", "step", "t_ns")
 
     def __init__(self) -> None:
         self.t_ns, self.step, self.onset_ns = array("q"), array("q"), array("q")
         self.level_uv, self.clonus_hz = array("d"), array("d")
         self.measures = {name: MeasureColumn() for name in MUSCLE_MEASURES}
+        self._adds = tuple(column.add for column in self.measures.values())
 
     def add(self, estimate: Estimate, muscle: MuscleEstimate) -> None:
         """Take in the next one."""
@@ -93,8 +97,8 @@ class MuscleColumns:
         self.onset_ns.append(-1 if muscle.spasm_onset_ns is None else muscle.spasm_onset_ns)
         self.level_uv.append(_NAN if muscle.level_uv is None else muscle.level_uv)
         self.clonus_hz.append(_NAN if muscle.clonus_frequency_hz is None else muscle.clonus_frequency_hz)
-        for name, column in self.measures.items():
-            column.add(getattr(muscle, name))
+        for add, told in zip(self._adds, _measures_of(muscle), strict=True):
+            add(told)
 
 
 class EstimateColumns:

@@ -135,11 +135,6 @@ class Gathered:
             self._sorted[kind](message)
         elif isinstance(message, StimRequest):
             self.requests.add(publisher, epoch, seq, message)
-        elif isinstance(message, Heartbeat):
-            beats = self.beats.get(message.node)
-            if beats is None:
-                beats = self.beats[message.node] = BeatColumns()
-            beats.add(message)
         elif isinstance(message, Truth):
             self.truths.setdefault(topic.removeprefix("truth/"), []).append(message)
         elif isinstance(message, Start):
@@ -153,12 +148,19 @@ class Gathered:
         self._sorted = {
             Estimate: self.estimates.add,
             Step: self.steps.add,
+            Heartbeat: self._beat,
             StimReport: self._report,
             Phase: self.phases.append,
             Pulses: self.pulses.append,
             Trial: self.trials.append,
             Event: self.events.append,
         }
+
+    def _beat(self, beat: Heartbeat) -> None:
+        beats = self.beats.get(beat.node)
+        if beats is None:
+            beats = self.beats[beat.node] = BeatColumns()
+        beats.add(beat)
 
     def _report(self, report: StimReport) -> None:
         """Keep a report; what it repeats of the one before is kept once."""

@@ -183,14 +183,15 @@ class SeekableRecording:
 
     def _in_piece(self, data: bytes, piece: Piece, wanted: Mapping[int, str]) -> Iterator[Found]:
         at, size = 0, len(data)
-        unpack = _MESSAGE_RECORD.unpack_from
+        # A long session has millions: what stands in this loop counts.
+        unpack, found = _MESSAGE_RECORD.unpack_from, tuple.__new__
         while at + HEAD_BYTES <= size:
             if data[at] == _MESSAGE and at + _DATA <= size:
                 _, length, channel, _, log_time_ns, _ = unpack(data, at)
                 end = at + HEAD_BYTES + length
                 topic = wanted.get(channel)
                 if topic is not None and end <= size:
-                    yield Found(topic, data[at + _DATA : end], log_time_ns)
+                    yield found(Found, (topic, data[at + _DATA : end], log_time_ns))
             else:
                 end = at + HEAD_BYTES + _HEAD.unpack_from(data, at)[1]
             at = end
