@@ -196,22 +196,23 @@ def _bids(
     from myoloop.experiments.exports.bids import BidsDataset
 
     dataset = BidsDataset(out, wanted.about, study.name if study is not None else out.name)
-    people: list[str] = []
+    people = sorted({place.subject for place in map(place_of, sessions) if place is not None})
+    # What cannot be read is found before anything is written.
+    diaries = [row for person in people for row in diary_forms(study, person, text)] if study is not None else []
+    arms = _arms(study, people, wanted.key)
+    exported = set()
     for opened, forms in _each(sessions, wanted, text, done, one=one):
         try:
             done.written += dataset.add(opened, forms)
         except (UserError, OSError) as error:
             _note(done, opened.session.path, _told(out, error), one=one)
             continue
-        if opened.place is not None and opened.place.subject not in people:
-            people.append(opened.place.subject)
+        exported.add(opened.place.subject if opened.place is not None else "")
     if not done.written:
         return
-    diaries = [row for person in people for row in diary_forms(study, person, text)] if study is not None else []
-    arms = _arms(study, people, wanted.key)
     not_there = {**done.excluded, **done.problems}
     notes = [*done.left_out, *(f"{name}: not exported: {why}" for name, why in not_there.items())]
-    done.written += dataset.finish(arms, diaries, notes)
+    done.written += dataset.finish(arms, [row for row in diaries if row.person in exported], notes)
 
 
 def _arms(study: Path | None, people: Iterable[str], key: Path | None) -> Mapping[str, str] | None:

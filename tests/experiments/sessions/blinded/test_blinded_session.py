@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections import Counter
 from dataclasses import replace
 from types import SimpleNamespace
 
 import msgspec
+import pandas as pd
 import pytest
 
+from myoloop.experiments.exports.exporting import FORMATS, Wanted, export
 from myoloop.experiments.objects import builders
 from myoloop.experiments.replay import replay as replay_recording
 from myoloop.experiments.reports.session import BLINDED, write_report
@@ -273,3 +276,47 @@ def test_of_a_session_that_is_not_blinded_nothing_is_sealed(sham, tmp_path):
     lockstep.close()
     with pytest.raises(NotBlinded, match="nothing of it is sealed"):
         next(given(folder, sham.key))
+
+
+def exported_trains(root):
+    file = root / "sub-P001/ses-01/emg/sub-P001_ses-01_task-blind_acq-att1_events.tsv"
+    return pd.read_csv(file, sep="\t", na_values="n/a").query("trial_type == 'stimulation'")
+
+
+@pytest.mark.parametrize("arm", ["verum", "sham"])
+def test_no_byte_of_an_export_names_an_arm(arm, request, tmp_path):
+    study = request.getfixturevalue(arm)
+    for to in FORMATS:
+        export(study.folder, tmp_path / to, Wanted(to=to))
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(files) > 20
+    held = [(path, word) for path in files for word in WORDS if word.encode() in path.read_bytes().lower()]
+    assert held == []
+    assert not [path for path in files if any(word in str(path.relative_to(tmp_path)) for word in WORDS)]
+
+
+def test_without_the_key_both_arms_say_the_same_of_the_stimulation(verum, sham, tmp_path):
+    for name, study in (("verum", verum), ("sham", sham)):
+        export(study.folder, tmp_path / name, Wanted(to="bids"))
+    assert exported_trains(tmp_path / "verum").equals(exported_trains(tmp_path / "sham")), (
+        "nominal: what an active arm would have had"
+    )
+    assert "Blinded: arms are withheld" in (tmp_path / "sham" / "README").read_text("utf-8")
+    assert "arm" not in pd.read_csv(tmp_path / "verum" / "participants.tsv", sep="\t").columns
+
+
+def test_with_the_key_it_says_the_arm_and_what_was_given(verum, sham, tmp_path):
+    root = tmp_path / "study"
+    shutil.copytree(verum.root, root)
+    take(root, "P001", "")
+    export(root / "sub-P001/ses-01/att-1", tmp_path / "verum", Wanted(to="bids", key=verum.key))
+    people = pd.read_csv(tmp_path / "verum" / "participants.tsv", sep="\t")
+    assert people["arm"].tolist() == ["quokkaverum"]
+    assert "Unblinded" in (tmp_path / "verum" / "README").read_text("utf-8")
+    for to in ("nominal", "given"):
+        key = sham.key if to == "given" else None
+        export(sham.folder, tmp_path / to, Wanted(to="csv", key=key))
+    charge = {
+        to: pd.read_csv(next((tmp_path / to).rglob("trains.csv")))["charge_uc"].sum() for to in ("nominal", "given")
+    }
+    assert 0 < charge["given"] < 0.6 * charge["nominal"], "the sham fades after half a second"
