@@ -131,7 +131,8 @@ def spoken_values(descriptor: SampleDescriptor, array: npt.NDArray[Any]) -> npt.
     """Physical values in the units that the outlet tells, (n_samples, n_channels), rounded once."""
     factors = np.array([_SPOKEN.get(unit, (unit, 1.0))[1] for unit in descriptor.units])
     scale, offset = np.array(descriptor.scale) * factors, np.array(descriptor.offset) * factors
-    return (array.astype(np.float64) * scale + offset).astype(np.float32 if descriptor.dtype in _SINGLE else np.float64)
+    values: npt.NDArray[np.float64] = array.astype(np.float64) * scale + offset
+    return values.astype(np.float32) if descriptor.dtype in _SINGLE else values
 
 
 def _clock_ahead_s(pylsl: Any) -> float:
