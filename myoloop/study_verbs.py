@@ -257,12 +257,16 @@ def withdraw(
     role: Role,
     why: Why,
     study: Study = Path("study"),
+    also: Annotated[
+        list[Path] | None,
+        typer.Option(help="A folder elsewhere with datasets, trainings or exports of the study; repeatable."),
+    ] = None,
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Remove everything of a person from the study, and leave a list of what was removed, with hashes.
+    """Remove everything of a person from the study and what was made of it, and prove it by a search of every file.
 
-    Exit code 1 where other files of the study still name the person.
+    Exit code 1 where other files still name the person.
 
     Example: myoloop withdraw P017 --study study --who 'A. Berg' --role pi --why 'consent withdrawn' --dry-run
     """
@@ -270,14 +274,11 @@ def withdraw(
         from dataclasses import asdict
 
         from myoloop.experiments.studies.people import Actor
-        from myoloop.experiments.studies.people import withdraw as remove
+        from myoloop.experiments.studies.withdrawal import say_withdrawn
+        from myoloop.experiments.studies.withdrawal import withdraw as remove
 
-        done = remove(study, person, Actor(who, role, datetime.now(UTC), why), dry_run=dry_run)
-        lines = [f"{'would remove' if dry_run else 'removed'} {path} ({size} bytes)" for path, size, _ in done.files]
-        lines += [f"proof: {done.proof}"] if done.proof else []
-        lines += [f"{path}: still names {person}; look at it" for path in done.mentions]
-        lines += ["outside the study: remove the entry in the identity key file (myoloop keyfile remove), and exports"]
-        say(asdict(done), as_json, "\n".join(lines))
+        done = remove(study, person, Actor(who, role, datetime.now(UTC), why), also=tuple(also or ()), dry_run=dry_run)
+        say(asdict(done), as_json, say_withdrawn(done, person))
         raise typer.Exit(CHECK_FAILED if done.mentions and not dry_run else GOOD)
 
 

@@ -10,12 +10,12 @@ import pytest
 from typer.testing import CliRunner
 
 from myoloop.cli import app
+from myoloop.experiments.studies.audit import audit_of, record_act
 from myoloop.experiments.studies.chained import ChainedLog, read_chained, verify_chained
 from myoloop.experiments.studies.course import CoursePlan
 from myoloop.experiments.studies.courselog import begun_line, ended_line, plan_line
 from myoloop.experiments.studies.diary import DiaryPrompt
 from myoloop.experiments.studies.moments import time_zone
-from myoloop.experiments.studies.participants import mark_withdrawn
 
 DOSE = {"on_s": 300.0, "charge_mc": 90.0, "pulses": 9000}
 DOMS = ("--form", "doms", "--value", "soreness=4", "--value", "dark_urine=no", "--value", "much_swelling=no")
@@ -189,7 +189,8 @@ def test_who_is_not_there_has_no_course_or_has_withdrawn_is_one_line(study) -> N
     wrong("course", study, "P018", words="P018 has no course")
     assert "nothing asked, nothing written" in said("diary", study, "P018")
     assert "no adverse events" in said("adverse", study, "P018")
-    mark_withdrawn(study, "P018")
+    now = datetime(2026, 11, 21, tzinfo=UTC)
+    record_act(audit_of(study), now, "A. Berg", "pi", "withdraw", "sub-P018", None, None, "consent withdrawn")
     wrong("diary", study, "P018", *DOMS, "--value", "after_h=24", words="has withdrawn")
 
 

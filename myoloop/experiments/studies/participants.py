@@ -1,4 +1,8 @@
-"""``participants.tsv``: who takes part, by pseudonym; no arm, name or date of birth stands in it."""
+"""``participants.tsv``: who takes part, by pseudonym; no arm, name or date of birth stands in it.
+
+Who has withdrawn stands in the study's audit alone (act ``withdraw``), so that the pseudonym is nowhere else, and not
+used again all the same. A row that says ``withdrawn`` counts, too.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,7 @@ from datetime import date
 from pathlib import Path
 from typing import Literal
 
+from myoloop.experiments.studies.chained import read_chained
 from myoloop.experiments.studies.exclusive import exclusively
 from myoloop.platform.errors import UserError
 from myoloop.platform.recording.folder import replace_file
@@ -17,6 +22,8 @@ from myoloop.platform.recording.folder import replace_file
 PARTICIPANTS_FILE = "participants.tsv"
 _COLUMNS = ["participant_id", "status", "enrolled_on"]
 _ABSENT = "n/a"
+#: The study's audit, which imports nothing of this.
+_AUDIT = "audit.jsonl"
 _PERSON = re.compile(r"[A-Za-z0-9]{1,32}")
 
 Status = Literal["enrolled", "withdrawn"]
@@ -45,13 +52,23 @@ def check_person(person: str) -> None:
 
 
 def participants(study: Path | str) -> dict[str, Participant]:
-    """Everybody in the file, by pseudonym; nobody where there is none.
+    """Everybody in the file, by pseudonym, and everybody who has withdrawn.
 
     Raises
     ------
     UserError
-        If a row cannot be read.
+        If a row cannot be read, or the audit was edited: nobody knows then who has withdrawn.
     """
+    gone = {
+        str(row.get("what")).removeprefix("sub-")
+        for row in read_chained(Path(study) / _AUDIT)
+        if row.get("act") == "withdraw"
+    }
+    return _rows(study) | {person: Participant(person, "withdrawn", None) for person in gone}
+
+
+def _rows(study: Path | str) -> dict[str, Participant]:
+    """Everybody in the file."""
     path = Path(study) / PARTICIPANTS_FILE
     if not path.exists():
         return {}
@@ -80,8 +97,8 @@ def register(study: Path | str, person: str, day: date) -> Participant:
     """
     check_person(person)
     with exclusively(Path(study)):
-        found = participants(study)
         refuse_withdrawn(study, person)
+        found = _rows(study)
         if person not in found:
             found[person] = Participant(person, "enrolled", day)
             _write(Path(study), found)
@@ -101,11 +118,12 @@ def refuse_withdrawn(study: Path | str, person: str) -> None:
         raise UserError(f"{person}: has withdrawn from this study; nothing of theirs may be recorded")
 
 
-def mark_withdrawn(study: Path | str, person: str) -> None:
-    """Leave of a person's row the pseudonym and that it is withdrawn."""
-    check_person(person)
+def strike(study: Path | str, person: str) -> None:
+    """Take a person's row out of the file, after the audit says that they have withdrawn."""
     with exclusively(Path(study)):
-        _write(Path(study), {**participants(study), person: Participant(person, "withdrawn", None)})
+        found = _rows(study)
+        if found.pop(person, None) is not None:
+            _write(Path(study), found)
 
 
 def _write(study: Path, rows: dict[str, Participant]) -> None:

@@ -24,8 +24,9 @@ from myoloop.experiments.studies.allocation import (
     take,
     takes,
 )
+from myoloop.experiments.studies.audit import audit_of, record_act
 from myoloop.experiments.studies.chained import ChainedLog, DamagedLog
-from myoloop.experiments.studies.participants import mark_withdrawn, register
+from myoloop.experiments.studies.participants import register
 from myoloop.platform.errors import UserError
 from myoloop.platform.sealed import SealedError, new_key, read_key
 
@@ -172,8 +173,9 @@ def test_without_a_list_nothing_is_taken_or_made(tmp_path):
 
 
 def test_who_has_withdrawn_takes_nothing(study):
-    register(study, "P1", datetime(2026, 11, 21, tzinfo=UTC).date())
-    mark_withdrawn(study, "P1")
+    now = datetime(2026, 11, 21, tzinfo=UTC)
+    register(study, "P1", now.date())
+    record_act(audit_of(study), now, "A. Berg", "pi", "withdraw", "sub-P1", None, None, "consent withdrawn")
     with pytest.raises(UserError, match="has withdrawn"):
         take(study, "P1", "left")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from datetime import UTC, date, datetime
 
@@ -16,14 +15,12 @@ from myoloop.experiments.studies.chained import ChainedLog, read_chained, verify
 from myoloop.experiments.studies.courselog import begun_line, ended_line, plan_line
 from myoloop.experiments.studies.moving import move_dose
 from myoloop.experiments.studies.participants import (
-    Participant,
-    mark_withdrawn,
     participants,
-    refuse_withdrawn,
     register,
 )
-from myoloop.experiments.studies.people import Actor, reassign, withdraw
+from myoloop.experiments.studies.people import Actor, reassign
 from myoloop.experiments.studies.personrecord import read_record
+from myoloop.experiments.studies.withdrawal import withdraw
 from myoloop.platform.errors import UserError
 from myoloop.platform.recording.folder import next_session
 from myoloop.stimulators.dose_ledger import Ledger
@@ -263,7 +260,7 @@ def test_one_of_several_attempts_cannot_be_moved_alone(study):
 
 
 def test_nothing_is_given_to_one_who_has_withdrawn(study):
-    mark_withdrawn(study, "P018")
+    withdraw(study, "P018", BOSS)
     with pytest.raises(UserError, match="P018: has withdrawn"):
         reassign(study / "sub-P017" / "ses-02", "P018", BOSS)
 
@@ -288,98 +285,6 @@ def test_no_dose_is_lost_or_doubled_by_moving_it(ours, theirs):
     assert lines == sum(n == 2 for n, _, _ in ours)
     assert read_ledger(kept, "P017", "x", 0).course_charge_mc == pytest.approx(before[0] - moved)
     assert read_ledger(joined, "P018", "x", 0).course_charge_mc == pytest.approx(before[1] + moved)
-
-
-# -- withdraw --------------------------------------------------------------------------------------------------------
-
-
-def test_everything_of_the_person_is_gone_and_the_proof_says_what_it_was(study):
-    derived = study / "derivatives" / "sub-P017_report.html"
-    derived.parent.mkdir()
-    derived.write_text("report")
-    (study / "derivatives" / "sub-P0171_report.html").write_text("another's")
-    hashes = {
-        path.relative_to(study).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in [derived, *(study / "sub-P017").rglob("*")]
-        if path.is_file()
-    }
-    done = withdraw(study, "P017", BOSS)
-    assert not list(study.rglob("sub-P017*/**"))
-    assert not derived.exists()
-    assert (study / "derivatives" / "sub-P0171_report.html").exists()
-    assert (study / "sub-P018" / "ses-01" / "att-1" / "session.mcap").exists()
-    proof = json.loads(done.proof.read_text())
-    assert {row["path"]: row["sha256"] for row in proof["removed"]} == hashes
-    row = read_audit(study).acts[0]
-    assert (row["act"], row["what"]) == ("withdraw", "sub-P017")
-    assert row["new"]["files"] == len(hashes)
-    assert row["new"]["sha256"] == hashlib.sha256(done.proof.read_bytes()).hexdigest()
-
-
-def test_the_pseudonym_is_not_used_again(study):
-    withdraw(study, "P017", BOSS)
-    assert participants(study)["P017"] == Participant("P017", "withdrawn", None)
-    with pytest.raises(UserError, match="has withdrawn"):
-        refuse_withdrawn(study, "P017")
-    with pytest.raises(UserError, match="has withdrawn"):
-        register(study, "P017", date(2026, 11, 21))
-
-
-def test_other_files_that_name_the_person_are_told(study):
-    (study / "cohort.csv").write_text("P017,3\nP0171,4\n")
-    (study / "other.csv").write_text("P0171,4\n")
-    assert withdraw(study, "P017", BOSS).mentions == ("cohort.csv",)
-
-
-def test_a_recording_reassigned_before_still_names_who_has_withdrawn(study):
-    done = reassign(study / "sub-P017" / "ses-02", "P018", BOSS)
-    assert f"{done.new.relative_to(study)}/att-1/session.mcap" in withdraw(study, "P017", BOSS).mentions
-
-
-def test_a_link_is_removed_and_not_what_it_points_at(study, tmp_path):
-    outside = tmp_path / "precious"
-    outside.mkdir()
-    (outside / "file").write_text("x")
-    (study / "sub-P017" / "link").symlink_to(outside)
-    withdraw(study, "P017", BOSS)
-    assert (outside / "file").exists()
-    assert not (study / "sub-P017").exists()
-
-
-def test_a_withdrawal_that_was_cut_short_is_gone_on_with(study):
-    withdraw(study, "P017", BOSS)
-    left = study / "sub-P017" / "ses-01"
-    left.mkdir(parents=True)
-    (left / "left.txt").write_text("x")
-    again = withdraw(study, "P017", BOSS)
-    assert again.proof.name == "P017-2.json"
-    assert [path for path, _, _ in again.files] == ["sub-P017/ses-01/left.txt"]
-    assert not (study / "sub-P017").exists()
-
-
-def test_a_dry_run_of_it_removes_nothing(study):
-    done = withdraw(study, "P017", BOSS, dry_run=True)
-    assert done.proof is None
-    assert len(done.files) == 5
-    assert (study / "sub-P017" / "ses-01" / "att-1" / "session.mcap").exists()
-    assert participants(study)["P017"].status == "enrolled"
-
-
-def test_while_a_session_runs_nothing_is_removed(study):
-    ledger = Ledger.open(study / "sub-P017" / "dose.jsonl", "P017", "ses-09")
-    try:
-        with pytest.raises(UserError, match="is running"):
-            withdraw(study, "P017", BOSS)
-    finally:
-        ledger.close(DoseTotals(), 0)
-    assert (study / "sub-P017").exists()
-
-
-def test_one_who_is_not_there_is_told(study, tmp_path):
-    with pytest.raises(UserError, match="nothing of P099 is in it"):
-        withdraw(study, "P099", BOSS)
-    with pytest.raises(UserError, match="no such folder"):
-        withdraw(tmp_path / "none", "P017", BOSS)
 
 
 # -- participants ----------------------------------------------------------------------------------------------------
