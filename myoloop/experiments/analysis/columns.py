@@ -32,6 +32,11 @@ def numbers(values: array[float] | array[int]) -> Floats:
     return np.array(values, np.float64)
 
 
+def seconds(t_ns: array[int], zero_ns: int) -> Floats:
+    """Host times in seconds of the session."""
+    return np.asarray((np.array(t_ns, np.int64) - zero_ns) * 1e-9, np.float64)
+
+
 class MeasureColumn:
     """One estimated quantity over time, as it was told; what is told again is counted, not kept again."""
 
@@ -154,8 +159,7 @@ class BeatColumns:
 
     def track(self, zero_ns: int) -> BeatTrack:
         """As arrays."""
-        t_s = (np.array(self._t_ns, np.int64) - zero_ns) * 1e-9
-        return BeatTrack(t_s, *(numbers(column) for column in self._columns))
+        return BeatTrack(seconds(self._t_ns, zero_ns), *(numbers(column) for column in self._columns))
 
 
 class RequestColumns:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from myoloop.experiments.analysis import course, gather
-from myoloop.experiments.analysis.columns import MeasureColumn, MuscleColumns, numbers
+from myoloop.experiments.analysis.columns import MeasureColumn, MuscleColumns, numbers, seconds
 from myoloop.experiments.analysis.gather import Gathered
-from myoloop.experiments.analysis.tracks import Floats, PulseTrack
+from myoloop.experiments.analysis.tracks import PulseTrack
 from myoloop.platform import wire
 from myoloop.platform.messages import ChannelSetting, DeviceReport, StimRequest
 from myoloop.platform.recording.seek import SeekableRecording
@@ -57,7 +57,7 @@ def motion(got: Gathered) -> pd.DataFrame:
     """Estimates of the joint."""
     import pandas as pd
 
-    columns: dict[str, Any] = {"t_s": _seconds(got.estimates.motion_t_ns, got.zero_ns)}
+    columns: dict[str, Any] = {"t_s": seconds(got.estimates.motion_t_ns, got.zero_ns)}
     for name, column in got.estimates.motion.items():
         columns |= _measure(name, column)
     return pd.DataFrame(columns)
@@ -173,7 +173,7 @@ def truth(got: Gathered) -> pd.DataFrame:
 
 def _muscle(name: str, told: MuscleColumns, zero_ns: int) -> dict[str, Any]:
     columns: dict[str, Any] = {
-        "t_s": _seconds(told.t_ns, zero_ns),
+        "t_s": seconds(told.t_ns, zero_ns),
         "step": np.array(told.step, np.int64),
         "muscle": [name] * len(told.t_ns),
         "level_uv": numbers(told.level_uv),
@@ -193,10 +193,6 @@ def _measure(name: str, column: MeasureColumn) -> dict[str, Any]:
         f"{name}_high": np.where(track.valid, track.high, np.nan),
         f"{name}_why_not": np.where(track.valid, "", reasons),
     }
-
-
-def _seconds(t_ns: Any, zero_ns: int) -> Floats:
-    return (np.array(t_ns, np.int64) - zero_ns) * 1e-9
 
 
 def _messages(recording: SeekableRecording, topic: str) -> Iterator[Any]:

@@ -21,6 +21,7 @@ from myoloop.experiments.analysis.columns import (
     MuscleColumns,
     RequestColumns,
     numbers,
+    seconds,
 )
 from myoloop.experiments.analysis.tracks import (
     EventRow,
@@ -273,7 +274,7 @@ def muscle_tracks(got: Gathered) -> dict[str, MuscleTrack]:
 
 
 def _muscle_track(got: Gathered, told: MuscleColumns) -> MuscleTrack:
-    t_s = (np.array(told.t_ns, np.int64) - got.zero_ns) * 1e-9
+    t_s = seconds(told.t_ns, got.zero_ns)
     found = {name: column.track() for name, column in told.measures.items()}
     spasm = (None if math.isnan(value) else value for value in found["spasm"].value.tolist())
     onsets = (None if onset_ns < 0 else got.seconds(onset_ns) for onset_ns in told.onset_ns)
@@ -298,7 +299,7 @@ def _muscle_track(got: Gathered, told: MuscleColumns) -> MuscleTrack:
 
 def joint_track(got: Gathered) -> JointTrack:
     """Angle of the joint, where there is an IMU."""
-    t_s = (np.array(got.estimates.motion_t_ns, np.int64) - got.zero_ns) * 1e-9
+    t_s = seconds(got.estimates.motion_t_ns, got.zero_ns)
     return JointTrack(t_s, got.estimates.motion["angle_rad"].track())
 
 

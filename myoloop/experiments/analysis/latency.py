@@ -56,7 +56,7 @@ def _emg_to_request(got: Gathered) -> Floats:
     wanted = np.array(requests.step, np.int64)
     at = np.minimum(np.searchsorted(numbers, wanted), len(numbers) - 1)
     known = (numbers[at] == wanted) & (newest_ns[at] >= 0)
-    return (np.array(requests.t_ns, np.int64)[known] - newest_ns[at][known]) * 1e-6
+    return np.asarray((np.array(requests.t_ns, np.int64)[known] - newest_ns[at][known]) * 1e-6, np.float64)
 
 
 def _stamps(record: SampleRecord, publisher: str, epoch: int, seq: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

@@ -143,7 +143,7 @@ class Stream:
                 raise ValueError("step: found a negative one, allowed are steps above 0")
             return self.rows(begin, max(begin, end)).values[::step]
         row = range(len(self))[rows]
-        return self.rows(row, row + 1).values[0]
+        return np.asarray(self.rows(row, row + 1).values[0], np.float32)
 
     def rows(self, begin: int, end: int) -> Stretch:
         """Read rows from `begin` to `end`, with their times and validity.
@@ -259,7 +259,7 @@ class Stream:
                     )
                 bits = np.unpackbits(np.frombuffer(message.invalid, np.uint8), count=array.size)
                 valid = bits.reshape(array.shape) == 0
-            yield Stretch(t_ns * 1e-9, self._physical(array), valid)
+            yield Stretch(np.asarray(t_ns * 1e-9, np.float64), self._physical(array), valid)
 
     def _read(self, found: Found) -> tuple[wire.Head, Samples, npt.NDArray[Any]]:
         where = f"{self._recording.path}: {self.topic} at {found.log_time_ns} ns"
@@ -275,7 +275,7 @@ class Stream:
 
     def _physical(self, counts: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         scale, offset = np.array(self.descriptor.scale), np.array(self.descriptor.offset)
-        return (counts.astype(np.float64) * scale + offset).astype(np.float32)
+        return np.asarray(counts.astype(np.float64) * scale + offset, np.float32)
 
     def _joined(self, parts: list[Stretch]) -> Stretch:
         if not parts:
