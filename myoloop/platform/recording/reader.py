@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from mcap.opcode import Opcode
 
@@ -36,7 +36,66 @@ class RecordedFrames(NamedTuple):
     log_time_ns: int
 
 
-class Recording:
+class OpenedFile:
+    """A session file that was opened, and what it says of itself.
+
+    Attributes
+    ----------
+    path
+        The session file.
+    metadata
+        What the session is: its id, ``simulated``, versions, hashes, wall time at start.
+    counts
+        Messages per topic, in the order in which the topics were announced.
+    size
+        Bytes of the file when it was opened.
+    """
+
+    path: Path
+    metadata: Mapping[str, str]
+    counts: dict[str, int]
+    size: int
+
+    @property
+    def session(self) -> str:
+        """The session's id."""
+        return self.metadata.get("session", "")
+
+    @property
+    def simulated(self) -> bool | None:
+        """Whether any part of it was; None where a cut file does not say."""
+        said = self.metadata.get("simulated")
+        return None if said is None else said == "true"
+
+    def topics(self) -> tuple[str, ...]:
+        """Topics that were announced, in that order."""
+        return tuple(self.counts)
+
+
+_File = TypeVar("_File", bound=OpenedFile)
+
+
+def opened(path: Path | str, make: Callable[[Path], _File]) -> _File:
+    """Open a session file, or the one in an attempt's folder, and say clearly where that fails.
+
+    Raises
+    ------
+    RecordingError
+        If there is none, it is damaged, or it stops before it says which session it is.
+    """
+    file = find_recording(path)
+    try:
+        recording = make(file)
+    except DamagedRecording as damage:
+        raise DamagedRecording(damage.offset, f"{damage.what} (in {file})") from None
+    except OSError as error:
+        raise RecordingError(f"{file}: cannot be read: {error.strerror}") from None
+    if not recording.session:
+        raise no_recording(file, recording.size)
+    return recording
+
+
+class Recording(OpenedFile):
     """A session file.
 
     Made by :meth:`open`, which walks through the file once; the messages are read anew at each call. A file that is
@@ -105,31 +164,7 @@ class Recording:
         RecordingError
             If there is none, it is damaged, or it stops before it says which session it is.
         """
-        file = find_recording(path)
-        try:
-            recording = cls(file, check=check)
-        except DamagedRecording as damage:
-            raise DamagedRecording(damage.offset, f"{damage.what} (in {file})") from None
-        except OSError as error:
-            raise RecordingError(f"{file}: cannot be read: {error.strerror}") from None
-        if not recording.session:
-            raise no_recording(file, recording.size)
-        return recording
-
-    @property
-    def session(self) -> str:
-        """The session's id."""
-        return self.metadata.get("session", "")
-
-    @property
-    def simulated(self) -> bool | None:
-        """Whether no person was on the electrodes; None where a cut file does not say."""
-        said = self.metadata.get("simulated")
-        return None if said is None else said == "true"
-
-    def topics(self) -> tuple[str, ...]:
-        """Topics that were announced, in that order."""
-        return tuple(self.counts)
+        return opened(path, lambda file: cls(file, check=check))
 
     def frames(self, topics: Collection[str] | None = None) -> Iterator[RecordedFrames]:
         """Yield messages in file order as they came over the wire.
@@ -197,4 +232,4 @@ def no_recording(file: Path, size: int, why: str = "") -> RecordingError:
     return RecordingError(f"{file}: no recording, {why or 'it stops before it says which session it is'}")
 
 
-__all__ = ["Recorded", "RecordedFrames", "Recording", "no_recording"]
+__all__ = ["OpenedFile", "Recorded", "RecordedFrames", "Recording", "no_recording", "opened"]

@@ -20,9 +20,8 @@ from mcap.records import Channel, DataEnd, Footer, Metadata, MetadataIndex, Sche
 
 from myoloop.platform.messages import SampleDescriptor, Samples
 from myoloop.platform.recording import layout
-from myoloop.platform.recording.folder import find_recording
-from myoloop.platform.recording.layout import CHUNK_BYTES, MAGIC, DamagedRecording, RecordingError
-from myoloop.platform.recording.reader import no_recording
+from myoloop.platform.recording.layout import CHUNK_BYTES, MAGIC, DamagedRecording
+from myoloop.platform.recording.reader import OpenedFile, opened
 from myoloop.platform.recording.scan import HEAD_BYTES, MESSAGE_HEAD, RawRecord, Scan, parse, unpack_chunk
 
 _HEAD = struct.Struct("<BQ")
@@ -69,7 +68,7 @@ class Found(NamedTuple):
     log_time_ns: int
 
 
-class SeekableRecording:
+class SeekableRecording(OpenedFile):
     """A session file whose messages can be had by stream and time.
 
     Made by :meth:`open`. A file that is being written is read as far as it was when opened.
@@ -92,11 +91,11 @@ class SeekableRecording:
 
     def __init__(self, path: Path, *, check_all: bool = False) -> None:
         self.path = path
-        self._size = path.stat().st_size
+        self.size = path.stat().st_size
         self._open: dict[int, bytes] = {}
         self._cut_piece: dict[int, bytes] = {}
         with path.open("rb", buffering=1 << 20) as stream:
-            summary = _read_summary(stream, self._size)
+            summary = _read_summary(stream, self.size)
             if summary is None or not summary.chunks:
                 self._walk(stream)
                 return
@@ -123,31 +122,7 @@ class SeekableRecording:
         RecordingError
             If there is none, it is damaged, or it stops before it says which session it is.
         """
-        file = find_recording(path)
-        try:
-            recording = cls(file, check_all=check_all)
-        except DamagedRecording as damage:
-            raise DamagedRecording(damage.offset, f"{damage.what} (in {file})") from None
-        except OSError as error:
-            raise RecordingError(f"{file}: cannot be read: {error.strerror}") from None
-        if not recording.session:
-            raise no_recording(file, recording._size)
-        return recording
-
-    @property
-    def session(self) -> str:
-        """The session's id."""
-        return self.metadata.get("session", "")
-
-    @property
-    def simulated(self) -> bool | None:
-        """Whether any part was; None where a cut file does not say."""
-        said = self.metadata.get("simulated")
-        return None if said is None else said == "true"
-
-    def topics(self) -> tuple[str, ...]:
-        """Topics that were announced, in that order."""
-        return tuple(self.counts)
+        return opened(path, lambda file: cls(file, check_all=check_all))
 
     def pieces_with(self, topic: str) -> list[int]:
         """Numbers of the pieces in which a topic has messages, in file order."""
@@ -245,7 +220,7 @@ class SeekableRecording:
     def _walk(self, stream: BinaryIO) -> None:
         """Make the table of pieces of a file that has none."""
         stream.seek(0)
-        scan = Scan(stream, self._size)
+        scan = Scan(stream, self.size)
         counts: dict[int, int] = {}
         growing: list[_Growing] = []
         parts: list[bytes] = []
@@ -261,7 +236,7 @@ class SeekableRecording:
             if scan.chunks:
                 parts.append(record.data)
         pieces = [each.piece(stream) for each in growing]
-        if pieces and pieces[-1].chunked and pieces[-1].offset + pieces[-1].length > self._size:
+        if pieces and pieces[-1].chunked and pieces[-1].offset + pieces[-1].length > self.size:
             # A chunk that the file's end cuts through cannot be unpacked again; what it gave is kept.
             self._cut_piece[len(pieces) - 1] = b"".join(parts)
         self.pieces = tuple(pieces)
