@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -185,6 +185,12 @@ def report(
         list[Path] | None,
         typer.Option(help="Of a training: also a dataset, estimators.json or a set-up's result; repeatable."),
     ] = None,
+    blinded: Annotated[
+        bool, typer.Option("--blinded", help="For those who are to stay blind: arm, current and charge withheld.")
+    ] = False,
+    key: Annotated[
+        str | None, typer.Option(help="The study's key file: with what was really given; needs --out outside it.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """The report of a session or of a training: one HTML file that needs no network.
@@ -194,7 +200,9 @@ def report(
     with clear_errors():
         from myoloop.experiments.reports.registry import kind_of, make_report
 
-        settings = {"beside": [str(each) for each in beside]} if beside else {}
+        settings: dict[str, Any] = {"beside": [str(each) for each in beside]} if beside else {}
+        settings |= {"blinded": True} if blinded else {}
+        settings |= {"key": key} if key is not None else {}
         page = make_report(kind or kind_of(path), settings).write(path, out)
         say({"report": str(page)}, as_json, str(page))
 

@@ -58,6 +58,8 @@ class Visit:
         Answers of the form ``allodynia_map`` by site, the newest of each.
     simulated
         Whether any part of it was; None where it does not say.
+    forms
+        By a form's id with its instance, the first and the newest answers.
     """
 
     session: int
@@ -66,6 +68,7 @@ class Visit:
     simulated: bool | None
     found: tuple[Found, ...]
     brush: Mapping[str, Mapping[str, Any]]
+    forms: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +141,7 @@ class _Going:
     changed: list[str] = field(default_factory=list)
     brush: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     found: list[Found] = field(default_factory=list)
+    forms: dict[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = field(default_factory=dict)
 
 
 def _visit(
@@ -146,6 +150,9 @@ def _visit(
     now = _Going()
     for each in sorted(happened, key=lambda one: one.t_s):
         form, _, site = str(each.values.get("form", "")).partition(".")
+        if each.kind == "form" and form:
+            named = str(each.values["form"])
+            now.forms[named] = (now.forms.get(named, (each.values,))[0], each.values)
         if each.kind == "threshold":
             now.found.append(_found(each.values, now))
         elif each.kind in _CHANGES:
@@ -154,7 +161,7 @@ def _visit(
             now.lots[site] = str(each.values["lot"])
         elif each.kind == "form" and form == "allodynia_map":
             now.brush[site] = each.values
-    return Visit(number, attempt, at, simulated, tuple(now.found), now.brush)
+    return Visit(number, attempt, at, simulated, tuple(now.found), now.brush, now.forms)
 
 
 def _found(values: Mapping[str, Any], now: _Going) -> Found:

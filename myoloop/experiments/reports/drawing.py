@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from myoloop.experiments.analysis.session import Session
+
 #: Okabe and Ito's colours, told apart by people with any colour vision; with line style and hatch beside.
 INK, GREY, PALE = "#1f2933", "#7b8794", "#d5dbe1"
 BLUE, SKY, ORANGE, VERMILLION, GREEN, PURPLE = "#0072B2", "#56B4E9", "#E69F00", "#D55E00", "#009E73", "#CC79A7"
@@ -173,6 +175,11 @@ def lane(axis: Axes, intervals: Iterable[tuple[float, float]], low: float, heigh
     spans = [(begin, end - begin) for begin, end in intervals if end > begin]
     if spans:
         axis.broken_barh(spans, (low, height), transform=axis.get_xaxis_transform(), **how)
+
+
+def said_simulated(session: Session) -> str:
+    """What the source rows of a figure say of it."""
+    return {True: "true", False: "false", None: "unknown"}[session.simulated]
 
 
 def closed(intervals: Iterable[Interval], end_s: float) -> list[tuple[float, float]]:

@@ -29,6 +29,7 @@ from myoloop.experiments.reports.drawing import (
     panels,
     put_stamp,
     runs,
+    said_simulated,
     shade,
     style,
     to_svg,
@@ -78,7 +79,7 @@ def _timeline(session: Session, stamp: str) -> Drawn | None:
     if not sites and not session.phases:
         return None
     figure, axes = panels([0.62, *[1.25] * len(sites)], stamp)
-    source = Source(_said(session))
+    source = Source(said_simulated(session))
     _course(axes[0], session, source)
     pulses_s = np.concatenate([track.t_s for track in session.delivered().values()] or [np.empty(0)])
     trains = {name: closed(track.trains(), session.end_s) for name, track in session.delivered().items()}
@@ -201,7 +202,7 @@ def _fatigue(session: Session, stamp: str) -> Drawn | None:
     if not names:
         return None
     figure, axes = panels([1.75, *[1.35] * (len(names) - 1)], stamp)
-    source = Source(_said(session))
+    source = Source(said_simulated(session))
     for axis, name in zip(axes, names, strict=True):
         _fatigue_of(axis, session, name, source)
     axes[-1].set_xlim(min(0.0, _first_s(session)), max(session.end_s, 1e-3))
@@ -290,7 +291,7 @@ def _currents(session: Session, stamp: str) -> Drawn | None:
     if not names:
         return None
     figure, axes = panels([1.9] * len(names), stamp)
-    source = Source(_said(session))
+    source = Source(said_simulated(session))
     delivered = session.delivered()
     for axis, name in zip(axes, names, strict=True):
         track = session.currents[name]
@@ -354,7 +355,7 @@ def _timing(session: Session, stamp: str) -> Drawn | None:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(WIDTH_IN, 2.7), layout="constrained")
-    source = Source(_said(session))
+    source = Source(said_simulated(session))
     for place, (title, series) in enumerate((("Latency of each leg", legs), ("Cycle time of each node", cycles)), 1):
         axis = figure.add_subplot(1, 2, place)
         for number, (label, values) in enumerate(series.items()):
@@ -401,7 +402,3 @@ def _exceeding(axis: Axes, label: str, values: Floats, number: int, source: Sour
 
 def _first_s(session: Session) -> float:
     return min((float(track.t_s[0]) for track in session.samples.values() if len(track.t_s)), default=0.0)
-
-
-def _said(session: Session) -> str:
-    return {True: "true", False: "false", None: "unknown"}[session.simulated]

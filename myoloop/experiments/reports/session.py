@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import myoloop
+from myoloop.experiments.analysis.loopwalk import LoopWalk, walk_loop
 from myoloop.experiments.analysis.session import Session, load
 from myoloop.experiments.analysis.summary import spasm_score, summarise
 from myoloop.experiments.origins import EVERYTHING
@@ -23,10 +24,15 @@ from myoloop.experiments.reports import (
     unmeasured,
 )
 from myoloop.experiments.reports.beside import Beside, read_beside
+from myoloop.experiments.reports.blinded import draw_blinded, render_blinded
 from myoloop.experiments.reports.drawing import Drawn
+from myoloop.experiments.reports.given import given_table
 from myoloop.experiments.reports.page import render_page, write_figures
+from myoloop.experiments.reports.session_more import draw_more, more_values
+from myoloop.experiments.reports.tables import Table
 from myoloop.experiments.sessions.trials import write_trials_csv
-from myoloop.platform.recording.folder import find_recording, replace_file
+from myoloop.platform.errors import UserError
+from myoloop.platform.recording.folder import find_recording, place_of, replace_file
 from myoloop.platform.recording.layout import RecordingError
 from myoloop.platform.recording.verify import Verification, verify
 
@@ -47,9 +53,15 @@ class SessionReportSettings:
     ----------
     figure_files
         Whether the figures are written as files too, each as SVG with the numbers it was drawn from as CSV.
+    blinded
+        Whether it is for those who are to stay blind: arm, current and charge are withheld, and what a muscle did.
+    key
+        The study's key file: then what was really given in a blinded session stands in it too.
     """
 
     figure_files: bool = True
+    blinded: bool = False
+    key: str = ""
 
 
 class SessionReport:
@@ -86,18 +98,39 @@ class SessionReport:
         from myoloop.experiments.reports.figures import draw_all
 
         # Looked at first: nobody should wait for a page that has no place.
-        page = _page_path(find_recording(path), out)
+        recording = find_recording(path)
+        if self.settings.key:
+            _check_unblinded(recording, out, blinded=self.settings.blinded)
+        page = _page_path(recording, out, "blinded" if self.settings.blinded else "")
         session = loaded or load(path)
         try:
             page.parent.mkdir(parents=True, exist_ok=True)
             verification = verify(session.path)
-            figures = draw_all(session, stamp_of(session, in_full=True))
-            replace_file(page, render(session, verification, figures, read_beside(session)).encode())
+            if self.settings.blinded:
+                return self._write_blinded(page, session, verification)
+            beside, walked = read_beside(session), walk_loop(session)
+            stamp = stamp_of(session, in_full=True)
+            figures = [*draw_all(session, stamp), *draw_more(session, beside, walked, stamp)]
+            unsealed = given_table(session, self.settings.key) if self.settings.key else None
+            replace_file(page, render(session, verification, figures, beside, walked, unsealed).encode())
             replace_file(page.parent / "trials.csv", _trials_csv(session))
             if self.settings.figure_files:
                 write_figures(page.parent / "figures", figures)
         except OSError as error:
             raise RecordingError(f"{page.parent}: the report cannot be written: {error.strerror}") from None
+        return page
+
+    def _write_blinded(self, page: Path, session: Session, verification: Verification) -> Path:
+        """Nothing of it tells arm, current or charge; what would is not written at all."""
+        stamp = stamp_of(session, in_full=True)
+        figures = draw_blinded(session, stamp)
+        text = render_blinded(
+            session, figures, read_beside(session), stamp=stamp_of(session), head=_header(session),
+            subtitle=_subtitle(session), said=_simulated_words(session), status=verification.status,
+        )  # fmt: skip
+        replace_file(page, text.encode())
+        if self.settings.figure_files:
+            write_figures(page.parent / "figures", figures)
         return page
 
 
@@ -121,10 +154,13 @@ def stamp_of(session: Session, *, in_full: bool = False) -> str:
 
 def _said(session: Session) -> str:
     """What was simulated, and whether what is shown is what was given, in a sentence each."""
-    simulated = EVERYTHING if session.simulated else ""
+    return " ".join(filter(None, (_simulated_words(session), BLINDED if is_blinded(session) else "")))
+
+
+def _simulated_words(session: Session) -> str:
     if session.origins is not None:
-        simulated = session.origins.in_words()
-    return " ".join(filter(None, (simulated, BLINDED if is_blinded(session) else "")))
+        return session.origins.in_words()
+    return EVERYTHING if session.simulated else ""
 
 
 def is_blinded(session: Session) -> bool:
@@ -132,8 +168,21 @@ def is_blinded(session: Session) -> bool:
     return session.metadata.get("blinded") == "true"
 
 
-def render(session: Session, verification: Verification, figures: list[Drawn], beside: Beside) -> str:
-    """The page."""
+def render(
+    session: Session,
+    verification: Verification,
+    figures: list[Drawn],
+    beside: Beside,
+    walked: LoopWalk,
+    unsealed: Table | None = None,
+) -> str:
+    """The page.
+
+    Parameters
+    ----------
+    unsealed
+        What was really given, where the study's key was there.
+    """
     summary = summarise(session, beside.measured)
     protocol = beside.measured.protocol
     score = spasm_score(session)
@@ -196,6 +245,8 @@ def render(session: Session, verification: Verification, figures: list[Drawn], b
         session_id=session.session_id,
         subtitle=_subtitle(session),
         version=myoloop.__version__,
+        unsealed=unsealed,
+        **more_values(session, beside, walked, figures),
     )
 
 
@@ -278,9 +329,21 @@ def _integrity(session: Session, verification: Verification) -> list[tuple[str, 
     return rows
 
 
-def _page_path(recording: Path, out: Path | None) -> Path:
+def _check_unblinded(recording: Path, out: Path | None, *, blinded: bool) -> None:
+    """Refuse to put what was given where those may read it who are to stay blind."""
+    if blinded:
+        raise UserError("report: found both --blinded and --key, allowed is one of them")
+    place = place_of(recording)
+    kept = (place.study if place is not None else recording.parent).resolve()
+    if out is None or kept in (out.resolve(), *out.resolve().parents):
+        found = "no --out" if out is None else f"--out {out}"
+        raise UserError(f"report --key: found {found}, allowed is a place outside {kept}: it tells what was given")
+
+
+def _page_path(recording: Path, out: Path | None, version: str = "") -> Path:
     if out is None:
-        return recording.parent / REPORT_FOLDER / REPORT_FILE
+        # Each version has a folder of its own, which can be handed on as it is.
+        return recording.parent / REPORT_FOLDER / version / REPORT_FILE
     if out.suffix.lower() in (".html", ".htm"):
         return out
     if out.is_file():

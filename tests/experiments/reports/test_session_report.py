@@ -95,7 +95,7 @@ def test_a_persons_session_is_not_stamped(known, tmp_path):
 
 def test_its_figures_are_files_with_their_numbers_beside_them(written):
     folder = written.parent / "figures"
-    names = {"timeline", "fatigue", "current", "timing"}
+    names = {"timeline", "fatigue", "current", "timing", "course", "trigger"}
     assert {path.name for path in folder.iterdir()} == {f"{n}.{end}" for n in names for end in ("svg", "csv")}
     for name in names:
         assert ElementTree.fromstring((folder / f"{name}.svg").read_bytes()).tag.endswith("svg")
