@@ -21,14 +21,13 @@ def density(session: Session, measured: Measured) -> Table | None:
     for name, track in session.delivered().items():
         if not len(track):
             continue
-        rms_ma, area = rms(track), areas.get(name)
-        known = isinstance(area, int | float) and area > 0
-        charge = track.charge_uc
+        rms_ma, told, charge = rms(track), areas.get(name), track.charge_uc
+        area = float(told) if isinstance(told, int | float) and told > 0 else None
         rows.append(
             (
                 name, f"{charge.max():.2f}", f"{np.median(charge):.2f}", number_words(rms_ma, 2),
-                f"{area:g}" if known else "–", number_words(rms_ma / area if known and rms_ma else None, 3),
-                number_words(charge.max() / area if known else None, 3),
+                number_words(area, 1), number_words(rms_ma / area if area and rms_ma else None, 3),
+                number_words(charge.max() / area if area else None, 3),
             )
         )  # fmt: skip
     if not rows:

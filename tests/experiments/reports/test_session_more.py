@@ -170,7 +170,7 @@ def test_density_is_that_computed_by_hand():
         gate=SimpleNamespace(envelope={"channels": [{"channel": "c1", "pad_area_cm2": 25.0}]}),
     )  # fmt: skip
     table = density.density(session, SimpleNamespace(values={}))
-    assert table.rows == (("c1", "2.50", "2.50", "1.00", "25", "0.040", "0.100"),)
+    assert table.rows == (("c1", "2.50", "2.50", "1.00", "25.0", "0.040", "0.100"),)
 
 
 def test_lost_samples_jitter_and_segments_are_those_of_the_record(session):
