@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from myoloop.platform import wire
-from myoloop.platform.messages import Event, SampleDescriptor, Samples
+from myoloop.platform.messages import Event, Heartbeat, SampleDescriptor, Samples
 from myoloop.platform.recording.folder import create_attempt
 from myoloop.platform.recording.writer import RecordingWriter
 
@@ -66,6 +66,7 @@ def record(
     slower: float = 0.0,
     descriptors: tuple[SampleDescriptor, ...] = (),
     invalid: bytes = b"",
+    cycle_ms: float | None = None,
 ) -> Path:
     """Record a session; return its attempt's folder."""
     folder = create_attempt(study, person, session)
@@ -88,6 +89,10 @@ def record(
             say("imu/amp", Samples(first_sample=block, t_ns=t_ns), block, gravity.astype("<f4"))
             if block % 100 == 0:
                 say("event", Event(t_ns=t_ns, kind="mark", who="operator"), block // 100)
+                if cycle_ms is not None:
+                    beat = {"cycle_ms": cycle_ms, "cycle_mean_ms": cycle_ms, "cycle_worst_ms": cycle_ms}
+                    told_by = Heartbeat(t_ns=t_ns, node="controller", role="controller", state="running", **beat)
+                    say("heartbeat/controller", told_by, block // 100)
         if outcome:
             writer.end(outcome, "" if outcome == "complete" else "the operator stopped it", t_ns)
     return folder
