@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 import shutil
+from datetime import UTC, datetime
 
+import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
 from myoloop.cli import app
 from myoloop.experiments.exports.exporting import FORMATS, Wanted, export, sessions_in
 from myoloop.experiments.exports.opened import cut, open_session
+from myoloop.experiments.studies.chained import ChainedLog
+from myoloop.experiments.studies.diary import entry_line
+from myoloop.platform.errors import UserError
 from myoloop.platform.recording.layout import RecordingError
 
 
@@ -63,3 +68,33 @@ def test_a_stream_is_cut_where_its_clock_jumped_and_nothing_is_lost(study, perso
     assert [(gap.row, gap.missing) for gap in two.track.record.gaps] == [(800, 40)]
     assert two.track.record.row[0] == 0
     assert opened.provenance["simulated"] == "false"
+
+
+def test_what_was_written_between_sessions_goes_along_with_the_person(person, tmp_path):
+    attempt = person.write(tmp_path / "knee" / "sub-P001" / "ses-01" / "att-1")
+    written = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
+    for who, form, values in (
+        (
+            "sub-P001",
+            "concomitant_care",
+            {"care_changed": "yes", "kinds": ["physio"], "detail": "Ana since 2026-11-20"},
+        ),
+        ("sub-P009", "doms", {"soreness": 3}),
+    ):
+        log = ChainedLog(tmp_path / "knee" / who / "record" / "diary.jsonl")
+        log.append(entry_line(at=written, form=form, prompt=None, who="Ana Rossi", values=values))
+    done = export(attempt, tmp_path / "set", Wanted(to="bids", names=("Ana",)))
+    care = pd.read_csv(tmp_path / "set/phenotype/concomitant_care.tsv", sep="\t").iloc[0].to_dict()
+    assert care == {
+        "participant_id": "sub-P001",
+        "between_concomitant_care_care_changed": "yes",
+        "between_concomitant_care_kinds": "physio",
+        "between_concomitant_care_detail": "[name] since [date]",
+    }
+    assert "sub-P001, diary, form concomitant_care, detail: 1 date, 1 name left out of free text" in done.left_out
+    assert not (tmp_path / "set/phenotype/doms.tsv").exists(), "of somebody else, who is not in this data set"
+    damaged = tmp_path / "knee" / "sub-P001" / "record" / "diary.jsonl"
+    damaged.write_text(damaged.read_text("utf-8").replace("physio", "magnet"), encoding="utf-8")
+    with pytest.raises(UserError, match=r"diary\.jsonl"):
+        export(attempt, tmp_path / "again", Wanted(to="bids"))
+    assert not (tmp_path / "again").exists(), "found before anything is written"
