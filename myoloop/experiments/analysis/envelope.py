@@ -9,6 +9,7 @@ than a tenth of a window is left, nothing is said.
 from __future__ import annotations
 
 import numpy as np
+from scipy.fft import next_fast_len
 
 from myoloop.experiments.analysis.tracks import Floats, Mask, SampleTrack
 
@@ -64,8 +65,9 @@ def _band_pass(values: Floats, rate_hz: float, low_hz: float, high_hz: float) ->
     A 4th-order Butterworth's gain is 1 / sqrt(1 + (f / f_c)^8) as low-pass and 1 / sqrt(1 + (f_c / f)^8) as high-pass;
     forwards and backwards squares it.
     """
-    # Its own mean removed and half a second of nothing appended, so that the end does not run into the beginning.
-    n = len(values) + round(0.5 * rate_hz)
+    # Its own mean removed and half a second or more of nothing appended, so that the end does not run into the
+    # beginning, and to a length of small factors: half an hour takes a tenth of the time.
+    n = next_fast_len(len(values) + round(0.5 * rate_hz), real=True)
     f_hz = np.fft.rfftfreq(n, 1.0 / rate_hz)
     ratio = low_hz / np.maximum(f_hz, 1e-9)
     gain = 1.0 / ((1.0 + ratio**8) * (1.0 + (f_hz / high_hz) ** 8))

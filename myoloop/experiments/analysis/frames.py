@@ -11,7 +11,6 @@ from myoloop.experiments.analysis import course, gather
 from myoloop.experiments.analysis.columns import MeasureColumn, MuscleColumns, numbers, seconds
 from myoloop.experiments.analysis.gather import Gathered
 from myoloop.experiments.analysis.tracks import PulseTrack
-from myoloop.platform import wire
 from myoloop.platform.messages import ChannelSetting, DeviceReport, StimRequest
 from myoloop.platform.recording.seek import SeekableRecording
 
@@ -66,7 +65,8 @@ def motion(got: Gathered) -> pd.DataFrame:
 def decisions(recording: SeekableRecording, zero_ns: int) -> pd.DataFrame:
     """Requests, channel by channel."""
     rows: list[tuple[Any, ...]] = []
-    for message in _messages(recording, "request"):
+    for received, _ in recording.messages({"request"}):
+        message = received.message
         if isinstance(message, StimRequest):
             t_s = (message.t_ns - zero_ns) * 1e-9
             told = [(c.channel, c.current_ma, c.phase_us, c.rate_hz) for c in message.channels]
@@ -99,7 +99,7 @@ def device(recording: SeekableRecording, zero_ns: int) -> pd.DataFrame:
     """What the stimulator said of itself."""
     rows = [
         ((message.t_ns - zero_ns) * 1e-9, message.connected, message.identity, ", ".join(message.faults))
-        for message in _messages(recording, "device")
+        for message in (received.message for received, _ in recording.messages({"device"}))
         if isinstance(message, DeviceReport)
     ]
     return _frame(("t_s", "connected", "identity", "faults"), rows)
@@ -193,11 +193,6 @@ def _measure(name: str, column: MeasureColumn) -> dict[str, Any]:
         f"{name}_high": np.where(track.valid, track.high, np.nan),
         f"{name}_why_not": np.where(track.valid, "", reasons),
     }
-
-
-def _messages(recording: SeekableRecording, topic: str) -> Iterator[Any]:
-    for found in recording.records({topic}):
-        yield wire.read_record(found.topic, found.record)[1]
 
 
 def _by_channel(settings: Sequence[ChannelSetting]) -> dict[str, ChannelSetting]:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from myoloop.experiments.analysis.session import Session
 from myoloop.platform.messages import Estimate, MWave, Overrun, StimRequest
-from myoloop.platform.recording.reader import Recording
+from myoloop.platform.recording.seek import SeekableRecording
 
 
 class Evoked(NamedTuple):
@@ -50,7 +50,7 @@ def walk_loop(session: Session) -> LoopWalk:
         If the recording cannot be read.
     """
     found = LoopWalk()
-    recording = Recording.open(session.path)
+    recording = SeekableRecording.open(session.path)
     topics = {"estimate", "request", *(topic for topic in recording.topics() if topic.startswith("overrun/"))}
     for received, _ in recording.messages(topics):
         message = received.message

@@ -16,7 +16,6 @@ import numpy.typing as npt
 
 from myoloop.experiments.analysis.session import Session
 from myoloop.experiments.analysis.tracks import Floats, Interval, PulseTrack, SampleTrack
-from myoloop.platform import wire
 from myoloop.platform.messages import ClockSample, SampleDescriptor
 from myoloop.platform.recording.seek import SeekableRecording
 
@@ -200,10 +199,9 @@ def measured_at(session: Session, track: SampleTrack) -> datetime | None:
     if start is None:
         return None
     first_ns = session.zero_ns + round(float(track.t_s[0]) * 1e9)
-    for found in SeekableRecording.open(session.path).records({"clock"}):
-        _, message, _ = wire.read_record(found.topic, found.record)
-        if isinstance(message, ClockSample):
-            wall_ns = message.wall_ns + first_ns - message.t_ns
+    for received, _ in SeekableRecording.open(session.path).messages({"clock"}):
+        if isinstance(received.message, ClockSample):
+            wall_ns = received.message.wall_ns + first_ns - received.message.t_ns
             return datetime.fromtimestamp(wall_ns // 1000 / 1e6, UTC)
     return start
 

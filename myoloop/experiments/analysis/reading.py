@@ -20,7 +20,6 @@ from myoloop.experiments.analysis.lazy import Stream
 from myoloop.experiments.analysis.session import Session, was_recovered
 from myoloop.experiments.analysis.session import load as load_whole
 from myoloop.experiments.origins import Origins, origins_in
-from myoloop.platform import wire
 from myoloop.platform.messages import Phase
 from myoloop.platform.recording.folder import place_of
 from myoloop.platform.recording.layout import RecordingError
@@ -127,10 +126,9 @@ class Recording:
     @cached_property
     def zero_ns(self) -> int:
         """Host monotonic time of the session's 0 s."""
-        for found in self._opened.records({"phase"}):
-            message = wire.read_record(found.topic, found.record)[1]
-            if isinstance(message, Phase):
-                return message.t_ns
+        for received, _ in self._opened.messages({"phase"}):
+            if isinstance(received.message, Phase):
+                return received.message.t_ns
         firsts = [first_ns for stream in self.streams.values() if (first_ns := stream.first_ns) is not None]
         return min(firsts) if firsts else self._whole.zero_ns
 

@@ -18,11 +18,13 @@ from mcap.data_stream import ReadDataStream
 from mcap.opcode import Opcode
 from mcap.records import Channel, DataEnd, Footer, Metadata, MetadataIndex, Schema, Statistics
 
+from myoloop.platform import wire
 from myoloop.platform.messages import SampleDescriptor, Samples
 from myoloop.platform.recording import layout
 from myoloop.platform.recording.layout import CHUNK_BYTES, MAGIC, DamagedRecording
-from myoloop.platform.recording.reader import OpenedFile, opened
+from myoloop.platform.recording.reader import OpenedFile, Recorded, opened
 from myoloop.platform.recording.scan import HEAD_BYTES, MESSAGE_HEAD, RawRecord, Scan, parse, unpack_chunk
+from myoloop.platform.steps import Received
 
 _HEAD = struct.Struct("<BQ")
 #: A message record's beginning: opcode, length, channel, sequence, log time, publish time.
@@ -140,6 +142,22 @@ class SeekableRecording(OpenedFile):
         for number, piece in enumerate(self.pieces):
             if not piece.channels.isdisjoint(wanted):
                 yield from self._in_piece(self._data(number, keep=False), piece, wanted)
+
+    def messages(self, topics: Collection[str] | None = None) -> Iterator[Recorded]:
+        """Yield the messages of some topics, or all, in file order, decoded.
+
+        Raises
+        ------
+        DamagedRecording
+            Where a piece or a message is not what was written.
+        """
+        for topic, record, log_time_ns in self.records(topics):
+            try:
+                head, message, array = wire.read_record(topic, record)
+            except wire.WireError as error:
+                what = f"a message on {topic} at {log_time_ns} ns: {error} (in {self.path})"
+                raise DamagedRecording(0, what) from None
+            yield Recorded(Received(topic, head.publisher, head.epoch, head.seq, message, array), log_time_ns)
 
     def in_piece(self, number: int, topics: Collection[str]) -> Iterator[Found]:
         """Yield the messages of some topics in one piece; the pieces read last are kept unpacked.

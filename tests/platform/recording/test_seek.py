@@ -43,6 +43,15 @@ def test_the_messages_are_those_that_reading_it_whole_gives(form, topics, reques
 
 
 @pytest.mark.parametrize("form", ["live", "compacted"])
+def test_decoded_they_are_the_same_too(form, request):
+    folder = request.getfixturevalue(form)
+    found = SeekableRecording.open(folder).messages({"phase", "event"})
+    for mine, whole in zip(found, Recording.open(folder).messages({"phase", "event"}), strict=True):
+        assert (mine.received.reference, mine.received.message) == (whole.received.reference, whole.received.message)
+        assert mine.log_time_ns == whole.log_time_ns
+
+
+@pytest.mark.parametrize("form", ["live", "compacted"])
 def test_it_says_what_is_in_the_file(form, request):
     folder = request.getfixturevalue(form)
     opened, whole = SeekableRecording.open(folder), Recording.open(folder)
