@@ -26,6 +26,7 @@ from myoloop.answers import (
     say,
     seconds,
 )
+from myoloop.cohort_verbs import cohorts
 from myoloop.course_verbs import course_verbs
 from myoloop.deployment_verbs import deployment
 from myoloop.device_verbs import device_verbs
@@ -58,6 +59,7 @@ new_app = typer.Typer(
 app.add_typer(new_app, name="new")
 app.add_typer(sessions)
 app.add_typer(recordings)
+app.add_typer(cohorts)
 app.add_typer(index_verbs)
 app.add_typer(analyses)
 app.add_typer(imports)

@@ -34,6 +34,8 @@ _COUNTS = (
 )
 _MEAN = "mean of people's means; Student's t with {df} d.f."
 _TWO_STAGE = "each person's least-squares slope, then {test}; Student's t with {df} d.f."
+#: A variance smaller than so much of the residual one is at zero.
+_BOUNDARY = 1e-4
 _RANDOM = {"intercept": "intercept", "intercept_and_slope": "intercept and slope"}
 
 
@@ -51,6 +53,8 @@ class Estimated:
         It rests on.
     note
         What happened while it was fitted, empty if nothing.
+    curve
+        The model's mean over sessions: 1 for the test arm (0: the reference, or everybody), t, mean, low, high.
     """
 
     value: float | None
@@ -63,6 +67,7 @@ class Estimated:
     method: str = ""
     note: str = ""
     why: str = ""
+    curve: tuple[tuple[int, float, float, float, float], ...] = ()
 
     def times(self, factor: float) -> Estimated:
         """The same of something that is so many times as large."""
@@ -193,28 +198,71 @@ def _mixed(data: pd.DataFrame, columns: dict[str, Any], of: str, level: float, r
     if spread == 0.0:
         return not_estimated("every value is the same", data)
     effects = {"intercept": ("1",), "intercept_and_slope": ("1", "t")}[random]
-    note = ""
     for tried in dict.fromkeys((effects, ("1",))):
         # Units of one: the optimiser's steps are absolute.
         model = MixedLM(y / spread, design, groups=frame["person"], exog_re=design[list(tried)])
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            try:
-                fit = model.fit(reml=True, method=["lbfgs", "powell"])
-                value, error = float(fit.fe_params[of]) * spread, float(fit.bse_fe[of]) * spread
-            except (np.linalg.LinAlgError, ValueError) as failed:
-                note = f"{type(failed).__name__} with {len(tried)} random effects"
-                continue
-        if np.isfinite(value) and np.isfinite(error) and error > 0 and fit.converged:
+        fit = _fitted(model)
+        if fit is None:
+            continue
+        beta, cov = fit.fe_params.to_numpy() * spread, _fixed_cov(model, fit) * spread**2
+        place = list(design.columns).index(of)
+        value, variance = float(beta[place]), float(cov[place, place])
+        if math.isfinite(value) and math.isfinite(variance) and variance > 0:
             lost = len(columns) - 1
             df = max(1, frame["person"].nunique() - lost)
             used = _RANDOM["intercept" if len(tried) == 1 else "intercept_and_slope"]
-            if any("boundary" in str(each.message) for each in caught):
-                note = (note + "; " if note else "") + "a variance between people is at zero"
+            notes = [f"no stable fit with a random {_RANDOM[random]}"] if tried != effects else []
+            if float(np.linalg.eigvalsh(fit.cov_re.to_numpy()).min()) < _BOUNDARY * float(fit.scale):
+                notes.append("a variance between people is at zero")
             method = _MIXED.format(random=f"random {used}", df=df, lost=lost)
-            return replace(_wald(value, error, df, level, method, data), note=note)
-        note = f"no stable fit with {len(tried)} random effects"
-    return not_estimated(f"the mixed model could not be fitted: {note}", data)
+            found = _wald(value, math.sqrt(variance), df, level, method, data)
+            return replace(found, note="; ".join(notes), curve=_curve(beta, cov, design, df, level))
+    return not_estimated("the mixed model could not be fitted", data)
+
+
+def _fitted(model: Any) -> Any:
+    """The first fit that converges; None where none does."""
+    for method in ("lbfgs", "powell"):
+        with warnings.catch_warnings():
+            # What it warns of is asked for itself: convergence here, a variance at its boundary by its caller.
+            warnings.simplefilter("ignore")
+            try:
+                fit = model.fit(reml=True, method=[method], do_cov=False)
+            except (np.linalg.LinAlgError, ValueError):
+                continue
+        if fit.converged and np.isfinite(fit.scale) and fit.scale > 0:
+            return fit
+    return None
+
+
+def _fixed_cov(model: Any, fit: Any) -> Floats:
+    """Covariance of the fixed effects at the variances that were found: generalised least squares' own.
+
+    Of the variances' own uncertainty, of which statsmodels' Hessian knows and fails at their boundary, the degrees of
+    freedom take account.
+    """
+    information = np.zeros((model.k_fe, model.k_fe))
+    for x, z in zip(model.exog_li, model.exog_re_li, strict=True):
+        v = z @ fit.cov_re.to_numpy() @ z.T + fit.scale * np.eye(len(x))
+        information += x.T @ np.linalg.solve(v, x)
+    found: Floats = np.linalg.inv(information)
+    return found
+
+
+def _curve(
+    beta: Floats, cov: Floats, design: pd.DataFrame, df: float, level: float
+) -> tuple[tuple[int, float, float, float, float], ...]:
+    """The fixed effects' mean of each arm at each session, other columns at their own mean."""
+    names = list(design.columns)
+    reach = float(stats.t.ppf(0.5 + level / 2, df))
+    found = []
+    for arm in (0, 1) if "test" in names else (0,):
+        for t in sorted({float(each) for each in design["t"]}):
+            at = {"1": 1.0, "t": t, "test": t * arm}
+            row = np.array([at.get(name, float(design[name].mean())) for name in names])
+            mean, half = float(row @ beta), reach * math.sqrt(float(row @ cov @ row))
+            found.append((arm, t, mean, mean - half, mean + half))
+    return tuple(found)
 
 
 def _counted(data: pd.DataFrame, columns: dict[str, Any], of: str, level: float) -> Estimated:

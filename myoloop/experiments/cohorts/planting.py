@@ -45,6 +45,8 @@ class Cohort:
         How many; people are even, half of them in each arm.
     trials, rest_s
         Trains of a session, and the rest in which spasms come: less is quicker, and tells less.
+    short
+        Sessions of seconds, with one contraction and one train: only strength and dose can be looked at.
     faults
         Whether recordings are spoiled, sessions interrupted and one missed.
     """
@@ -54,6 +56,7 @@ class Cohort:
     seed: int = 1
     trials: int = 7
     rest_s: float = 20.0
+    short: bool = False
     faults: bool = True
     effects: Effects = field(default_factory=Effects)
 
@@ -135,9 +138,7 @@ def plant(out: Path | str, cohort: Cohort, jobs: Jobs | None = None) -> Made:
                    for who, session in sorted(faults)],
     }  # fmt: skip
     replace_file(out / TRUTH_FILE, (json.dumps(truth, indent=1, sort_keys=True) + "\n").encode())
-    replace_file(
-        out / ANALYSIS_FILE, _ANALYSIS.read_bytes().replace(b"sessions: 6", f"sessions: {cohort.sessions}".encode())
-    )
+    _write_analysis(out / ANALYSIS_FILE, cohort)
     return Made(
         study, key, out / TRUTH_FILE, out / ANALYSIS_FILE, sum(len(each["sessions"]) for each in told), tuple(damage)
     )
@@ -214,8 +215,33 @@ def _write_protocol(path: Path, cohort: Cohort, sha256: str) -> None:
             item["block"]["trials"] = cohort.trials
         if item.get("rest", {}).get("name") == "at rest":
             item["rest"]["duration"] = f"{cohort.rest_s:g} s"
+    if cohort.short:
+        _shorten(data)
     with path.open("w", encoding="utf-8") as file:
         yaml.dump(data, file)
+
+
+def _write_analysis(path: Path, cohort: Cohort) -> None:
+    yaml = YAML()
+    data = yaml.load(_ANALYSIS.read_text(encoding="utf-8"))
+    data["sessions"] = cohort.sessions
+    if cohort.short:
+        data["secondary"], data["random"] = [], "intercept"
+    with path.open("w", encoding="utf-8") as file:
+        yaml.dump(data, file)
+
+
+def _shorten(data: dict[str, Any]) -> None:
+    """One contraction, one train at thresholds that are given: virtual people need not be asked."""
+    rest, mvc, *_ = data["phases"]
+    block = next(item for item in data["phases"] if "block" in item)
+    rest["rest"]["duration"] = "0.3 s"
+    mvc["mvc"].update({"hold": "1.2 s", "rest": "0.2 s"})
+    block["block"].update({"trials": 1, "rest": "0.5 s"})
+    data["phases"] = [rest, mvc, block]
+    data["thresholds"] = {"motor": "12 mA", "tolerance": "18 mA"}
+    data["sham"]["check"] = {"during": False, "after": False}
+    data["outcomes"] = {"primary": "mvc_force", "secondary": ["torque_time_integral"]}
 
 
 def _adverse_events(study: Path, people: list[PlantedPerson], cohort: Cohort) -> None:
