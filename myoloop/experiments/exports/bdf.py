@@ -120,7 +120,7 @@ def write_piece(
         annotations = list(_annotations(opened, marks, length / rate_hz, padded / rate_hz))
     made = (edfio.Bdf if kind == "bdf" else edfio.Edf)(
         signals,
-        patient=edfio.Patient(code=opened.session.subject or "X"),
+        patient=edfio.Patient(code=opened.person or "X"),
         recording=_recording(opened, measured),
         starttime=None if measured is None else _clock(measured),
         data_record_duration=seconds,

@@ -126,7 +126,7 @@ class BidsDataset:
         parts = [f"# {self._name}"]
         parts += [f"**{each}.**" for each in simulated]
         parts += [self._about.readme.strip()] if self._about.readme.strip() else []
-        people = len({each.session.subject for each in opened})
+        people = len({each.person for each in opened})
         parts.append(
             f"{len(opened)} session(s) of {people} participant(s) of EMG-guided electrical stimulation: EMG (BDF, "
             "24 bit), movement (motion-BIDS), what happened (events.tsv, with the parameters of the stimulation), "

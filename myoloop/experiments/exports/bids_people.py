@@ -159,4 +159,4 @@ def _column(key: str, fields: Mapping[str, Field]) -> dict[str, Any]:
 
 
 def _person(opened: Opened) -> str:
-    return opened.place.subject if opened.place else label(opened.session.subject or "unknown")
+    return label(opened.person or "unknown")

@@ -45,7 +45,7 @@ class BidsSession:
     def __init__(self, root: Path, opened: Opened, about: About) -> None:
         self._opened, self._about = opened, about
         place = opened.place
-        self.subject = place.subject if place else label(opened.session.subject or "unknown")
+        self.subject = label(opened.person or "unknown")
         self.session = f"{place.session:02d}" if place else "01"
         self.task = label(opened.session.metadata.get("protocol", "") or "recording")
         self.folder = root / f"sub-{self.subject}" / f"ses-{self.session}"

@@ -59,6 +59,7 @@ def write_fif(opened: Opened, out: Path) -> list[Path]:
         for file, group in zip(files, groups, strict=True):
             raw = raw_of(opened.session, [piece.track for piece in group])
             made = opened.provenance
+            raw.info["subject_info"] = {"his_id": opened.person} if opened.person else None
             raw.info["description"] += (
                 f" Written by {made['generator']} {made['generator_version']}; input sha256 {made['input_sha256']}."
             )

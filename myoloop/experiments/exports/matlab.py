@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,21 +61,16 @@ def write_matlab(opened: Opened, forms: list[FormRow], text: FreeText, out: Path
 
 
 def _stream(piece: Piece) -> dict[str, Any]:
-    columns, units = samples_of(piece)
+    sampled = samples_of(piece)
     descriptor = piece.track.record.descriptor
-    names = [name for name in columns if name not in ("sample", "t_s", "invalid")]
-    data = np.column_stack([columns[name] for name in names])
-    valid = np.isfinite(data)
-    for row in np.flatnonzero(columns["invalid"] != "").tolist():
-        valid[row, [descriptor.channels.index(name) for name in columns["invalid"][row].split(";")]] = False
     return {
         "topic": descriptor.topic,
         "rate_hz": descriptor.rate_hz,
-        "channels": _cells(names),
-        "units": _cells([units[name] for name in names]),
-        "t_s": columns["t_s"],
-        "data": data,
-        "valid": valid,
+        "channels": _cells(sampled.channels),
+        "units": _cells([sampled.units[name] for name in sampled.channels]),
+        "t_s": sampled.columns["t_s"],
+        "data": np.column_stack([sampled.columns[name] for name in sampled.channels]),
+        "valid": sampled.valid,
         "segment": float(piece.number),
         "segments": float(piece.of),
         "device": descriptor.device,
@@ -91,7 +87,7 @@ def _column(series: Any) -> np.ndarray[Any, Any]:
     return _cells(["" if value is None else str(value) for value in series])
 
 
-def _cells(texts: list[str]) -> np.ndarray[Any, Any]:
+def _cells(texts: Sequence[str]) -> np.ndarray[Any, Any]:
     cells = np.empty(len(texts), object)
     cells[:] = texts
     return cells

@@ -75,6 +75,11 @@ class Opened:
     unsealed: bool = False
 
     @property
+    def person(self) -> str:
+        """Whose it is: by its place, which moves with a session that is reassigned; empty where nobody says."""
+        return self.place.subject if self.place is not None else self.session.subject
+
+    @property
     def stem(self) -> str:
         """Begins the names of its files."""
         if self.place is not None:

@@ -51,9 +51,14 @@ def arrow_tables(opened: Opened, forms: list[FormRow], text: FreeText) -> list[t
     ]
     tables = []
     for piece in opened.pieces:
-        columns, units = samples_of(piece)
+        sampled = samples_of(piece)
         segment = {"segment": f"{piece.number} of {piece.of}", "rate_hz": repr(piece.track.rate_hz)}
-        tables.append((f"samples_{piece.name}", _described(pa.table(columns), {**opened.provenance, **segment}, units)))
+        tables.append(
+            (
+                f"samples_{piece.name}",
+                _described(pa.table(sampled.columns), {**opened.provenance, **segment}, sampled.units),
+            )
+        )
     return [*tables, *((name, _described(table, opened.provenance, {})) for name, table in said)]
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from myoloop.experiments.analysis.mne_raw import Laid, lay_out, train_parameters
+from myoloop.experiments.analysis.mne_raw import lay_out, train_parameters
 from myoloop.experiments.analysis.reading import load
 from myoloop.experiments.exports.bids_recording import with_holes
 from myoloop.experiments.exports.forms import FormRow
@@ -24,27 +24,43 @@ _ROLES = frozenset(
 )
 
 
-def samples_of(piece: Piece) -> tuple[dict[str, np.ndarray[Any, Any]], dict[str, str]]:
-    """Columns of a stretch of a stream, and their units.
+class Sampled(NamedTuple):
+    """A stretch of a stream, evenly laid out.
 
-    Returns
-    -------
+    Attributes
+    ----------
     columns
         ``sample`` (counts on through gaps), ``t_s`` (host time in the session; in a gap between its neighbours'), each
         channel in its unit as float32 (NaN where it was lost), ``invalid`` (channels that must not be used, joined by
         ``;``).
     units
         By column.
+    channels
+        The columns that are channels, in order.
+    valid
+        (n, n_channels): whether a sample is there and may be used.
     """
+
+    columns: dict[str, np.ndarray[Any, Any]]
+    units: dict[str, str]
+    channels: tuple[str, ...]
+    valid: np.ndarray[Any, np.dtype[np.bool_]]
+
+
+def samples_of(piece: Piece) -> Sampled:
+    """Lay out a stretch of a stream."""
     laid, track = lay_out(piece.track), piece.track
-    descriptor, length = track.record.descriptor, laid.samples.shape[1]
-    numbers = np.arange(length)
+    descriptor, numbers = track.record.descriptor, np.arange(laid.samples.shape[1])
     columns: dict[str, np.ndarray[Any, Any]] = {"sample": numbers, "t_s": np.interp(numbers, laid.at, track.t_s)}
     samples = with_holes(laid)
-    names = [f"{name}_" if name in ("sample", "t_s", "invalid") else name for name in descriptor.channels]
+    names = tuple(f"{name}_" if name in ("sample", "t_s", "invalid") else name for name in descriptor.channels)
     columns |= {name: samples[:, column] for column, name in enumerate(names)}
-    columns["invalid"] = _invalid(piece, laid)
-    return columns, {"t_s": "s", **dict(zip(names, descriptor.units, strict=True))}
+    invalid = np.zeros(samples.shape, np.bool_)
+    invalid[laid.at] = track.record.invalid
+    columns["invalid"] = _named(invalid, names)
+    return Sampled(
+        columns, {"t_s": "s", **dict(zip(names, descriptor.units, strict=True))}, names, ~(invalid | np.isnan(samples))
+    )
 
 
 def tables_of(opened: Opened, forms: list[FormRow], text: FreeText) -> Iterator[tuple[str, pd.DataFrame]]:
@@ -95,14 +111,12 @@ def _is_none(value: Any) -> bool:
     return value is None or (isinstance(value, float) and np.isnan(value))
 
 
-def _invalid(piece: Piece, laid: Laid) -> np.ndarray[Any, Any]:
-    track = piece.track
-    names = np.array(track.record.descriptor.channels)
-    told = np.full(laid.samples.shape[1], "", object)
-    bad = np.flatnonzero(track.record.invalid.any(axis=1))
-    for row in bad.tolist():
-        told[laid.at[row]] = ";".join(names[track.record.invalid[row]].tolist())
-    return told
+def _named(invalid: np.ndarray[Any, np.dtype[np.bool_]], names: Sequence[str]) -> np.ndarray[Any, Any]:
+    """Names of the channels that are invalid, for each row."""
+    patterns, which = np.unique(np.packbits(invalid, axis=1), axis=0, return_inverse=True)
+    bits = np.unpackbits(patterns, axis=1, count=len(names)).astype(np.bool_)
+    told = np.array([";".join(np.array(names)[row]) for row in bits], object)
+    return told[which.reshape(-1)] if len(told) else np.empty(len(invalid), object)
 
 
 def _pulses(channel: str, track: Any) -> pd.DataFrame:

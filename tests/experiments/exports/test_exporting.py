@@ -6,12 +6,13 @@ import json
 import shutil
 from datetime import UTC, datetime
 
+import edfio
 import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
 from myoloop.cli import app
-from myoloop.experiments.exports.exporting import FORMATS, Wanted, export, sessions_in
+from myoloop.experiments.exports.exporting import Wanted, export, sessions_in
 from myoloop.experiments.exports.opened import cut, open_session
 from myoloop.experiments.studies.chained import ChainedLog
 from myoloop.experiments.studies.diary import entry_line
@@ -50,12 +51,6 @@ def test_the_verb_tells_in_one_object_and_ends_with_1_where_a_session_is_bad(stu
     assert list(told["problems"]) == ["sub-P002/ses-01/att-1"]
     assert len({path.rsplit("/", 2)[-2] for path in told["written"]}) == 3
     assert told["left_out"]
-
-
-def test_every_format_takes_the_same_session(known_attempt, tmp_path):
-    for to in FORMATS:
-        result = CliRunner().invoke(app, ["export", str(known_attempt), str(tmp_path / to), "--to", to])
-        assert result.exit_code == 0, result.output
 
 
 def test_a_stream_is_cut_where_its_clock_jumped_and_nothing_is_lost(study, person):
@@ -98,3 +93,11 @@ def test_what_was_written_between_sessions_goes_along_with_the_person(person, tm
     with pytest.raises(UserError, match=r"diary\.jsonl"):
         export(attempt, tmp_path / "again", Wanted(to="bids"))
     assert not (tmp_path / "again").exists(), "found before anything is written"
+
+
+def test_a_session_that_was_given_to_somebody_else_is_theirs(known, tmp_path):
+    attempt = known.write(tmp_path / "knee" / "sub-P018" / "ses-01" / "att-1")
+    export(attempt, tmp_path / "set", Wanted(to="bids"))
+    assert not [path for path in (tmp_path / "set").rglob("*.*") if b"P017" in path.read_bytes()]
+    (file, _) = export(attempt, tmp_path / "bdf", Wanted(to="bdf")).written
+    assert edfio.read_bdf(file).patient.code == "P018"
