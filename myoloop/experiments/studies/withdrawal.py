@@ -20,7 +20,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from myoloop.experiments.studies.audit import CHAINED, audit_of, record_act, utc
+from myoloop.experiments.studies.audit import AUDIT_FILE, CHAINED, audit_of, record_act, utc
 from myoloop.experiments.studies.exclusive import LOCK_FILE, exclusively
 from myoloop.experiments.studies.participants import PARTICIPANTS_FILE, check_person, participants, strike
 from myoloop.experiments.studies.people import MOVED_FILE, Actor, not_running
@@ -151,11 +151,13 @@ def withdraw(
             _remove(top)
         _forget_moves(root, person)
     after = {root: search(root, words) for root in roots}
+    # What is found is written into the audit, as one entry more.
+    after[study].hits[AUDIT_FILE] = after[study].hits.get(AUDIT_FILE, 0) + 1
     done = _told(files, told, learned, proof, {root: found.hits for root, found in after.items()}, after, study)
     _act(study, person, actor, "withdraw_proved", None, {
         "searched": done.searched,
         "still_in": len(done.mentions),
-        "chained": sum(done.chained.values()) + 1,
+        "chained": sum(done.chained.values()),
         "by_name_only": len(done.not_searched),
     })  # fmt: skip
     return done
