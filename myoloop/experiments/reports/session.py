@@ -173,13 +173,15 @@ def render(
     verification: Verification,
     figures: list[Drawn],
     beside: Beside,
-    walked: LoopWalk,
+    walked: LoopWalk | None = None,
     unsealed: Table | None = None,
 ) -> str:
     """The page.
 
     Parameters
     ----------
+    walked
+        What the loop said step by step; None where it was not gone through.
     unsealed
         What was really given, where the study's key was there.
     """
@@ -246,7 +248,7 @@ def render(
         subtitle=_subtitle(session),
         version=myoloop.__version__,
         unsealed=unsealed,
-        **more_values(session, beside, walked, figures),
+        **more_values(session, beside, walked or LoopWalk(), figures),
     )
 
 
