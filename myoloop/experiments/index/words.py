@@ -8,12 +8,13 @@ from myoloop.experiments.index.grade import RULE
 from myoloop.experiments.index.study import Index, Row
 
 _HEAD = ("session", "status", "grade", "length", "lost", "rate", "jitter", "EMG to request")
-_WIDTHS = (28, 12, 5, 8, 8, 8, 9, 14)
 
 
 def say_index(index: Index) -> str:
     """One line for each session, then reasons, counts and the rule of the grade."""
-    lines = [_line(_HEAD), *(_line(_cells(row)) for row in index.rows)]
+    cells = [_HEAD, *(_cells(row) for row in index.rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = [_line(row, widths) for row in cells]
     for row in index.rows:
         lines += [f"{row.path}: {reason}" for reason in row.reasons]
         lines += [f"{row.path}: {said}" for said in _segments(row)]
@@ -24,8 +25,8 @@ def say_index(index: Index) -> str:
     return "\n".join(lines)
 
 
-def _line(cells: tuple[str, ...]) -> str:
-    return "  ".join(cell.ljust(width) for cell, width in zip(cells, _WIDTHS, strict=True)).rstrip()
+def _line(cells: tuple[str, ...], widths: list[int]) -> str:
+    return "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip()
 
 
 def _cells(row: Row) -> tuple[str, ...]:
