@@ -19,7 +19,7 @@ BDF, what MNE reads, OpenSignals EMG), leave unit, scale and offset out.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, field_validator, model_validator
 
@@ -176,6 +176,9 @@ class Mapping(Strict):
         return "emg" if channel.kind == "trigger" else channel.kind
 
 
+MappingT = TypeVar("MappingT", bound=Mapping)
+
+
 def load_mapping(path: Path | str) -> Mapping:
     """Read a mapping file.
 
@@ -184,6 +187,11 @@ def load_mapping(path: Path | str) -> Mapping:
     FileError
         With every mistake in it, one line each.
     """
-    mapping = load_model(path, Mapping)
+    return load_mapping_of(path, Mapping)
+
+
+def load_mapping_of(path: Path | str, model: type[MappingT]) -> MappingT:
+    """The same for a mapping that says more."""
+    mapping = load_model(path, model)
     mapping._path, mapping._lines = str(path), load_yaml(path)[1]
     return mapping

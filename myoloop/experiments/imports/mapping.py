@@ -21,8 +21,8 @@ from typing import Any, Literal
 from pydantic import Field, field_validator
 
 from myoloop.acquisition.formats import FormatError, format_of
-from myoloop.acquisition.mapping import ChannelMap, Format, Mapping, Strict
-from myoloop.platform.yamlfile import at, load_model, load_yaml
+from myoloop.acquisition.mapping import ChannelMap, Format, Mapping, Strict, load_mapping_of
+from myoloop.platform.yamlfile import at
 
 #: What a draft has where the file does not say; a mapping that still has it is refused.
 FILL_IN = "FILL_IN"
@@ -135,9 +135,7 @@ def load_import_mapping(path: Path | str) -> ImportMapping:
     FileError
         With every mistake in it, one line each.
     """
-    mapping = load_model(path, ImportMapping)
-    mapping._path, mapping._lines = str(path), load_yaml(path)[1]
-    return mapping
+    return load_mapping_of(path, ImportMapping)
 
 
 def plain_name(text: Any, fallback: str) -> str:
