@@ -56,17 +56,17 @@ stimulation:
   ext: {site: ext, phase: 250 us, rate: 35 Hz}
 thresholds: {sensory: 6 mA, motor: 12 mA, tolerance: 30 mA}
 phases:
-  - rest: {name: before, duration: 2 s}
+  - rest: {name: before, duration: 1 s}
   - block:
       name: trains
       trials: TRIALS
       machine: effort
       cue: 0.5 s
-      await: {timeout: 1 s, on_timeout: assist}
+      await: {timeout: 0.5 s, on_timeout: assist}
       ramp_up: 0.5 s
-      hold: 3 s
+      hold: 1.5 s
       ramp_down: 0.5 s
-      rest: 3 s
+      rest: 1 s
       intensity: {ref: motor, x: 1.2}
 controller: {policy: open_loop}
 stop_rules: [{session_max: 120 min}]
