@@ -259,7 +259,7 @@ def _hdf5(file: BinaryIO, words: Words) -> int:
         hits += words.count(name.encode()) + sum(words.count(each) for each in texts(item))
         if isinstance(item, h5py.Dataset) and item.dtype.kind in "OSV":
             hits += sum(words.count(_bytes_of(each)) for each in np.ravel(item[()]))
-        elif isinstance(item, h5py.Dataset) and item.attrs.get("MATLAB_class") == b"char":
+        elif isinstance(item, h5py.Dataset) and (item.attrs.get("MATLAB_class") == b"char" or item.dtype.itemsize == 1):
             # MATLAB keeps its characters as numbers of two bytes.
             hits += words.count(np.asarray(item[()]).tobytes())
 
@@ -280,7 +280,7 @@ def _array(file: BinaryIO, words: Words) -> int:
         array = np.lib.format.read_array(file, allow_pickle=False)
     except (ValueError, EOFError) as error:
         raise _NotSearched(f"an array that cannot be read: {error}") from None
-    if array.dtype.kind == "V":
+    if array.dtype.kind == "V" or array.dtype.itemsize == 1:  # also text that is kept as bytes
         return words.count(array.tobytes())
     return sum(words.count(_bytes_of(each)) for each in array.ravel()) if array.dtype.kind in "US" else 0
 

@@ -19,6 +19,7 @@ from myoloop.experiments.studies.participants import Participant, participants, 
 from myoloop.experiments.studies.people import Actor, reassign
 from myoloop.experiments.studies.pseudonym_search import Words, search
 from myoloop.experiments.studies.withdrawal import say_withdrawn, withdraw
+from myoloop.experiments.training.jobs import write_result
 from myoloop.platform.errors import UserError
 from myoloop.stimulators.dose_ledger import Ledger
 from myoloop.stimulators.gate.dose import DoseTotals
@@ -112,12 +113,14 @@ def test_tables_and_reports_of_everybody_go_and_have_to_be_made_again(study: Pat
     table = pa.table({"person": pa.array(["P018", "P017"]).dictionary_encode(), "x": [1, 2]})
     parquet.write_table(table, tables / "trains.parquet", compression="zstd")
     parquet.write_table(pa.table({"person": ["P018"]}), tables / "other.parquet")
-    np.savez_compressed(study / "derivatives" / "kept.npz", people=np.array(["P017"]))
+    np.savez_compressed(study / "derivatives" / "kept.npz", people=np.array(["P017", "P018"]))
+    (study / "derivatives" / "result.npz").write_bytes(write_result({"path": "sub-P017/ses-01", "x": np.zeros(3)}))
     (study / "derivatives" / "cohort.html").write_text("<p>P017, P018</p>")
     done = withdraw(study, "P017", BOSS)
     assert sorted(done.derived) == [
         "derivatives/cohort.html",
         "derivatives/kept.npz",
+        "derivatives/result.npz",
         "derivatives/tables/trains.parquet",
     ]
     assert (tables / "other.parquet").exists()
