@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from myoloop.experiments.analysis.mne_raw import Laid, Mark, channels_of, lay_out, marks_of, measured_at
 from myoloop.experiments.exports.opened import Opened, Piece
-from myoloop.experiments.exports.outfiles import names_of, refuse_existing
+from myoloop.experiments.exports.outfiles import names_of, whole_or_nothing
 from myoloop.platform.recording.layout import RecordingError
 
 #: Characters that a header has for a channel's name, and for a number.
@@ -64,15 +64,12 @@ def write_edf(opened: Opened, out: Path, kind: str = "bdf") -> list[Path]:
         If a file is there already or cannot be written.
     """
     files = names_of(opened, [piece.name for piece in opened.pieces], out, f".{kind}", kind.upper())
-    refuse_existing(files)
-    try:
+    with whole_or_nothing(out, files):
         files[0].parent.mkdir(parents=True, exist_ok=True)
         for file, piece in zip(files, opened.pieces, strict=True):
             laid = lay_out(piece.track)
             marks = marks_of(opened.session, [piece.track], [laid])
             write_piece(opened, piece, laid, file, kind=kind, marks=marks)
-    except OSError as error:
-        raise RecordingError(f"{out}: cannot be written: {error.strerror or error}") from None
     return files
 
 

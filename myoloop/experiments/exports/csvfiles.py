@@ -10,9 +10,8 @@ from pyarrow import csv
 from myoloop.experiments.exports.forms import FormRow
 from myoloop.experiments.exports.freetext import FreeText
 from myoloop.experiments.exports.opened import Opened
-from myoloop.experiments.exports.outfiles import refuse_existing
+from myoloop.experiments.exports.outfiles import whole_or_nothing
 from myoloop.experiments.exports.parquet import arrow_tables
-from myoloop.platform.recording.layout import RecordingError
 
 ABOUT = "about.json"
 
@@ -26,10 +25,9 @@ def write_csv(opened: Opened, forms: list[FormRow], text: FreeText, out: Path) -
         If the folder is there already, or cannot be written.
     """
     folder = out / opened.stem
-    refuse_existing([folder])
     written = []
     files = {}
-    try:
+    with whole_or_nothing(out, [folder]):
         folder.mkdir(parents=True)
         for name, table in arrow_tables(opened, forms, text):
             file = folder / f"{name}.csv"
@@ -44,6 +42,4 @@ def write_csv(opened: Opened, forms: list[FormRow], text: FreeText, out: Path) -
         about = {**opened.provenance, "files": files}
         written.append(folder / ABOUT)
         written[-1].write_text(json.dumps(about, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise RecordingError(f"{out}: cannot be written: {error.strerror or error}") from None
     return written

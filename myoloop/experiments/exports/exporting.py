@@ -136,7 +136,9 @@ def sessions_in(path: Path | str) -> tuple[bool, list[Path]]:
     path = Path(path)
     if path.is_dir() and not (path / SESSION_FILE).is_file():
         # What analyses and exports have made is no session of the study.
-        found = [each for each in path.glob(f"**/att-*/{SESSION_FILE}") if "derivatives" not in each.parts]
+        found = [
+            each for each in path.glob(f"**/att-*/{SESSION_FILE}") if "derivatives" not in each.relative_to(path).parts
+        ]
         if found:
             return False, sorted(found, key=_in_order)
     return True, [find_recording(path)]
@@ -198,7 +200,7 @@ def _bids(
     dataset = BidsDataset(out, wanted.about, study.name if study is not None else out.name)
     people = sorted({place.subject for place in map(place_of, sessions) if place is not None})
     # What cannot be read is found before anything is written.
-    diaries = [row for person in people for row in diary_forms(study, person, text)] if study is not None else []
+    diaries = _diaries(study, people, text, done, one=one)
     arms = _arms(study, people, wanted.key)
     exported = set()
     for opened, forms in _each(sessions, wanted, text, done, one=one):
@@ -213,6 +215,20 @@ def _bids(
     not_there = {**done.excluded, **done.problems}
     notes = [*done.left_out, *(f"{name}: not exported: {why}" for name, why in not_there.items())]
     done.written += dataset.finish(arms, [row for row in diaries if row.person in exported], notes)
+
+
+def _diaries(study: Path | None, people: Iterable[str], text: FreeText, done: Exported, *, one: bool) -> list[FormRow]:
+    rows: list[FormRow] = []
+    if study is None:
+        return rows
+    for person in people:
+        try:
+            rows += diary_forms(study, person, text)
+        except UserError as error:
+            if one:
+                raise
+            done.problems[f"sub-{person}/record/diary.jsonl"] = str(error)
+    return rows
 
 
 def _arms(study: Path | None, people: Iterable[str], key: Path | None) -> Mapping[str, str] | None:

@@ -12,8 +12,7 @@ from pathlib import Path
 
 from myoloop.experiments.analysis.mne_raw import raw_of
 from myoloop.experiments.exports.opened import Opened, Piece, open_session
-from myoloop.experiments.exports.outfiles import names_of, refuse_existing
-from myoloop.platform.recording.layout import RecordingError
+from myoloop.experiments.exports.outfiles import names_of, whole_or_nothing
 
 SUFFIX = "_raw.fif"
 
@@ -53,8 +52,7 @@ def write_fif(opened: Opened, out: Path) -> list[Path]:
     """
     groups = side_by_side(opened.pieces)
     files = names_of(opened, ["-".join(piece.name for piece in group) for group in groups], out, SUFFIX, "FIF")
-    refuse_existing(files)
-    try:
+    with whole_or_nothing(out, files):
         files[0].parent.mkdir(parents=True, exist_ok=True)
         for file, group in zip(files, groups, strict=True):
             raw = raw_of(opened.session, [piece.track for piece in group])
@@ -64,8 +62,6 @@ def write_fif(opened: Opened, out: Path) -> list[Path]:
                 f" Written by {made['generator']} {made['generator_version']}; input sha256 {made['input_sha256']}."
             )
             raw.save(file, fmt="single", overwrite=False, verbose="ERROR")
-    except OSError as error:
-        raise RecordingError(f"{out}: cannot be written: {error.strerror or error}") from None
     return files
 
 

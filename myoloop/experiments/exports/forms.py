@@ -19,7 +19,6 @@ from myoloop.experiments.screening.forms import FORMS
 from myoloop.experiments.studies.chained import read_chained
 from myoloop.experiments.studies.diary import Entry, read_diary, standing_entries
 from myoloop.experiments.studies.personrecord import record_path
-from myoloop.platform.errors import UserError
 from myoloop.platform.recording.folder import AttemptPlace
 
 #: Questions whose answer is somebody's name, or a picture's file.
@@ -128,45 +127,39 @@ def fields_of(form: str) -> dict[str, Field]:
 def known_names(study: Path | None, sessions: Iterable[Session]) -> set[str]:
     """Collect names that the study's own records tell: who signed, acted, cleared or filled in.
 
-    Raises
-    ------
-    UserError
-        If a log or signature cannot be read: what is not known cannot be left out.
+    A record that is damaged or cut gives the names that can still be read in it: whether it may be believed is not the
+    question here.
     """
     names: set[str] = set()
     for session in sessions:
         for event in session.events:
             if event.kind == "form":
-                told = {key for key in event.values if key in PERSONAL and key != "photo"}
-                names |= {str(event.values[key]) for key in told}
-    if study is None:
-        return names
-    for form in sorted(study.glob("sub-*/ses-*/att-*/forms/*.json")):
-        answers = _read_json(form)
-        names |= {str(answers.get("who", ""))}
-        names |= {str(value) for key, value in answers.get("values", {}).items() if key in PERSONAL and key != "photo"}
-    for log in sorted(study.rglob("audit.jsonl")):
-        names |= {str(row["who"]) for row in read_chained(log) if row.get("who")}
-    for signature in sorted((study / "signatures").glob("*.json")):
-        names |= set(_names_in(_read_json(signature)))
+                names |= set(_names_in(event.values))
+    if study is not None:
+        records = [*study.glob("sub-*/ses-*/att-*/forms/*.json"), *study.glob("signatures/*.json")]
+        for path in sorted(records):
+            names |= set(_names_in(_parsed(path.read_bytes())))
+        for log in sorted([*study.rglob("audit.jsonl"), *study.glob("sub-*/record/*.jsonl")]):
+            for line in log.read_bytes().splitlines():
+                names |= set(_names_in(_parsed(line)))
     return names
 
 
-def _read_json(path: Path) -> Any:
+def _parsed(content: bytes) -> Any:
     try:
-        return json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read, and names in it not be left out: {error}") from None
+        return json.loads(content)
+    except ValueError:
+        return None
 
 
 def _names_in(value: Any) -> Iterator[str]:
     if isinstance(value, Mapping):
         for key, inner in value.items():
-            if key == "name" and isinstance(inner, str):
+            if key in PERSONAL and key != "photo" and isinstance(inner, str):
                 yield inner
             else:
                 yield from _names_in(inner)
-    elif isinstance(value, list):
+    elif isinstance(value, list | tuple):
         for inner in value:
             yield from _names_in(inner)
 

@@ -34,7 +34,8 @@ _FOUND = {
     "e-mail address": re.compile(r"\b[\w.+-]+@[\w-]+(?:\.[\w-]+)+\b"),
     "telephone number": re.compile(r"(?<![\w.])\+?\d(?:[ /()-]{0,2}\d){6,}(?![\w.])"),
 }
-_WORD = re.compile(r"[^\W\d_]{2,}")
+#: A word of a listed name, or a year that stands beside it.
+_WORD = re.compile(r"[^\W\d_]{2,}|(?<!\d)\d{4}(?!\d)")
 #: Words of a role or of what a computer does that stand where a name is asked for; no names of people.
 NO_NAMES = frozenset(
     {
@@ -52,7 +53,7 @@ class FreeText:
     Parameters
     ----------
     names
-        Known names; each word of two letters or more is looked for by itself.
+        Known names; each word of two letters or more is looked for by itself, and each year, as in ``AB 1980``.
     mode
         ``redact``: what is found is left out, and told; ``refuse``: the export ends.
 

@@ -20,7 +20,7 @@ import numpy as np
 from myoloop.experiments.exports.forms import FormRow
 from myoloop.experiments.exports.freetext import FreeText
 from myoloop.experiments.exports.opened import Opened, Piece
-from myoloop.experiments.exports.outfiles import check_folder, refuse_existing
+from myoloop.experiments.exports.outfiles import check_folder, refuse_existing, whole_or_nothing
 from myoloop.experiments.exports.tables import flat, samples_of, tables_of
 from myoloop.platform.recording.layout import RecordingError
 
@@ -52,11 +52,9 @@ def write_matlab(opened: Opened, forms: list[FormRow], text: FreeText, out: Path
             f"{opened.session.path}: {size / 1e9:.1f} GB of samples, a MATLAB file can hold 2.1; take parquet"
         )
     content = {"about": dict(opened.provenance), "streams": streams, "tables": tables}
-    try:
+    with whole_or_nothing(out, [out]):
         out.parent.mkdir(parents=True, exist_ok=True)
         savemat(out, content, format="5", long_field_names=True, do_compression=True, oned_as="column")
-    except OSError as error:
-        raise RecordingError(f"{out}: cannot be written: {error.strerror or error}") from None
     return [out]
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from myoloop.experiments.exports.opened import Opened
@@ -61,3 +63,26 @@ def refuse_existing(files: Sequence[Path]) -> None:
     for file in files:
         if file.exists():
             raise RecordingError(f"{file}: is already there, nothing is overwritten")
+
+
+@contextmanager
+def whole_or_nothing(out: Path, files: Sequence[Path]) -> Iterator[None]:
+    """Write files or folders that are not there yet; where that fails, none of them is left behind.
+
+    Raises
+    ------
+    RecordingError
+        If one is there already, or cannot be written.
+    """
+    refuse_existing(files)
+    try:
+        yield
+    except BaseException as error:
+        for file in files:
+            if file.is_dir():
+                shutil.rmtree(file, ignore_errors=True)
+            else:
+                file.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise RecordingError(f"{out}: cannot be written: {error.strerror or error}") from None
+        raise

@@ -15,9 +15,8 @@ import pyarrow.parquet as pq
 from myoloop.experiments.exports.forms import FormRow
 from myoloop.experiments.exports.freetext import FreeText
 from myoloop.experiments.exports.opened import Opened
-from myoloop.experiments.exports.outfiles import refuse_existing
+from myoloop.experiments.exports.outfiles import whole_or_nothing
 from myoloop.experiments.exports.tables import flat, samples_of, tables_of
-from myoloop.platform.recording.layout import RecordingError
 
 
 def write_parquet(opened: Opened, forms: list[FormRow], text: FreeText, out: Path) -> list[Path]:
@@ -29,16 +28,13 @@ def write_parquet(opened: Opened, forms: list[FormRow], text: FreeText, out: Pat
         If the folder is there already, or cannot be written.
     """
     folder = out / opened.stem
-    refuse_existing([folder])
     written = []
-    try:
+    with whole_or_nothing(out, [folder]):
         folder.mkdir(parents=True)
         for name, table in arrow_tables(opened, forms, text):
             file = folder / f"{name}.parquet"
             pq.write_table(table, file, compression="zstd")
             written.append(file)
-    except OSError as error:
-        raise RecordingError(f"{out}: cannot be written: {error.strerror or error}") from None
     return written
 
 

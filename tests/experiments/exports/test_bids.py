@@ -69,6 +69,7 @@ def test_emg_reads_back_within_half_a_step(dataset, known_attempt):
     source = Recording.open(known_attempt).samples("emg/amp").physical().astype(np.float64)
     samples = raw.get_data().T
     assert not samples[3200:3210].any()
+    assert {"BAD_gap", "BAD_invalid", "stimulation", "phase"} <= set(raw.annotations.description)
     for column in range(2):
         error = np.abs(np.delete(samples[:, column], slice(3200, 3210)) - source[:, column])
         assert error.max() <= half_a_step(source[:, column])

@@ -93,6 +93,23 @@ def test_what_was_written_between_sessions_goes_along_with_the_person(person, tm
     with pytest.raises(UserError, match=r"diary\.jsonl"):
         export(attempt, tmp_path / "again", Wanted(to="bids"))
     assert not (tmp_path / "again").exists(), "found before anything is written"
+    done = export(tmp_path / "knee", tmp_path / "all", Wanted(to="bids", also_excluded=True, names=("Ana",)))
+    assert list(done.problems) == ["sub-P001/record/diary.jsonl"]
+    assert (tmp_path / "all/sub-P001").is_dir(), "of a study, it does not keep the sessions"
+
+
+@pytest.mark.parametrize("to", ["parquet", "csv", "bdf", "matlab", "fif"])
+def test_what_cannot_be_written_whole_is_not_left_in_part(to, known_attempt, tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    for place in ("parquet.pq.write_table", "csvfiles.csv.write_csv", "bdf.write_piece"):
+        monkeypatch.setattr(f"myoloop.experiments.exports.{place}", full)
+    monkeypatch.setattr("scipy.io.savemat", full)
+    monkeypatch.setattr("mne.io.RawArray.save", full)
+    with pytest.raises(RecordingError, match="cannot be written: No space left"):
+        export(known_attempt, tmp_path / "out", Wanted(to=to))
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
 def test_a_session_that_was_given_to_somebody_else_is_theirs(known, tmp_path):

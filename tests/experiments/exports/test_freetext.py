@@ -24,10 +24,11 @@ WHERE = "sub-P001 ses-01, form medication, change"
         ("call +49 30 1234567", "call [telephone number]"),
         ("told Meyer, not meyerhof", "told [name], not meyerhof"),
         ("Anna-Lena Meyer's", "[name]-[name] [name]'s"),
+        ("ab, born in 1980, at 1980.5 of 19801 pulses", "[name], born in [name], at [name].5 of 19801 pulses"),
     ],
 )
 def test_what_must_not_leave_is_found(said, left):
-    text = FreeText(["Anna-Lena Meyer"])
+    text = FreeText(["Anna-Lena Meyer", "AB 1980"])
     assert text.scanned(said, WHERE) == left
     assert len(text.told) == 1
     assert text.told[0].startswith(f"{WHERE}: ")
