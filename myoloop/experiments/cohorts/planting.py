@@ -115,7 +115,7 @@ def plant(out: Path | str, cohort: Cohort, jobs: Jobs | None = None) -> Made:
     for who in people:
         register(study, who.name, FIRST_DAY)
         take(study, who.name, ALL)
-    faults = spoiling.plan(people, cohort.sessions) if cohort.faults else {}
+    faults = spoiling.plan(people, cohort.sessions, short=cohort.short) if cohort.faults else {}
     items = [
         {
             "out": str(out.resolve()),

@@ -1,0 +1,158 @@
+"""A planted study, from its folder to its tables: faults are listed, nothing spoiled is used, people can leave."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from myoloop.experiments.cohorts import gathering, spoiling
+from myoloop.experiments.cohorts.cohort import make_cohort, tables
+from myoloop.experiments.cohorts.gathering import CohortError, gather
+from myoloop.experiments.cohorts.opening import ACT, open_arms
+from myoloop.experiments.cohorts.planting import Cohort, Made, plant
+from myoloop.experiments.cohorts.proving import not_listed, recovered
+from myoloop.experiments.studies.audit import read_audit
+from myoloop.experiments.studies.chained import read_chained
+from myoloop.experiments.studies.people import Actor
+from myoloop.experiments.studies.withdrawal import withdraw
+from myoloop.experiments.training.jobs import Jobs
+from myoloop.platform.errors import UserError
+from myoloop.platform.sealed import read_key
+
+WHO = {"who": "A. Berg", "role": "statistician", "why": "final analysis"}
+
+
+def test_it_is_a_study_like_any_other(planted: Made) -> None:
+    assert planted.sessions == 8
+    names = {path.name for path in planted.study.iterdir()}
+    assert {"study.yaml", "participants.tsv", "allocation.sealed", "allocation", "sub-P001", "sub-P004"} <= names
+    assert not read_audit(planted.study).problems
+    # What was planted is nowhere in the study, and the key is not.
+    assert not list(planted.study.rglob("truth.json"))
+    assert planted.key.parent == planted.study.parent
+
+
+def test_every_fault_is_listed_and_none_is_used(planted: Made) -> None:
+    cohort = make_cohort(planted.study, planted.analysis, read_key(planted.key))
+    assert not_listed(planted.truth, cohort) == []
+    told = {row.excluded.split(":")[0].split(",")[0] for row in cohort.gathered.rows if not row.used}
+    assert told == {"refused", "incomplete", "wrong_unit"}
+    assert [row.session for row in cohort.gathered.rows if row.used] == [1, 1, 1, 1]
+
+
+def test_a_fault_that_were_used_would_be_found(planted: Made) -> None:
+    cohort = make_cohort(planted.study, planted.analysis, read_key(planted.key))
+    truth = json.loads(planted.truth.read_text())
+    truth["faults"].append({"person": "P001", "session": 1, "fault": spoiling.BIT_FLIP})
+    other = planted.truth.with_name("other.json")
+    other.write_text(json.dumps(truth))
+    assert not_listed(other, cohort) == ["P001 session 1: bit flip: used"]
+
+
+def test_twice_gives_the_same_tables(planted: Made) -> None:
+    first = tables(make_cohort(planted.study, planted.analysis, read_key(planted.key)))
+    shutil.rmtree(planted.study / "derivatives")
+    assert tables(make_cohort(planted.study, planted.analysis, read_key(planted.key))) == first
+
+
+def test_who_opens_the_arms_says_so_and_stands_in_the_audit(planted: Made, tmp_path: Path) -> None:
+    study = tmp_path / "study"
+    shutil.copytree(planted.study, study)
+    with pytest.raises(CohortError, match="--who, --role, --why: missing"):
+        open_arms(study, planted.analysis, planted.key, blinded=False, out=tmp_path / "open")
+    with pytest.raises(UserError, match="--out: missing"):
+        open_arms(study, planted.analysis, planted.key, blinded=False, **WHO)
+    assert not [row for row in read_chained(study / "audit.jsonl") if row["act"] == ACT]
+    cohort, folder = open_arms(study, planted.analysis, planted.key, blinded=False, out=tmp_path / "open", **WHO)
+    assert folder == tmp_path / "open"
+    assert cohort.people.arms == ("active", "sham")
+    (row,) = [row for row in read_chained(study / "audit.jsonl") if row["act"] == ACT]
+    assert (row["who"], row["why"]) == ("A. Berg", "final analysis")
+
+
+def test_without_somebody_who_withdraws_everything_is_made_anew(planted: Made, tmp_path: Path) -> None:
+    study = tmp_path / "study"
+    shutil.copytree(planted.study, study)
+    before = make_cohort(study, planted.analysis, read_key(planted.key))
+    assert list(study.rglob("derivatives/**/sub-P002"))
+    withdraw(study, "P002", Actor("A. Berg", "pi", datetime(2026, 4, 1, tzinfo=UTC), "consent withdrawn"))
+    assert not list(study.rglob("sub-P002*"))
+    after = make_cohort(study, planted.analysis, read_key(planted.key))
+    assert "P002" in {row.person for row in before.gathered.rows}
+    assert "P002" not in {row.person for row in after.gathered.rows}
+    told = tables(after)
+    assert "P002" not in told["sessions.csv"] + told["responses.csv"] + told["dose_response.csv"]
+    assert "P002,withdrawn" in told["people.csv"]
+    assert "1 withdrawn, all data removed: P002" in told["flow.csv"]
+    assert before.input_sha256 != after.input_sha256
+
+
+def test_simulated_sessions_and_peoples_are_never_one_cohort(planted: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    index = gathering.index_study(planted.study)
+    first, *others = index.rows
+    assert first.facts.population == "simulated"
+    person = replace(first, facts=msgspec.structs.replace(first.facts, population="person"))
+    mixed = replace(index, rows=(person, *others))
+    monkeypatch.setattr(gathering, "index_study", lambda study, jobs: mixed)
+    with pytest.raises(CohortError, match=r"1 sessions of people and \d+ simulated ones; they are never analysed"):
+        gather(planted.study, ("complete",))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "told"),
+    [
+        ({"people": 5}, "--people: found 5"),
+        ({"people": 2}, "--people: found 2"),
+        ({"sessions": 7}, "--sessions: found 7"),
+        ({"rest_s": 1.0}, "--rest: found 1 s"),
+    ],
+)
+def test_what_cannot_be_planted_is_refused(wanted: dict[str, int], told: str) -> None:
+    with pytest.raises(UserError, match=told):
+        Cohort(**wanted)  # type: ignore[arg-type]
+
+
+def test_nothing_is_planted_over_anything(planted: Made) -> None:
+    with pytest.raises(UserError, match="is there already"):
+        plant(planted.study.parent, Cohort(people=4, sessions=2, short=True))
+
+
+def test_a_folder_without_sessions_is_no_cohort(tmp_path: Path) -> None:
+    with pytest.raises(CohortError, match="holds no session"):
+        make_cohort(tmp_path)
+    with pytest.raises(CohortError, match="no such folder"):
+        open_arms(tmp_path / "nothing", None, None, blinded=True)
+
+
+@pytest.mark.prove
+@pytest.mark.timeout(7200)
+def test_twenty_people_in_two_arms_give_back_all_that_was_planted(tmp_path: Path) -> None:
+    """Some ten minutes on two free cores; 1.4 GB."""
+    made = plant(tmp_path / "out", Cohort(people=20, sessions=6, seed=1), Jobs(workers=2))
+    jobs = Jobs(workers=2)
+    cohort = make_cohort(made.study, made.analysis, read_key(made.key), jobs=jobs)
+    assert not_listed(made.truth, cohort) == []
+    assert sorted(each["fault"] for each in json.loads(made.truth.read_text())["faults"]) == [
+        "bit flip", "clock jump", "cut", "garbage", "interrupted", "interrupted", "missed", "missed", "wrong unit",
+    ]  # fmt: skip
+    found = {each.what: each for each in recovered(made.truth, cohort)}
+    assert {what for what, each in found.items() if not each.within} == set(), found
+    # An interval that holds everything would hold that as well.
+    for what in ("strength", "spasms", "fatigue", "asymmetry", "dose-response"):
+        low, high = found[what].low, found[what].high
+        assert low is not None
+        assert high is not None
+        assert low * high > 0, found[what]
+    first = tables(cohort)
+    shutil.rmtree(made.study / "derivatives")
+    assert tables(make_cohort(made.study, made.analysis, read_key(made.key), jobs=jobs)) == first
+    withdraw(made.study, "P001", Actor("A. Berg", "pi", datetime(2026, 4, 1, tzinfo=UTC), "consent withdrawn"))
+    without = make_cohort(made.study, made.analysis, read_key(made.key), jobs=jobs)
+    assert without.result.lines[0].estimate.people == cohort.result.lines[0].estimate.people - 1
+    assert without.result.lines[0].estimate.value != cohort.result.lines[0].estimate.value
