@@ -37,8 +37,10 @@ ALLOWED_OUTCOMES = frozenset({*SCORES, "nrs_change", "pgic", "doms", "trials_don
 WITHHELD = "withheld"
 #: An amount with a unit of current, charge or their densities; what stands before a slash counts too.
 _AMOUNT = re.compile(r"[\d.,]+\s*(?:to\s*[\d.,]+\s*)?(?:mA|µA|uA|mC|µC|uC)\b(?:\s*/\s*\w+²?)?")
+#: The same as forms and rows name it.
+_NAMED = re.compile(r"\b(?:current|charge|peak|target|highest)[ _](?:ma|mc|uc)\b:?\s*[\d.,]*")
 #: What may not be left anywhere once that is done.
-_FORBIDDEN = re.compile(r"\b(?:mA|µA|uA|mC|µC|uC)\b|current_ma|charge_mc|charge_uc|peak_ma|target_ma")
+_FORBIDDEN = re.compile(r"\b(?:mA|µA|uA|mC|µC|uC)\b|\b(?:current|charge|peak|target)[ _](?:ma|mc|uc)\b")
 #: Rows of the head that say nothing of what was given.
 _HEAD = frozenset({
     "Session", "Subject (pseudonym)", "Began", "Length", "Protocol", "Protocol SHA-256", "Evidence grade", "Rig class",
@@ -114,7 +116,7 @@ def render_blinded(
 
 def withheld(text: str) -> str:
     """A text with every amount of current or charge replaced."""
-    return _FORBIDDEN.sub(WITHHELD, _AMOUNT.sub(WITHHELD, text))
+    return _FORBIDDEN.sub(WITHHELD, _NAMED.sub(WITHHELD, _AMOUNT.sub(WITHHELD, text)))
 
 
 def check_withheld(text: str, where: str) -> None:

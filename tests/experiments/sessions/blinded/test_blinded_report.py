@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from myoloop.experiments.reports.blinded import NotWithheld, check_withheld, withheld
 from myoloop.experiments.reports.session import SessionReport, SessionReportSettings
 from myoloop.platform.errors import UserError
 
@@ -54,6 +55,25 @@ def test_it_still_tells_what_it_may(pages):
     text = pages["sham"]["report.html"].decode("utf-8")
     for said in ("blinded version", "Outcomes", "Stops, adverse events, deviations", "Trials", "lost (%)", "SIMULATED"):
         assert said in text
+
+
+@pytest.mark.parametrize(
+    ("said", "left"),
+    [
+        ("stopped at 12.5 mA, it hurt", "stopped at withheld, it hurt"),
+        ("from 3 to 12 mA in steps", "from withheld in steps"),
+        ("1.2 mA/cm² and 3 µC", "withheld and withheld"),
+        ("current ma: 12.5; words: tingling", "withheld; words: tingling"),
+        ("ext: 8 of 9 trials, 35 Hz", "ext: 8 of 9 trials, 35 Hz"),
+    ],
+)
+def test_an_amount_in_a_free_text_is_replaced(said, left):
+    assert withheld(said) == left
+
+
+def test_a_page_that_would_tell_is_not_written():
+    with pytest.raises(NotWithheld, match="the page would hold 'mC'; nothing is written"):
+        check_withheld("dose: 12 mC", "the page")
 
 
 def test_with_the_key_it_tells_what_was_given_and_only_outside_the_study(verum, sham, tmp_path):
