@@ -56,6 +56,7 @@ _ENDINGS: dict[str, Format] = {
     ".edf": "edf",
     ".bdf": "bdf",
     ".xdf": "xdf",
+    ".xdfz": "xdf",
 }
 
 

@@ -37,7 +37,10 @@ from myoloop.platform.messages import (
     StimRequest,
     Target,
 )
+from myoloop.platform.recording.folder import find_recording
+from myoloop.platform.recording.layout import SESSION
 from myoloop.platform.recording.reader import Recording
+from myoloop.platform.recording.scan import Scan
 from myoloop.platform.steps import Received, StepInput, Stepped
 
 STEP_NS = 10_000_000
@@ -118,14 +121,20 @@ class _Tally:
 
 
 def is_imported(session: Path | str) -> bool:
-    """Whether a recording came from another program.
+    """Whether a recording came from another program; only its beginning is read.
 
     Raises
     ------
     RecordingError
-        If it cannot be read.
+        If there is none, or its beginning is damaged.
     """
-    return Recording.open(session).metadata.get(ORIGIN) == IMPORTED
+    path = find_recording(session)
+    with path.open("rb") as stream:
+        scan = Scan(stream, path.stat().st_size, check_crcs=False)
+        for _ in scan.records():
+            if SESSION in scan.metadata:
+                break
+    return scan.metadata.get(SESSION, {}).get(ORIGIN) == IMPORTED
 
 
 def observe(

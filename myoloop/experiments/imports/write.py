@@ -18,7 +18,7 @@ from typing import Any
 from myoloop.acquisition.blocks import MAX_BLOCK_BYTES
 from myoloop.acquisition.intake import Intake, vital_topics
 from myoloop.acquisition.source import Block
-from myoloop.experiments.imports.mapping import load_import_mapping
+from myoloop.experiments.imports.mapping import ImportMapping, load_import_mapping
 from myoloop.experiments.imports.reading import ImportedFile, ImportedStream, Mark, read_file
 from myoloop.experiments.origins import SIMULATED, Origins
 from myoloop.experiments.replay import processor
@@ -49,7 +49,7 @@ class Imported:
     Attributes
     ----------
     folder
-        The attempt's.
+        The attempt's; None where nothing was to be written.
     streams
         By topic: ``samples``, ``rate_hz``, ``missing`` (samples known to be), ``breaks`` (where it begins anew),
         ``jitter_ms`` that was smoothed away.
@@ -57,7 +57,7 @@ class Imported:
         How many.
     """
 
-    folder: Path
+    folder: Path | None
     outcome: str
     reason: str
     format: str
@@ -70,7 +70,7 @@ class Imported:
     def as_data(self) -> dict[str, Any]:
         """JSON-ready."""
         return {
-            "session": str(self.folder),
+            "session": None if self.folder is None else str(self.folder),
             "outcome": self.outcome,
             "reason": self.reason,
             "format": self.format,
@@ -83,7 +83,7 @@ class Imported:
 
     def in_words(self) -> str:
         """For people."""
-        lines = [f"{self.folder}: {self.outcome}, {self.duration_s:.3f} s, {self.marks} marks"]
+        lines = [f"{self.folder or 'would be'}: {self.outcome}, {self.duration_s:.3f} s, {self.marks} marks"]
         for topic, row in self.streams.items():
             more = "".join(
                 f", {row[key]:g} {words}"
@@ -96,7 +96,9 @@ class Imported:
         return "\n".join(lines)
 
 
-def import_file(path: Path | str, mapping_path: Path | str, *, study: Path | str, subject: str) -> Imported:
+def import_file(
+    path: Path | str, mapping_path: Path | str, *, study: Path | str, subject: str, dry_run: bool = False
+) -> Imported:
     """Make a session of a file.
 
     Parameters
@@ -105,6 +107,8 @@ def import_file(path: Path | str, mapping_path: Path | str, *, study: Path | str
         Folder of the study; made if it is not there.
     subject
         Pseudonym; it becomes this person's next session.
+    dry_run
+        Read and judge everything, write nothing.
 
     Raises
     ------
@@ -119,29 +123,14 @@ def import_file(path: Path | str, mapping_path: Path | str, *, study: Path | str
     mapping = load_import_mapping(mapping_path)
     file = read_file(path, mapping)
     begin_s, end_s = _extent(path, file)
-    emg = SIMULATED if mapping.simulated else "recorded"
-    body = SIMULATED if mapping.simulated else "person"
-    origins = Origins(emg, (SIMULATED if mapping.simulated else "device") if mapping.flows else "none", body)
-    folder = create_attempt(study, subject, next_session(study, subject))
-    with no_attempt_if_refused(folder):
-        metadata = {
-            **origins.metadata(),
-            ORIGIN: IMPORTED,
-            "subject": subject,
-            "protocol": IMPORTER,
-            "wall_start_ns": _wall_ns(file.recorded_at),
-            "processor": processor(),
-            **version_metadata(),
-            "import.format": file.format,
-            "import.source_sha256": _sha256(path),
-            "import.source_bytes": str(path.stat().st_size),
-            "import.mapping_sha256": hashlib.sha256(mapping_path.read_bytes()).hexdigest(),
-            "import.begin_s": repr(begin_s),
-            "import.recorded_at": file.recorded_at,
-            **dict([keep_copy(folder, "mapping.yaml", mapping_path.read_bytes())]),
-        }
-        outcome = "interrupted" if file.cut else "complete"
-        _write(folder, metadata, file, begin_s, end_s, outcome)
+    outcome = "interrupted" if file.cut else "complete"
+    folder = None
+    if not dry_run:
+        folder = create_attempt(study, subject, next_session(study, subject))
+        with no_attempt_if_refused(folder):
+            about = _about(path, mapping, mapping_path, file, begin_s, subject)
+            _, kept = keep_copy(folder, "mapping.yaml", mapping_path.read_bytes())
+            _write(folder, {**about, "sha256.mapping.yaml": kept}, file, begin_s, end_s, outcome)
     return Imported(
         folder=folder,
         outcome=outcome,
@@ -153,6 +142,29 @@ def import_file(path: Path | str, mapping_path: Path | str, *, study: Path | str
         notes=file.notes,
         left_out=file.left_out,
     )
+
+
+def _about(
+    path: Path, mapping: ImportMapping, mapping_path: Path, file: ImportedFile, begin_s: float, subject: str
+) -> dict[str, str]:
+    """What the record says of itself; not what the file is called, which may tell who was recorded."""
+    emg, body = (SIMULATED, SIMULATED) if mapping.simulated else ("recorded", "person")
+    stimulation = "none" if not mapping.flows else SIMULATED if mapping.simulated else "device"
+    return {
+        **Origins(emg, stimulation, body).metadata(),
+        ORIGIN: IMPORTED,
+        "subject": subject,
+        "protocol": IMPORTER,
+        "wall_start_ns": _wall_ns(file.recorded_at),
+        "processor": processor(),
+        **version_metadata(),
+        "import.format": file.format,
+        "import.source_sha256": _sha256(path),
+        "import.source_bytes": str(path.stat().st_size),
+        "import.mapping_sha256": _sha256(mapping_path),
+        "import.begin_s": repr(begin_s),
+        "import.recorded_at": file.recorded_at,
+    }
 
 
 def _write(

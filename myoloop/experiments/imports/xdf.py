@@ -24,6 +24,8 @@ from myoloop.experiments.imports.xdf_chunks import survey
 
 Floats = npt.NDArray[np.float64]
 
+_GZIP = b"\x1f\x8b"
+
 
 @dataclass(slots=True)
 class LoadedStream:
@@ -148,6 +150,8 @@ def read_xdf(path: Path) -> XdfFile:
     except ImportError:
         raise FormatError(f"{path}: pyxdf is not installed; pip install 'myoloop[lsl]'") from None
     data = path.read_bytes()
+    if data[:2] == _GZIP:
+        raise FormatError(f"{path}: is packed with gzip; unpack it first")
     found = survey(data, path)
     stamps: dict[int, list[Floats]] = {}
 

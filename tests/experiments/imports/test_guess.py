@@ -139,6 +139,9 @@ class TestVerb:
         (tmp_path / "x.csv").write_text("1\n2\n", encoding="utf-8")
         (tmp_path / "map.yaml").write_text("rate: 1 Hz\nchannels: [{from: 1, name: a, unit: mV}]", encoding="utf-8")
         words = [str(tmp_path / "x.csv"), "--map", str(tmp_path / "map.yaml"), "--out", str(tmp_path / "study")]
+        dry = json.loads(self.run(*words, "--dry-run", "--json").stdout)
+        assert (dry["session"], dry["outcome"]) == (None, "complete")
+        assert not (tmp_path / "study").exists()
         first = json.loads(self.run(*words, "--subject", "P7", "--json").stdout)
         assert first["streams"]["emg/imported"]["samples"] == 2
         second = self.run(*words, "--subject", "P7")

@@ -23,7 +23,7 @@ SAMPLES = 3005
 FIRST_S, LAST_S = 77875.67743348199 - 5000.000024677, 72958.797656825 - 20.0000228439967
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def file(root) -> Path:
     return root / "tests" / "data" / "xdf" / "labrecorder_clock_reset.xdf"
 
@@ -36,8 +36,13 @@ def imported(source: Path, folder: Path):
     return done, Recording.open(done.folder).samples("emg/amp")
 
 
-def test_every_sample_is_there_on_one_clock_in_two_stretches(file, tmp_path):
-    done, record = imported(file, tmp_path)
+@pytest.fixture(scope="module")
+def whole(file, tmp_path_factory):
+    return imported(file, tmp_path_factory.mktemp("whole"))
+
+
+def test_every_sample_is_there_on_one_clock_in_two_stretches(whole):
+    done, record = whole
     assert record.counts.shape == (SAMPLES, 2)
     assert np.array_equal(record.counts[:, 0], -record.counts[:, 1])
     ((at, missing, kind),) = record.gaps
@@ -52,15 +57,14 @@ def test_every_sample_is_there_on_one_clock_in_two_stretches(file, tmp_path):
     assert np.diff(record.t_ns[: at - 1]) == pytest.approx(20_000_000, abs=20_000)
 
 
-@pytest.mark.parametrize("share", [0.05, 0.2, 0.5, 0.77, 0.999])
-def test_a_recorder_that_was_killed_leaves_what_is_whole(file, tmp_path, share):
+@pytest.mark.parametrize("share", [0.05, 0.5, 0.999])
+def test_a_recorder_that_was_killed_leaves_what_is_whole(file, whole, tmp_path, share):
     raw = file.read_bytes()
     (tmp_path / "cut.xdf").write_bytes(raw[: int(len(raw) * share)])
-    _, whole = imported(file, tmp_path)
     done, record = imported(tmp_path / "cut.xdf", tmp_path)
     assert done.outcome == "interrupted"
     assert 0 < len(record.counts) <= SAMPLES
-    assert np.array_equal(record.counts, whole.counts[: len(record.counts)])
+    assert np.array_equal(record.counts, whole[1].counts[: len(record.counts)])
 
 
 def test_a_byte_that_flipped_is_found_where_the_frame_is_hit(file, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import struct
 import sys
 from pathlib import Path
@@ -200,6 +201,7 @@ def test_a_file_that_stops_within_a_chunk_comes_as_far_as_it_is_whole(xdf, tmp_p
     [
         (lambda d: b"", "is empty"),
         (lambda d: b"XDF", "not an XDF file"),
+        (gzip.compress, "is packed with gzip; unpack it first"),
         (lambda d: b"\x00" * 500, "not an XDF file"),
         (lambda d: b"XDF:", "stops before its header ends"),
         (lambda d: d[:30], "stops before its header ends"),
