@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from types import SimpleNamespace
 
+import h5py
 import numpy as np
 import pytest
 from scipy.signal import butter, sosfilt
@@ -182,3 +184,34 @@ def test_each_says_how_it_is_made_and_with_which_numbers():
     for measure in MEASURES.values():
         assert len(measure.method) > 10
         assert measure.kind.text
+
+
+@pytest.mark.realdata
+def test_thirty_fatiguing_contractions_of_a_real_biceps_show_their_fall(data_dir):
+    """Cyclic flexion to fatigue, 1 kHz, 12 bit, clipped late in the record; the spans are envelope thresholds."""
+    folder = data_dir / "emg_fatigue_plux"
+    with h5py.File(folder / "emg_fatigue.h5") as file:
+        (device,) = file.values()
+        raw = np.asarray(device["raw"]["channel_2"]).ravel().astype(np.float64)
+    spans = json.loads((folder / "derived_events.json").read_text())["files"]["emg_fatigue.h5"]["events_s"]
+    given = real(raw, spans)
+    mdf, rms = (COMPUTED[name](given) for name in ("emg_mdf_slope", "emg_rms_slope"))
+    # The median frequency falls and the amplitude rises, both beyond their intervals; pieces at the rail are left out.
+    assert mdf.parameters["intervals"]["biceps"][1] < 0.0
+    assert rms.parameters["intervals"]["biceps"][0] > 0.0
+    assert mdf.n >= 20
+    assert mdf.parameters["left_out"]["samples that are not valid"] > 0
+
+
+def real(raw: np.ndarray, spans: list[list[float]]) -> View:
+    volts, t_s = (raw / 4096 - 0.5) * 3e-3, np.arange(len(raw)) / 1000.0
+    record = SimpleNamespace(
+        descriptor=SimpleNamespace(channels=("biceps",)), invalid=((raw <= 0) | (raw >= 4095))[:, None]
+    )
+    track = SimpleNamespace(record=record, t_s=t_s, rate_hz=1000.0, channel=lambda name: volts)
+    session = SimpleNamespace(
+        samples={"emg/plux": track}, delivered=dict, trials=(), trial_times_s=(), phases=(), stimulated_muscle=None,
+        sites=(SimpleNamespace(muscle="biceps", topic="emg/plux", channel="biceps"),),
+        trial_spans=tuple(TrialSpan("await_effort", "block", 1, n, *span) for n, span in enumerate(spans, 1)),
+    )  # fmt: skip
+    return View(session, DEMO)  # type: ignore[arg-type]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 from myoloop.experiments.analysis.dosing import ChannelDose, block_doses
 from myoloop.experiments.outcomes.kind import Measure, OutcomeKind
@@ -22,23 +23,22 @@ def _why(view: View) -> str:
 
 def dose_charge(view: View) -> Value:
     """Charge of one phase, summed over delivered pulses of all blocks and channels."""
-    doses = _doses(view)
-    if not doses:
-        return Value(None, why=_NO_PLAN)
-    parts: dict[str, float] = {}
-    for dose in doses:
-        parts[dose.channel] = parts.get(dose.channel, 0.0) + dose.delivered.charge_mc
-    return Value(math.fsum(parts.values()), len(doses), parts, _why(view))
+    return _summed(view, lambda dose: dose.delivered.charge_mc)
 
 
 def dose_on_time(view: View) -> Value:
     """First to last pulse of each train, summed over blocks and channels."""
+    return _summed(view, lambda dose: dose.delivered.on_s)
+
+
+def _summed(view: View, of: Callable[[ChannelDose], float]) -> Value:
+    """Over blocks, channel by channel and altogether."""
     doses = _doses(view)
     if not doses:
         return Value(None, why=_NO_PLAN)
     parts: dict[str, float] = {}
     for dose in doses:
-        parts[dose.channel] = parts.get(dose.channel, 0.0) + dose.delivered.on_s
+        parts[dose.channel] = parts.get(dose.channel, 0.0) + of(dose)
     return Value(math.fsum(parts.values()), len(doses), parts, _why(view))
 
 
