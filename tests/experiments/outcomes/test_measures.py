@@ -12,6 +12,7 @@ from scipy.signal import butter, sosfilt
 
 from myoloop.experiments.analysis.tracks import EventRow, Interval, JointTrack, MeasureTrack, PulseTrack, TrialSpan
 from myoloop.experiments.outcomes.compute import COMPUTED
+from myoloop.experiments.outcomes.measures.emg_fatigue import PIECE_S, unfit
 from myoloop.experiments.outcomes.measures.pendulum import first_swing
 from myoloop.experiments.outcomes.registry import MEASURES
 from myoloop.experiments.outcomes.view import Value, View
@@ -215,3 +216,26 @@ def real(raw: np.ndarray, spans: list[list[float]]) -> View:
         trial_spans=tuple(TrialSpan("await_effort", "block", 1, n, *span) for n, span in enumerate(spans, 1)),
     )  # fmt: skip
     return View(session, DEMO)  # type: ignore[arg-type]
+
+
+def kept(volts: np.ndarray, rate_hz: float) -> tuple[int, int]:
+    """Of pieces whose pulses nobody recorded: how many are fit, of how many."""
+    size = round(PIECE_S * rate_hz)
+    nothing, none = np.zeros(size, np.bool_), np.empty(0)
+    begins = range(0, len(volts) - size + 1, size)
+    t_s = np.arange(size) / rate_hz
+    fit = [not unfit(t_s, volts[b : b + size].astype(np.float64), nothing, rate_hz, none) for b in begins]
+    return sum(fit), len(fit)
+
+
+@pytest.mark.realdata
+def test_real_artifact_is_known_for_what_it_is_without_a_record_of_its_pulses(data_dir):
+    folder = data_dir / "fes_emg_artifact"
+    with np.load(folder / "semisynthetic_pair_2000Hz.npz") as pair:
+        assert kept(pair["clean"], 2000.0) == (24, 24)
+        assert kept(pair["contaminated"], 2000.0) == (0, 24)
+    # Spinal stimulation at 15 Hz; the second channel is of a relaxed muscle: nothing but artifact and reflex.
+    with np.load(folder / "tscs_9frames_2ch.npz") as file:
+        frames = file["emg_V"]
+    assert kept(frames[8, 1], 1925.93) == (20, 20), "stimulation is off"
+    assert kept(frames[7, 1], 1925.93)[0] <= 1, "stimulation is strongest"

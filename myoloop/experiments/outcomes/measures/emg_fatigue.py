@@ -67,9 +67,7 @@ def fit_pieces(view: View, site: MuscleSite) -> Pieces:
         kept = []
         for begin in _begins(track, span, size):
             piece = slice(begin, begin + size)
-            reason = _unfit(
-                track.t_s[piece], volts[piece], track.record.invalid[piece, column], track.rate_hz, pulses_s
-            )
+            reason = unfit(track.t_s[piece], volts[piece], track.record.invalid[piece, column], track.rate_hz, pulses_s)
             if reason:
                 found.left_out[reason] += 1
             elif float(np.std(volts[piece])) < LOUDER * floor:
@@ -97,7 +95,7 @@ def _begins(track: SampleTrack, span: Interval, size: int) -> range:
     return range(int(inside[0]), int(inside[-1]) + 2 - size, size) if len(inside) else range(0)
 
 
-def _unfit(t_s: Floats, volts: Floats, invalid: np.ndarray[Any, Any], rate_hz: float, pulses_s: Floats) -> str:
+def unfit(t_s: Floats, volts: Floats, invalid: np.ndarray[Any, Any], rate_hz: float, pulses_s: Floats) -> str:
     """Why nothing spectral may be told of a piece; empty where it may."""
     first, last = np.searchsorted(pulses_s, (t_s[0] - PULSE_S[1], t_s[-1] + PULSE_S[0]))
     if last > first:
