@@ -11,7 +11,9 @@ import mne_bids
 import numpy as np
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
+from myoloop.cli import app
 from myoloop.experiments.exports import bids_recording
 from myoloop.experiments.exports.about import read_about
 from myoloop.experiments.exports.exporting import Wanted, export
@@ -230,3 +232,25 @@ def test_a_session_that_cannot_be_written_leaves_nothing_behind(known_attempt, t
     with pytest.raises(RecordingError, match="No space left"):
         export(known_attempt, tmp_path / "set", Wanted(to="bids"))
     assert not list((tmp_path / "set").rglob("*_emg.*"))
+
+
+@pytest.mark.prove
+@pytest.mark.timeout(600)
+def test_the_demonstration_passes_and_reads_back(tmp_path, validated):
+    done = CliRunner().invoke(
+        app, ["demo", "--speed", "max", "--seed", "1", "--out", str(tmp_path / "study"), "--json"]
+    )
+    assert done.exit_code == 0, done.output
+    export(tmp_path / "study", tmp_path / "set", Wanted(to="bids"))
+    assert validated(tmp_path / "set") == []
+    recording = Recording.open(json.loads(done.stdout)["session"])
+    emg = recording.samples("emg/amplifier").physical().astype(np.float64)
+    raw = read(tmp_path / "set", subject="SIM1", session="01", task="demo", acquisition="att1")
+    samples = raw.get_data().T[: len(emg)]
+    muscles = [column for column, kind in enumerate(raw.get_channel_types()) if kind == "emg"]
+    assert len(muscles) == 2
+    for column in muscles:
+        assert np.abs(samples[:, column] - emg[:, column]).max() <= half_a_step(emg[:, column])
+    (motion,) = (tmp_path / "set").rglob("*_motion.tsv")
+    values = np.loadtxt(motion, delimiter="\t", dtype=np.float32)
+    assert np.array_equal(values, recording.samples("imu/amplifier").physical())
