@@ -99,8 +99,8 @@ def recover(
         raise RecordingError(f"{file}: is whole, there is nothing to recover")
     if found.status == "damaged" and not (vouched_only or each_stream):
         left = (
-            f"; --each-stream keeps of every stream what can still be read, --vouched-only the {found.records} records "
-            "before the damage that the chain vouches for"
+            f"; --vouched-only keeps the {found.records} records before the damage that the chain vouches for, "
+            "--each-stream of every stream all that can still be read"
         )
         raise RecordingError(
             f"{file}: is damaged, not merely cut ({found.problems[0].what}){left if found.records else ''}"

@@ -145,7 +145,7 @@ def test_a_damaged_file_is_left_alone_unless_told_to_keep_what_is_vouched_for(re
     example.flip(path, target.offset + len(target.data) - 1, 1)
     before = path.read_bytes()
     with pytest.raises(
-        RecordingError, match=r"is damaged, not merely cut .*; --each-stream .*, --vouched-only the \d+ records"
+        RecordingError, match=r"is damaged, not merely cut .*; --vouched-only keeps the \d+ records .*, --each-stream"
     ):
         recover(recorded)
     assert path.read_bytes() == before
