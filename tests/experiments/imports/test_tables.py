@@ -132,7 +132,7 @@ class TestText:
     def test_what_cannot_be_is_said_in_one_line(self, tmp_path, text, mapping, said):
         assert said in refused(tmp_path, "x.csv", text, mapping)
 
-    @settings(max_examples=20)
+    @settings(max_examples=settings().max_examples // 4)
     @given(
         values=arrays(np.float64, st.tuples(st.integers(1, 60), st.integers(1, 3)), elements=st.floats(-1e6, 1e6)),
         rate_hz=st.sampled_from([1.0, 37.5, 1000.0, 1925.93]),

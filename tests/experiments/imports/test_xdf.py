@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from myoloop.acquisition.formats import FormatError
@@ -284,6 +284,7 @@ def _base(writer) -> bytes:
     return lab_recorder(writer, 0.4)[0].data
 
 
+@settings(max_examples=settings().max_examples // 2)
 @given(st.data())
 def test_no_change_of_a_file_makes_a_traceback(xdf, tmp_path_factory, data):
     """Flipped bytes, cuts and copies: the file imports, or is refused in one line."""
