@@ -29,6 +29,7 @@ from myoloop.experiments.studies.personrecord import record_path
 from myoloop.experiments.training.jobs import Item, Jobs, Result
 from myoloop.platform.errors import UserError
 from myoloop.platform.recording.folder import place_of, replace_file
+from myoloop.platform.recording.layout import SESSION_FILE
 
 #: Where they stand in a study, unless told.
 FOLDER = "derivatives/tables"
@@ -121,9 +122,9 @@ def analyse(study: Path | str, out: Path | None = None, jobs: Jobs | None = None
     left_out = [(row.path, why_not(row)) for row in index.rows if not row.usable]
     items = [_item(study, folder, row) for row in index.usable()]
     done = jobs.run("tables", tabulate, items)
-    left_out += [(item["key"]["session"], found["problem"]) for item, found in zip(items, done, strict=True)
-                 if found["problem"]]  # fmt: skip
-    used = [item for item, found in zip(items, done, strict=True) if not found["problem"]]
+    told = list(zip(items, done, strict=True))
+    left_out += [(item["key"]["session"], found["problem"]) for item, found in told if found["problem"]]
+    used = [item for item, found in told if not found["problem"]]
     if not used:
         first = f"; the first: {left_out[0][0]}: {left_out[0][1]}" if left_out else ""
         raise UserError(f"{study}: no session that can be used, of {len(index.rows)}{first}")
@@ -131,16 +132,16 @@ def analyse(study: Path | str, out: Path | None = None, jobs: Jobs | None = None
     rows, sha256 = {}, {}
     for name in TABLES:
         rows[name], sha256[name] = _join(name, [Path(item["kept"]) for item in used], folder, input_sha256, len(used))
+    notes = [(item["key"]["session"], found["note"]) for item, found in told if found["note"]]
     made = StudyTables(
         folder=folder,
         rows=rows,
         sha256=sha256,
         used=tuple(item["key"]["session"] for item in used),
         left_out=tuple(sorted(left_out)),
-        notes=tuple((item["key"]["session"], found["note"]) for item, found in zip(items, done, strict=True)
-                    if found["note"]),
+        notes=(*(("study", problem) for problem in index.problems), *notes),
         input_sha256=input_sha256,
-    )  # fmt: skip
+    )
     replace_file(folder / SUMMARY, json.dumps(made.as_data(), indent=1, sort_keys=True).encode() + b"\n")
     return made
 
@@ -218,7 +219,9 @@ def _item(study: Path, folder: Path, row: Row) -> dict[str, Any]:
     )
     diary = record_path(study, row.person, "diary")
     written = hashlib.sha256(diary.read_bytes()).hexdigest() if diary.is_file() else ""
-    made_of = f"{row.facts.head} {row.facts.unverified_bytes} {written} {code_sha256()} {json.dumps(PARAMETERS)}"
+    # The chain's head stands for all of a whole recording, compacted or not; nothing vouches for the tail of a cut one.
+    recorded = row.facts.head if row.facts.verified == "good" else _file_sha256(study / row.path / SESSION_FILE)
+    made_of = f"{recorded} {written} {code_sha256()} {json.dumps(PARAMETERS)}"
     return {
         "attempt": str(attempt_folder(place).absolute()),
         "kept": str((folder / _KEPT / f"sub-{row.person}" / f"ses-{row.session:02d}_att-{row.attempt}").absolute()),
@@ -245,10 +248,8 @@ def _join(name: str, kept: Sequence[Path], folder: Path, input_sha256: str, sess
         for table in _batches(name, kept):
             rows += len(table)
             writer.write_table(table.replace_schema_metadata(schema.metadata))
-    with part.open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     part.replace(path)
-    return rows, sha256
+    return rows, _file_sha256(path)
 
 
 def _batches(name: str, kept: Sequence[Path]) -> Iterator[pa.Table]:
@@ -267,6 +268,11 @@ def _to_bytes(table: pa.Table) -> bytes:
     parquet.write_table(table, sink, compression="zstd")
     content: bytes = sink.getvalue().to_pybytes()
     return content
+
+
+def _file_sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _sha256(text: str) -> str:

@@ -164,7 +164,8 @@ def _session(session: Session, key: SessionKey, measured: Measured) -> Row:
     muscle = told["fatigue_muscle"]
     fatigue = session.muscles[muscle].fatigue if muscle in session.muscles else None
     origins = told["origins"] or {}
-    latency = percentiles(session.latencies_ms["emg_to_request"])
+    # Under a virtual clock the times are settings, as in the index.
+    latency = percentiles(np.empty(0) if session.lockstep else session.latencies_ms["emg_to_request"])
     same = (
         "outcome", "reason", "duration_s", "gaps", "trials", "trials_done", "requests", "gate_limited", "gate_rounded",
         "stops", "spasms_detected", "spasms_true", "fatigue_true_end", "session_id", "outcomes_missing",

@@ -60,10 +60,10 @@ class Heard:
         """Hear one record."""
         if self.problem:
             return
-        self.metadata = scan.metadata.get(layout.SESSION, self.metadata)
-        self.end = scan.metadata.get(layout.END, self.end)
-        self.salvaged = scan.metadata.get(layout.SALVAGED, self.salvaged)
         if record.opcode != _MESSAGE:
+            self.metadata = scan.metadata.get(layout.SESSION, self.metadata)
+            self.end = scan.metadata.get(layout.END, self.end)
+            self.salvaged = scan.metadata.get(layout.SALVAGED, self.salvaged)
             return
         channel, _, log_time_ns, _ = MESSAGE_HEAD.unpack_from(record.data, HEAD_BYTES)
         try:

@@ -168,6 +168,12 @@ def test_pulses_stand_in_their_trains_and_trains_in_their_trial(of_known):
     assert pulses.t_s.between(train["begin_s"], train["end_s"]).all()
 
 
+def test_latencies_of_a_virtual_clock_are_none(tables, of_known):
+    rows = tables["sessions"].set_index("session")
+    assert np.isnan(rows.loc["sub-V001/ses-01/att-1"].emg_to_request_p99_ms)
+    assert of_known["sessions"].emg_to_request_p99_ms[0] == 1.0
+
+
 def test_events_are_rows(of_known):
     (stop,) = of_known["events"].to_dict("records")
     assert (stop["kind"], stop["why"], json.loads(stop["values"])) == ("stop", "stop <operator>", {"from": "ARMED"})

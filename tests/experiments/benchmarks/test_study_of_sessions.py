@@ -107,6 +107,8 @@ def test_any_second_of_a_hundred_minutes_is_there_at_once(tmp_path):
 
 @pytest.mark.prove
 @pytest.mark.timeout(7200)
+# A worker that keeps what it freed is replaced by another, and says so.
+@pytest.mark.filterwarnings("ignore:A worker stopped while some jobs")
 def test_forty_half_hours_are_summarised_in_ten_minutes_on_two_cores(tmp_path):
     write_study(tmp_path / "study", 40, 1800.0, jobs=Jobs(workers=2))
     began_s = cpu_s()
