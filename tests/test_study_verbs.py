@@ -175,6 +175,17 @@ def test_a_session_is_reassigned_and_a_person_withdrawn(study):
     assert not (study / "sub-P018").exists()
 
 
+def test_a_withdrawal_says_where_the_pseudonym_stands_and_clears_other_folders_too(study, tmp_path):
+    (study / "sub-P018" / "ses-01" / "att-1").mkdir(parents=True)
+    elsewhere = tmp_path / "export"
+    elsewhere.mkdir()
+    (elsewhere / "dataset_description.json").write_text("{}")
+    (elsewhere / "participants.tsv").write_text("participant_id\nsub-P018\n")
+    done = call("withdraw", "P018", "--study", study, "--also", elsewhere, *WHO, "--why", "consent withdrawn")
+    assert "P018 stands in audit.jsonl (2 times; a chained log, kept)" in done.stdout
+    assert not (elsewhere / "participants.tsv").exists()
+
+
 def test_exit_code_1_says_that_a_file_still_names_who_has_withdrawn(study):
     (study / "sub-P018" / "ses-01" / "att-1").mkdir(parents=True)
     (study / "cohort.csv").write_text("P018,3\n")

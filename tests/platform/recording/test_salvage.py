@@ -6,6 +6,7 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
 from myoloop.platform.recording import compact as compaction
 from myoloop.platform.recording.layout import RecordingError
@@ -13,6 +14,7 @@ from myoloop.platform.recording.manifest import read_manifest
 from myoloop.platform.recording.reader import Recording
 from myoloop.platform.recording.recover import recover
 from myoloop.platform.recording.verify import verify
+from myoloop.recording_verbs import recordings
 
 BLOCKS = 200
 
@@ -159,6 +161,18 @@ def test_both_at_once_are_refused_and_so_is_what_does_not_say_what_it_is(long, e
     example.flip(long / "session.mcap", example.raw_records(long / "session.mcap")[1].offset + 20, 1)
     with pytest.raises(RecordingError, match="nothing can be kept"):
         recover(long, each_stream=True)
+
+
+def test_the_verb_tells_every_stream(long, example):
+    path = long / "session.mcap"
+    target = messages_of(example, path)[100]
+    example.flip(path, target.offset + len(target.data) - 1, 1)
+    told = CliRunner().invoke(recordings, ["recover", str(long), "--each-stream"])
+    assert told.exit_code == 0, told.output
+    lines = told.stdout.splitlines()
+    assert [line.partition(":")[0] for line in lines[1:]] == ["emg/sim", "phase", "event"]
+    assert "of them not vouched for; " in lines[1]
+    assert "lost with" in lines[1]
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
