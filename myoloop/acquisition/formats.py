@@ -148,14 +148,16 @@ class _Edf:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             file = edfio.read_bdf(path) if is_bdf else edfio.read_edf(path)
-        if not file.is_continuous:
-            raise FormatError(f"{path}: is discontinuous (EDF+D); only recordings without holes can be played")
+        # edfio compares the times of data records digit by digit; a file that says it is continuous is.
+        if not file.is_continuous and "+C" not in file.reserved:
+            raise FormatError(f"{path}: is discontinuous (EDF+D); only recordings without holes can be read")
         self._signals = file.signals
         self.names = tuple(signal.label for signal in file.signals)
         self.emg_names = tuple(
             signal.label for signal in file.signals if self._says_emg(signal) and _si(signal)[0] == "V"
         )
-        self.device = _first_line(lambda: file.recording.equipment_code)
+        device = _first_line(lambda: file.recording.equipment_code)
+        self.device = "" if device == "X" else device  # EDF+ for: not known
         self.annotations = [Annotation(float(a.onset), a.duration, a.text) for a in file.annotations]
         if mapping is None and not self.emg_names:
             raise FormatError(

@@ -12,6 +12,7 @@ import heapq
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,8 @@ START_NS = 1_000_000_000
 BLOCK_S = 0.01
 #: The writer's clock is whole nanoseconds of 64 bits; nobody records for longer than this.
 LONGEST_S = 366 * 86_400.0
+#: Whose reading of a format the samples depend on.
+_READERS = {"xdf": "pyxdf", "edf": "edfio", "bdf": "edfio", "hdf5": "h5py", "mne": "mne"}
 #: Breaks told of one by one; of more a sum.
 _TOLD_BREAKS = 50
 
@@ -158,6 +161,7 @@ def _about(
         "wall_start_ns": _wall_ns(file.recorded_at),
         "processor": processor(),
         **version_metadata(),
+        **_reader_version(file.format),
         "import.format": file.format,
         "import.source_sha256": _sha256(path),
         "import.source_bytes": str(path.stat().st_size),
@@ -296,6 +300,11 @@ def _wall_ns(recorded_at: str) -> str:
     except ValueError:
         return "0"
     return "0" if said.tzinfo is None else str(round(said.timestamp()) * 1_000_000_000)
+
+
+def _reader_version(kind: str) -> dict[str, str]:
+    library = _READERS.get(kind)
+    return {} if library is None else {f"version.{library}": version(library)}
 
 
 def _sha256(path: Path) -> str:

@@ -204,6 +204,19 @@ class TestEdf:
         assert emg.descriptor.scale[0] == pytest.approx(2000 / (2**24 - 1) * 1e-6)
         assert marks(recording) == [(0.5, "annotation", "squeeze"), (1.5, "annotation", "let go")]
 
+    def test_records_of_odd_length_are_no_holes(self, tmp_path):
+        import edfio
+
+        emg = np.random.default_rng(5).uniform(-900, 900, 500 * 70)
+        signal = edfio.BdfSignal(emg, 500, label="EMG", physical_dimension="uV", physical_range=(-1000, 1000))
+        notes = [edfio.EdfAnnotation(0.1, None, "begin")]
+        file = edfio.Bdf([signal], annotations=notes, data_record_duration=0.7)
+        file.write(tmp_path / "x.bdf")
+        assert not edfio.read_bdf(tmp_path / "x.bdf").is_continuous, "by the digits of its records' times"
+        _, recording = imported_from(tmp_path, "x.bdf", "channels: [{from: EMG, name: b}]")
+        assert np.array_equal(recording.samples("emg/imported").counts[:, 0], signal.digital)
+        assert recording.descriptors["emg/imported"].device == ""
+
     def test_nothing_of_the_person_comes_over(self, tmp_path):
         edf_bytes(tmp_path)
         done, _ = imported_from(tmp_path, "x.bdf", "channels: [{from: 1, name: biceps}]")

@@ -124,6 +124,7 @@ def test_the_record_says_where_it_is_from_and_not_what_the_file_was_called(xdf, 
     assert (said["origin"], said["simulated"], said["origin.emg"], said["origin.body"]) == (
         "imported", "false", "recorded", "person",
     )  # fmt: skip
+    assert said["version.pyxdf"]
     assert said["import.format"] == "xdf"
     assert said["import.source_bytes"] == str(len(file.data))
     assert said["sha256.mapping.yaml"] == said["import.mapping_sha256"]
