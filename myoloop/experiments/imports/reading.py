@@ -26,6 +26,8 @@ from myoloop.experiments.imports.xdf import LoadedStream, XdfFile, read_xdf
 from myoloop.platform.messages import SampleDescriptor
 
 _EXACT_IN_DOUBLE = 2**53
+#: What a message may hold is sixteen times as much.
+_MARK_BYTES = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,11 +105,12 @@ def read_file(path: Path, mapping: ImportMapping) -> ImportedFile:
         if channel.kind != "ignored":
             groups.setdefault(channel.source_name, []).append(channel)
     streams = tuple(stream for name, channels in groups.items() for stream in reading.streams(name, channels))
-    _check(path, kind, streams)
+    marks = tuple(sorted(reading.marks(), key=lambda mark: mark.t_s))
+    _check(path, kind, streams, marks)
     return ImportedFile(
         format=kind,
         streams=streams,
-        marks=tuple(sorted(reading.marks(), key=lambda mark: mark.t_s)),
+        marks=marks,
         cut=file.cut if isinstance(file, XdfFile) else "",
         notes=(*(file.notes if isinstance(file, XdfFile) else ()), *reading.notes),
         left_out=reading.left_out(),
@@ -239,8 +242,12 @@ class _Reading:
         return marks
 
 
-def _check(path: Path, kind: str, streams: Sequence[ImportedStream]) -> None:
-    """Refuse what would be no recording, and whole numbers that a text file's reader has rounded."""
+def _check(path: Path, kind: str, streams: Sequence[ImportedStream], marks: Sequence[Mark]) -> None:
+    """Refuse what would be no recording, numbers that a text file's reader has rounded, and marks beyond all size."""
+    for mark in marks:
+        size = len(mark.text.encode("utf-8", "replace"))
+        if size > _MARK_BYTES:
+            raise FormatError(f"{path}: {mark.who}: found a mark of {size} bytes, at most {_MARK_BYTES} are kept")
     if not any(len(stream.array) for stream in streams):
         raise FormatError(f"{path}: holds no samples")
     for stream in streams:

@@ -7,8 +7,10 @@ jump; where it cannot be known how many, or a clock was set anew, the stream beg
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import heapq
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,7 +27,7 @@ from myoloop.experiments.origins import SIMULATED, Origins
 from myoloop.experiments.replay import processor
 from myoloop.platform import wire
 from myoloop.platform.messages import Event
-from myoloop.platform.recording.folder import create_attempt, keep_copy, next_session, no_attempt_if_refused
+from myoloop.platform.recording.folder import create_attempt, keep_copy, next_session
 from myoloop.platform.recording.layout import RecordingError
 from myoloop.platform.recording.versions import version_metadata
 from myoloop.platform.recording.writer import RecordingWriter
@@ -130,7 +132,7 @@ def import_file(
     folder = None
     if not dry_run:
         folder = create_attempt(study, subject, next_session(study, subject))
-        with no_attempt_if_refused(folder):
+        with _whole_or_nothing(folder):
             about = _about(path, mapping, mapping_path, file, begin_s, subject)
             _, kept = keep_copy(folder, "mapping.yaml", mapping_path.read_bytes())
             _write(folder, {**about, "sha256.mapping.yaml": kept}, file, begin_s, end_s, outcome)
@@ -169,6 +171,19 @@ def _about(
         "import.begin_s": repr(begin_s),
         "import.recorded_at": file.recorded_at,
     }
+
+
+@contextlib.contextmanager
+def _whole_or_nothing(folder: Path) -> Iterator[None]:
+    """Leave no attempt behind that was not written to its end: the file that it is made of is still there."""
+    try:
+        yield
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        for parent in (folder.parent, folder.parent.parent):
+            with contextlib.suppress(OSError):  # others are in it
+                parent.rmdir()
+        raise
 
 
 def _write(

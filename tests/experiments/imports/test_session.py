@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +57,13 @@ def test_an_edit_shows(folder, tmp_path):
     raw[len(raw) // 2] ^= 1
     (tmp_path / "session.mcap").write_bytes(raw)
     assert verify(tmp_path / "session.mcap").status == "damaged"
+
+
+def test_an_edit_of_the_kept_mapping_shows(folder, tmp_path):
+    copy = tmp_path / "sub-TAPE1" / "ses-01" / "att-1"
+    shutil.copytree(folder, copy)
+    (copy / "mapping.yaml").write_text("rate: 2 kHz\n", encoding="utf-8")
+    assert verify(copy).status == "damaged"
 
 
 def test_the_analyses_read_it(folder, example):

@@ -18,6 +18,7 @@ from myoloop.experiments.imports.write import Imported, import_file
 from myoloop.platform.errors import UserError
 from myoloop.platform.messages import Event
 from myoloop.platform.recording.reader import Recording
+from myoloop.platform.recording.writer import RecordingWriter
 
 MAPPING = """
 channels:
@@ -238,6 +239,29 @@ def test_a_stream_without_samples_and_a_file_without_any(xdf, tmp_path):
     _, recording = imported(tmp_path, file.data)
     assert recording.samples("emg/imported").counts.shape == (0, 2)
     assert recording.samples("imu/imported").counts.tolist() == [[1], [2], [3]]
+
+
+def test_a_mark_beyond_all_size_is_refused_and_a_long_one_is_kept(xdf, tmp_path):
+    file, _, _ = lab_recorder(xdf, 0.2)
+    file.samples(9, [BEGIN_S], [["x" * 60_000]])
+    _, recording = imported(tmp_path, file.data)
+    assert [len(why) for _, _, why in events(recording, "mark")] == [60_000]
+    file.samples(9, [BEGIN_S], [["x" * 3_000_000]])
+    (tmp_path / "more").mkdir()
+    assert "found a mark of 3000000 bytes, at most 65536 are kept" in refused(tmp_path / "more", file.data)
+
+
+def test_an_import_that_fails_leaves_nothing_behind(xdf, tmp_path, monkeypatch):
+    file, _, _ = lab_recorder(xdf, 0.2)
+    imported(tmp_path, file.data)
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(RecordingWriter, "end", full)
+    with pytest.raises(OSError, match="No space left"):
+        imported(tmp_path, file.data)
+    assert [each.name for each in (tmp_path / "study" / "sub-P1").iterdir()] == ["ses-01"]
 
 
 def test_channels_of_two_streams_do_not_become_one_by_themselves(xdf, tmp_path):
