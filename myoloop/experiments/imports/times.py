@@ -7,7 +7,7 @@ is refused.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,8 +17,13 @@ from myoloop.acquisition.formats import FormatError
 
 Floats = npt.NDArray[np.float64]
 
-#: A network stream's stamps may be late by so much, or by so many periods, before a break is seen in them.
-JITTER_S, JITTER_PERIODS = 0.25, 20.0
+#: A step in a network stream's stamps that stays is a break if it is more than this, or than so many periods; what is
+#: late and catches up is jitter. The bound is that of the index's segments.
+STEP_S, STEP_PERIODS = 0.05, 0.5
+#: Stretches may overlap by so much, as jitter makes them; by more, the clock has gone back.
+OVERLAP_S = 0.25
+#: Stamps are late, never early: where a stream stands is the earliest of so much on either side.
+_LEVEL_S = 1.0
 #: A measured rate further from the said one is told.
 RATE_TOLERANCE = 0.01
 #: A step this close to a whole number of periods says how many samples are missing.
@@ -138,28 +143,48 @@ def of_stamps(time_s: Floats, rate_hz: float, resets: Sequence[int], where: str)
     Raises
     ------
     FormatError
-        If one is no number, or the clock goes back at a row where it was not set anew, or stretches overlap.
+        If one is no number, or the clock goes back for good where it was not set anew, or stretches overlap.
     """
     _refuse_odd(time_s, where)
-    margin_s = max(JITTER_S, JITTER_PERIODS / rate_hz)
-    steps = np.diff(time_s)
     set_anew = set(resets)
-    for row in (np.flatnonzero(steps < -margin_s) + 1).tolist():
-        if row not in set_anew:
+    breaks = []
+    for row, shift_s in _steps_that_stay(time_s, rate_hz, set_anew):
+        if row not in set_anew and shift_s < -OVERLAP_S:
             raise _goes_back(where, row, time_s)
-    rows = sorted(set_anew | set((np.flatnonzero(steps > margin_s) + 1).tolist()))
-    breaks = tuple(Break(row, None, float(steps[row - 1]), "clock reset" if row in set_anew else "gap") for row in rows)
+        why = "clock reset" if row in set_anew else "gap" if shift_s > 0 else "clock step back"
+        breaks.append(Break(row, None, float(time_s[row] - time_s[row - 1]), why))
+    rows = [each.row for each in breaks]
     smooth, jitter_s = _lines(time_s, rows, 1.0 / rate_hz)
     for row in rows:
         overlap_s = float(smooth[row - 1] - smooth[row])
-        if overlap_s > margin_s:
+        if overlap_s > OVERLAP_S:
             raise FormatError(f"{where}: before and after sample {row} its clock has the same {overlap_s:.3f} s")
     lengths = np.diff([0, *rows, len(smooth)])
     ends = [*rows, len(smooth)]
     spans = [(int(n), float(smooth[end - 1] - smooth[end - n])) for n, end in zip(lengths, ends, strict=True) if n]
     counted, lasted_s = sum(n - 1 for n, _ in spans), sum(span for _, span in spans)
     measured = counted / lasted_s if counted > 0 and lasted_s > 0 else None
-    return SampleTimes(smooth, breaks, measured, jitter_s)
+    return SampleTimes(smooth, tuple(breaks), measured, jitter_s)
+
+
+def _steps_that_stay(time_s: Floats, rate_hz: float, set_anew: set[int]) -> Iterator[tuple[int, float]]:
+    """Rows before which the stamps step against the count and do not come back, and by how much; resets always."""
+    window = max(4, round(_LEVEL_S * rate_hz))
+    period_s = 1.0 / rate_hz
+    if len(time_s) > 2 * window:
+        measured_s = float(np.median(time_s[window:] - time_s[:-window])) / window
+        period_s = measured_s if measured_s > 0 else period_s
+    level_s = time_s - np.arange(len(time_s)) * period_s
+    least_s = max(STEP_S, STEP_PERIODS * period_s)
+    odd = np.flatnonzero(np.abs(np.diff(level_s)) > 0.5 * least_s) + 1
+    last, ends = 0, sorted(set_anew)
+    for row in sorted(set_anew | set(odd.tolist())):
+        end = next((each for each in ends if each > row), len(time_s))
+        before_s = float(level_s[max(last, row - window) : row].min())
+        shift_s = float(level_s[row : min(row + window, end)].min()) - before_s
+        if row in set_anew or abs(shift_s) > least_s:
+            yield row, shift_s
+            last = row
 
 
 def _lines(time_s: Floats, rows: Sequence[int], period_s: float) -> tuple[Floats, float]:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from myoloop.acquisition.formats import FormatError
-from myoloop.experiments.imports.times import JITTER_S, of_column, of_rate, of_stamps, rate_of_column
+from myoloop.experiments.imports.times import OVERLAP_S, of_column, of_rate, of_stamps, rate_of_column
 
 
 def test_a_rate_alone_counts_from_the_first_sample():
@@ -56,6 +56,22 @@ def test_rounded_times_have_no_breaks(digits, rate_hz):
     assert np.abs(found.time_s - true_s).max() <= 10.0**-digits
 
 
+def test_samples_that_a_device_lost_shorter_than_any_late_block_are_a_break():
+    stamps_s = np.arange(4000) / 2000.0
+    stamps_s[1800:] += 0.08
+    found = of_stamps(stamps_s, 2000.0, [], "x")
+    assert [(each.row, each.why) for each in found.breaks] == [(1800, "gap")]
+    assert np.abs(found.time_s - stamps_s).max() < 1e-9
+
+
+@given(late_s=st.floats(0.06, 3.0), rows=st.integers(1, 30), at=st.integers(100, 1500))
+def test_blocks_that_come_late_and_catch_up_are_jitter(late_s, rows, at):
+    true_s = np.arange(2000) / 100.0
+    stamps_s = true_s.copy()
+    stamps_s[at : at + rows] += late_s
+    assert of_stamps(stamps_s, 100.0, [], "x").breaks == ()
+
+
 def test_a_reset_is_a_break_however_short_the_hole():
     stamps_s = np.arange(100) / 50.0
     found = of_stamps(stamps_s, 50.0, [40], "x")
@@ -68,7 +84,7 @@ def test_stretches_that_overlap_on_the_common_clock_are_refused():
         of_stamps(stamps_s, 50.0, [100], "x")
     with pytest.raises(FormatError, match="time goes back at sample 101"):
         of_stamps(stamps_s, 50.0, [], "x")
-    near = np.r_[np.arange(100) / 50.0, 1.98 - 0.5 * JITTER_S + np.arange(100) / 50.0]
+    near = np.r_[np.arange(100) / 50.0, 1.98 - 0.5 * OVERLAP_S + np.arange(100) / 50.0]
     assert len(of_stamps(near, 50.0, [100], "x").breaks) == 1
 
 
