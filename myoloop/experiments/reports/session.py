@@ -273,11 +273,19 @@ def _header(session: Session) -> list[tuple[str, str]]:
         ("Policy SHA-256", said.get("sha256.policy", "")),
         ("Seed", said.get("seed", "")),
         ("Devices", ", ".join(dict.fromkeys(t.record.descriptor.device for t in session.samples.values()))),
+        ("Stimulator's serial number", _answered(session, "inspection", "serial")),
+        ("Operator", _answered(session, "supervision", "operator")),
         ("Processor", said.get("processor", "")),
     ]
     versions = [f"{key.removeprefix('version.')} {value}" for key, value in said.items() if key.startswith("version.")]
     rows.append(("Versions", ", ".join(versions)))
     return [(label, value) for label, value in rows if value]
+
+
+def _answered(session: Session, form: str, name: str) -> str:
+    """The newest answer to a question; empty where nobody was asked."""
+    told = [each.values.get(name) for each in session.events if each.kind == "form" and each.values.get("form") == form]
+    return str(told[-1]) if told and told[-1] is not None else ""
 
 
 def _subtitle(session: Session) -> str:

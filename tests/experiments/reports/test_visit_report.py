@@ -88,6 +88,12 @@ def test_what_was_found_in_a_virtual_subject_is_called_what_it_is(page, text):
     assert "primary trials that were done as planned (trials_done)" in text
 
 
+def test_its_head_names_the_operator_and_the_stimulator(page):
+    head = page[: page.index("</header>")]
+    assert "<dt>Operator</dt><dd>script</dd>" in head
+    assert "<dt>Stimulator&#39;s serial number</dt><dd>REHEARSAL-1</dd>" in head
+
+
 def test_a_script_that_somebody_typed_into_a_form_is_text(page, text):
     assert "<script" not in page
     assert "&lt;script&gt;alert(1)&lt;/script&gt; &amp; pregabalin" in page
