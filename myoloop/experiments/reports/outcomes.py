@@ -35,18 +35,28 @@ def table(measured: Measured) -> Table | None:
     )
     if measured.heading == PLANTED:
         caption = f"{_PLANTED} {caption}"
-    columns = ("part", "outcome", "value", "unit", "n", "by muscle or channel", "why there is none")
+    columns = (
+        "part",
+        "outcome",
+        "value",
+        "unit",
+        "n",
+        "by muscle, channel or site",
+        "why there is none, or is not valid",
+    )
     return Table(columns, tuple(rows), caption)
 
 
 def _row(row: dict[str, Any]) -> tuple[str, ...]:
-    value, parts = row["value"], row["parts"] or {}
+    value, parts = row["value"], row["codes"] or row["parts"] or {}
     return (
         row["part"],
         f"{row['text']} ({row['outcome']})",
-        value_words(value),
+        row["code"] or value_words(value),
         row["unit"],
         str(row["n"]),
-        ", ".join(f"{name} {value_words(part)}" for name, part in parts.items()),
-        row["why"],
+        ", ".join(
+            f"{name} {part}" if isinstance(part, str) else f"{name} {value_words(part)}" for name, part in parts.items()
+        ),
+        "; ".join(filter(None, (f"NOT VALID: {row['doubt']}" if row["doubt"] else "", row["why"]))),
     )

@@ -18,6 +18,7 @@ from myoloop.experiments.reports import (
     integrity,
     pre_post,
     provenance,
+    reviewed,
     settings_tried,
 )
 from myoloop.experiments.reports.beside import Beside
@@ -41,7 +42,10 @@ def draw_more(session: Session, beside: Beside, walked: LoopWalk, stamp: str) ->
 
 def more_values(session: Session, beside: Beside, walked: LoopWalk, figures: Sequence[Drawn]) -> dict[str, Any]:
     """What the template takes of the further tables."""
+    labels, not_believed = reviewed.reviewed(session)
     return {
+        "reviewed": labels,
+        "review_problem": not_believed,
         "pre_post": pre_post.pre_post(beside.sensitivity),
         "density": density.density(session, beside.measured),
         "control_panel": control.panel(session, walked),

@@ -24,12 +24,16 @@ from myoloop.experiments.reports import (
     figure_recruitment,
     figure_trigger,
     integrity,
+    outcomes,
     pre_post,
     provenance,
+    reviewed,
     settings_tried,
 )
 from myoloop.experiments.reports.drawing import Drawn, style
 from myoloop.experiments.reports.session import write_report
+from myoloop.experiments.review.acts import Act
+from myoloop.experiments.review.review import apply_acts, read_review
 from myoloop.platform.messages import MWave, Trial
 
 PALETTE = {"#1f2933", "#7b8794", "#d5dbe1", "#0072b2", "#56b4e9", "#e69f00", "#d55e00", "#009e73", "#cc79a7"}
@@ -258,3 +262,28 @@ def test_every_number_has_its_code_its_parameters_and_its_input_in_the_page(writ
         assert value in page
     assert "figure timeline" in page
     assert "window_s 0.1" in page
+
+
+def test_a_session_that_was_reviewed_shows_how_well_the_detector_did(known, tmp_path):
+    attempt = known.write(tmp_path / "study" / "sub-P017" / "ses-03" / "att-1")
+    assert reviewed.reviewed(load(attempt)) == (None, "")
+    acts = [Act("confirm", "spasm-biceps-1"), Act("reject", "spasm-biceps-2", why="a cough"),
+            Act("confirm", "spasm-triceps-1"), Act("whole", kind="spasm")]  # fmt: skip
+    by = {"who": "A. Smith", "role": "assessor", "wall": datetime(2026, 11, 21, tzinfo=UTC)}
+    apply_acts(read_review(attempt), acts, **by)
+    table, _ = reviewed.reviewed(load(attempt))
+    # 2 of 3 detections are labels: precision 0.67, recall 1, F1 0.8.
+    assert table.rows == (("spasm", "2", "3", "0", "2", "0", "1", "0.67", "1.00", "0.80", "yes", ""),)
+    assert "n = 2 labels of 4 audited acts by A. Smith (assessor)" in table.caption
+    log = attempt / "review.jsonl"
+    log.write_bytes(log.read_bytes().replace(b"a cough", b"a laugh"))
+    assert "cannot be believed" in reviewed.reviewed(load(attempt))[1]
+
+
+def test_a_grade_and_a_value_that_is_not_valid_are_shown_as_what_they_are():
+    row = {"part": "primary", "outcome": "mvc_force", "text": "force", "unit": "N", "value": 100.0, "n": 2, "why": "",
+           "doubt": "2 whole contractions, needed are 3", "code": "", "codes": None, "parts": None}  # fmt: skip
+    assert outcomes._row(row)[2] == "100"
+    assert outcomes._row(row)[-1] == "NOT VALID: 2 whole contractions, needed are 3"
+    graded = {**row, "value": None, "doubt": "", "code": "1+", "codes": {"elbow": "1+"}, "unit": "grade"}
+    assert (outcomes._row(graded)[2], outcomes._row(graded)[5]) == ("1+", "elbow 1+")
