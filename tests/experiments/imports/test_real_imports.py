@@ -63,6 +63,7 @@ def test_counts_of_biosppy(imported, data_dir):
     _, recording = imported("biosppy_emg/emg_1.txt", "biosppy_emg.yaml")
     record = recording.samples("emg/imported")
     assert np.array_equal(record.counts, rows(data_dir / "biosppy_emg" / "emg_1.txt"))
+    assert record.descriptor.units == ("1",), "nothing says how many volts a count is"
 
 
 def test_a_table_under_lines_of_words(imported, data_dir):
