@@ -224,7 +224,7 @@ def train(
         from myoloop.experiments.training.jobs import Jobs
         from myoloop.experiments.training.logged import read_logged
         from myoloop.experiments.training.plan import QUICK, Plan
-        from myoloop.experiments.training.purpose import purpose_of
+        from myoloop.experiments.training.purpose import purpose_of, within
         from myoloop.experiments.training.task import load_task
         from myoloop.experiments.training.train import train_controller, training_words
         from myoloop.experiments.training.trained_files import WORK
@@ -234,7 +234,7 @@ def train(
         )  # fmt: skip
         jobs = Jobs(workers=workers, cluster=cluster, folder=out / WORK, say=lambda line: typer.echo(line, err=True))
         logged = None if data is None else read_logged(open_dataset(data))
-        what = load_task(task)
+        what = within(load_task(task), protocol)
         found = train_controller(out, what, size, seed, jobs, logged, purpose_of(protocol, what))
         say({name: found[name] for name in ("chosen", "curves", "artefact_sha256")}, as_json, training_words(found))
 

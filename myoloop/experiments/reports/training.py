@@ -20,6 +20,9 @@ from myoloop.experiments.reports.training_folder import Found, read_folder
 from myoloop.experiments.reports.training_results import TrainingReportError
 from myoloop.platform.recording.folder import replace_file
 
+#: Beside the report: what differs from one run to the next.
+TIMES_FILE = "times.html"
+
 
 @dataclass(frozen=True, slots=True)
 class TrainingReportSettings:
@@ -74,6 +77,7 @@ class TrainingReport:
         try:
             page.parent.mkdir(parents=True, exist_ok=True)
             replace_file(page, render(found, figures).encode())
+            replace_file(page.with_name(TIMES_FILE), render_times(found).encode())
             if self.settings.figure_files:
                 write_figures(page.parent / "figures", figures)
         except OSError as error:
@@ -151,14 +155,27 @@ def render(found: Found, figures: Sequence[Drawn]) -> str:
         "estimators": estimators[0],
         "estimators_verdict": estimators[1],
         "set_up": beside.set_up_facts(found.set_up) if found.set_up is not None else [],
-        "compute": made.compute(found),
-        "deadlines": made.deadlines(evaluation),
+        "times_page": TIMES_FILE,
         "decide_ai": words.decide_ai(training, evaluation),
         "versions": made.versions(found),
         "limits": words.limits(training, evaluation),
         "version": myoloop.__version__,
     }
     return render_page("training.html.jinja", figures, **values)
+
+
+def render_times(found: Found) -> str:
+    """The page of what differs from one run to the next."""
+    return render_page(
+        "training_times.html.jinja",
+        (),
+        name=made.name(found),
+        stamp=found.stamp,
+        said=found.said,
+        running=f"{words.RUNNING} {found.said}",
+        compute=made.compute(found),
+        deadlines=made.deadlines(found.evaluation),
+    )
 
 
 def _page_path(folder: Path, out: Path | None) -> Path:

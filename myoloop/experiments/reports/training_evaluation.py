@@ -11,7 +11,9 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from myoloop.controllers.shadowed import LEARNED
 from myoloop.experiments.reports.training_files import (
+    Compute,
     Interval,
     check_format,
     read_json,
@@ -25,7 +27,7 @@ from myoloop.experiments.reports.training_results import (
     Results,
     TrainingReportError,
 )
-from myoloop.experiments.training.contenders import LEARNED, contenders
+from myoloop.experiments.training.contenders import contenders
 from myoloop.experiments.training.trained_files import EVALUATION, EVALUATION_FORMAT, TIMING
 
 #: The condition in which nothing goes wrong.
@@ -68,6 +70,7 @@ class Timing(msgspec.Struct, frozen=True):
     thread_ms: Percentiles
     missed: int
     missed_by_own_time: int
+    evaluation: Compute | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -184,7 +184,9 @@ def curves(training: Training) -> Table:
 
 def compute(found: Found) -> list[tuple[str, str]]:
     """What the training took."""
-    return [] if found.compute is None else [("Training", _spent(found.compute)), ("Evaluation", "not measured")]
+    timing = found.evaluation.timing if found.evaluation is not None else None
+    took = (("Training", found.compute), ("Evaluation", timing.evaluation if timing is not None else None))
+    return [(what, _spent(spent)) for what, spent in took if spent is not None]
 
 
 def versions(found: Found) -> list[tuple[str, str]]:

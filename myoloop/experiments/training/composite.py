@@ -19,6 +19,8 @@ Array = npt.NDArray[np.float64]
 WEIGHTS = {"rmse": 0.5, "fatigue": 0.3, "charge_mc": 0.2}
 #: A person on whom a controller's composite is above this is counted and named.
 WORSE = 1.1
+#: By so much more of its steps than adaptive gain the gate may hold a controller back; our choice.
+GATED_MORE = 0.05
 LEVEL = 0.95
 _RESAMPLED = 2000
 #: Nothing to be relative to: of a non-responder the fatigue is nothing, whoever stimulates.

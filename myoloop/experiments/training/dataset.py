@@ -28,7 +28,16 @@ from myoloop.experiments.training.from_cohort import Drawn, draw_cohort, people_
 from myoloop.experiments.training.from_sessions import FromStudy, read_study
 from myoloop.experiments.training.jobs import Jobs
 from myoloop.experiments.training.sim_to_real import compare_responses
-from myoloop.experiments.training.split import Half, LeakError, Person, check_halves, read_halves, split
+from myoloop.experiments.training.split import (
+    Half,
+    LeakError,
+    Person,
+    check_halves,
+    one_name_each,
+    read_halves,
+    read_people,
+    split,
+)
 from myoloop.experiments.training.task import Task
 from myoloop.platform.errors import UserError
 
@@ -110,6 +119,8 @@ class Dataset:
         Over everything in it.
     halves
         By person.
+    people
+        Who they are.
     person, session
         Of each decision.
     gap
@@ -122,6 +133,7 @@ class Dataset:
     card: Mapping[str, Any]
     gap: Mapping[str, Any]
     halves: Mapping[str, Half]
+    people: Sequence[Person]
     person: Sequence[str]
     session: Sequence[str]
     decisions: Decisions
@@ -188,7 +200,7 @@ def open_dataset(folder: Path | str) -> Dataset:
     Raises
     ------
     LeakError
-        If a person is in both halves.
+        If a person is in both halves, by one name or by two.
     DatasetError
         If anything was changed, is missing or has been added; it names the file.
     """
@@ -201,13 +213,14 @@ def open_dataset(folder: Path | str) -> Dataset:
 
     table = parquet.read_table(folder / TABLE)
     person, half = table["person"].to_pylist(), table["half"].to_pylist()
-    halves = read_halves(folder / PEOPLE)
+    halves, people = read_halves(folder / PEOPLE), read_people(folder / PEOPLE)
+    one_name_each(people)
     for name, stands in check_halves(dict.fromkeys(zip(person, half, strict=True))).items():
         if halves.get(name) != stands:
             raise LeakError(f"{folder / TABLE}: {name} is in {stands}, in {PEOPLE} in {halves.get(name)}")
     named = {name: table[name].to_numpy() for name in table.column_names if "." in name}
     session = table["session"].to_pylist()
-    return Dataset(folder, index["sha256"], index, card, gap, halves, person, session, decisions_of(named))
+    return Dataset(folder, index["sha256"], index, card, gap, halves, people, person, session, decisions_of(named))
 
 
 def problems(folder: Path | str) -> list[str]:

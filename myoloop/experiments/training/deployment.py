@@ -22,6 +22,7 @@ from myoloop.experiments.studies.exclusive import exclusively
 from myoloop.experiments.studies.signatures import CLINICIANS
 from myoloop.experiments.training.approval import Evidence, against, read_evidence
 from myoloop.experiments.training.artefact import Artefact, ArtefactError, load_artefact
+from myoloop.experiments.training.jobs import code_sha256
 from myoloop.experiments.training.trained_files import TRAINING
 from myoloop.platform.errors import UserError
 from myoloop.platform.recording.folder import replace_file
@@ -205,7 +206,7 @@ def deployed_artefact(study: Path, identity: str, rig_class: str) -> Artefact:
     Raises
     ------
     ArtefactError, DeploymentError
-        If it is not what was deployed, or was evaluated on too few to work on a person.
+        If it is not what was deployed, was evaluated by other code, or on too few to work on a person.
     """
     kept = kept_in(study, identity)
     artefact = load_artefact(kept / ARTEFACT)
@@ -216,7 +217,12 @@ def deployed_artefact(study: Path, identity: str, rig_class: str) -> Artefact:
     content = evaluation.read_bytes() if evaluation.is_file() else b""
     if hashlib.sha256(content).hexdigest() != wanted:
         raise DeploymentError([f"{evaluation}: is not the evaluation that {identity} was deployed on"])
-    people = len(json.loads(content)["people"])
+    told = json.loads(content)
+    if told["code_sha256"] != code_sha256():
+        raise DeploymentError(
+            [f"{evaluation}: was made by other code than acts here; evaluate again and deploy, or roll it back"]
+        )
+    people = len(told["people"])
     if rig_class == "HUMAN" and people < PEOPLE_MIN:
         raise DeploymentError(
             [f"{evaluation}: evaluated on {people} people; allowed on a HUMAN rig is at least {PEOPLE_MIN}"]

@@ -10,7 +10,7 @@ both, what flows is what the gate lets through.
     import gymnasium
     import myoloop.experiments.training.environment
 
-    env = gymnasium.make("myoloop/ClosedLoop-v0", task="isometric_hold", people=range(140))
+    env = gymnasium.make("myoloop/ClosedLoop-v0", task="isometric_hold", people=range(100_000, 100_140))
     envs = gymnasium.make_vec("myoloop/ClosedLoop-v0", num_envs=40, vectorization_mode="vector_entry_point")
 """
 
@@ -53,6 +53,8 @@ ENV_ID = "myoloop/ClosedLoop-v0"
 #: Observations are kept within this.
 BOUND = 10.0
 _SEEDS = 2**31
+#: Who is drawn where nobody else is named: far from the cohort of `train`, which begins at 0.
+PEOPLE = range(100_000, 101_000)
 
 
 class _Loop:
@@ -98,8 +100,8 @@ class _Loop:
     def begin(self, generators: Sequence[np.random.Generator], options: Mapping[str, Any]) -> Floats:
         """Begin an episode: a person and a day for each generator; (people, observation)."""
         unknown = sorted(set(options) - {"person"})
-        if unknown or ("person" in options and not isinstance(options["person"], int)):
-            raise ValueError(f"options: found {dict(options)!r}, allowed is person: number")
+        if unknown or options.get("person", self.people[0]) not in self.people:
+            raise ValueError(f"options: found {dict(options)!r}, allowed is person: number of one of people")
         self.drawn = [self._draw(rng, options) for rng in generators]
         cases = [_case(self.task.model_dump_json(), person) for person, _ in self.drawn]
         cases = [replace(case, seed=day) for case, (_, day) in zip(cases, self.drawn, strict=True)]
@@ -158,7 +160,8 @@ class ClosedLoopEnv(gymnasium.Env[Floats, Any]):
     task
         A task, its file, or the name of one that comes along.
     people
-        Numbers of the people that an episode is drawn from.
+        Numbers of the people that an episode is drawn from; those of the default are of nobody whom `myoloop train`
+        holds out by default. Leave out whom you evaluate on.
     action
         ``residual``: the number of one of :data:`ACTIONS`; ``current``: mA, asked of the gate.
     repetitions
@@ -166,7 +169,7 @@ class ClosedLoopEnv(gymnasium.Env[Floats, Any]):
     """
 
     def __init__(
-        self, task: Task | Path | str = "isometric_hold", people: Sequence[int] = range(1000),
+        self, task: Task | Path | str = "isometric_hold", people: Sequence[int] = PEOPLE,
         action: Action = "residual", repetitions: int | None = None,
     ) -> None:  # fmt: skip
         self._inner = _Loop(task, people, action, repetitions)
@@ -205,7 +208,7 @@ class ClosedLoopVectorEnv(gymnasium.vector.VectorEnv[Floats, Any, Any]):
     """
 
     def __init__(
-        self, num_envs: int = 40, task: Task | Path | str = "isometric_hold", people: Sequence[int] = range(1000),
+        self, num_envs: int = 40, task: Task | Path | str = "isometric_hold", people: Sequence[int] = PEOPLE,
         action: Action = "residual", repetitions: int | None = None,
     ) -> None:  # fmt: skip
         self._inner = inner = _Loop(task, people, action, repetitions)
@@ -275,9 +278,9 @@ def _policy(case: Case, task: Task) -> SteeredGain:
 
 
 def _number(action: Any) -> int:
-    number = int(action)
-    if not 0 <= number < len(ACTIONS):
-        raise ValueError(f"action: found {number}, allowed is 0 to {len(ACTIONS) - 1}")
+    number = np.asarray(action).item()
+    if type(number) is not int or not 0 <= number < len(ACTIONS):
+        raise ValueError(f"action: found {action!r}, allowed is a whole number from 0 to {len(ACTIONS) - 1}")
     return number
 
 

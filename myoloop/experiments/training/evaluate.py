@@ -7,6 +7,7 @@ stands beside it, in ``timing.json``.
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -17,9 +18,10 @@ import numpy as np
 import numpy.typing as npt
 
 from myoloop import __version__
+from myoloop.controllers.shadowed import LEARNED
 from myoloop.experiments.training.artefact import ArtefactError, load_artefact
-from myoloop.experiments.training.composite import WEIGHTS, WORSE, composite, interval
-from myoloop.experiments.training.contenders import LEARNED, REFERENCE, contenders, read_model
+from myoloop.experiments.training.composite import GATED_MORE, WEIGHTS, WORSE, composite, interval
+from myoloop.experiments.training.contenders import REFERENCE, contenders, read_model
 from myoloop.experiments.training.from_cohort import cohort_name
 from myoloop.experiments.training.inference import time_inference
 from myoloop.experiments.training.jobs import Jobs, code_sha256
@@ -40,8 +42,6 @@ from myoloop.platform.recording.folder import replace_file
 
 #: Of these every difference is told, person by person.
 PAIRED = (*WEIGHTS, "settling_s", "pain", "gated")
-#: What is tried beside adaptive gain where something goes wrong.
-_ROBUST = ("iterative_learning", LEARNED)
 _NON_RESPONDERS = "non_responders"
 
 Array = npt.NDArray[np.float64]
@@ -66,7 +66,7 @@ class EvaluationPlan:
     """
 
     people: int = 0
-    robust_people: int = 6
+    robust_people: int = 5
     faults: tuple[str, ...] = ()
     off_policy_people: int = 8
     timed_trials: int = 20
@@ -129,6 +129,7 @@ def evaluate_controller(
     """
     if (out / EVALUATION).exists():
         raise UserError(f"{out / EVALUATION}: is there already, nothing is overwritten")
+    began = time.monotonic()
     told, task = training.told, training.task
     names = told["people"]["held_out"][: plan.people or None]
     numbers = [int(name.rpartition("-")[2]) for name in names]
@@ -140,7 +141,7 @@ def evaluate_controller(
     wrong = {fault: changed for fault, changed in _wrong(task).items() if not plan.faults or fault in plan.faults}
     robust = _robustness(wrong, numbers[: plan.robust_people], names, learned, seed, jobs)
     estimated = off_policy(task, numbers[: plan.off_policy_people], learned, seed, jobs)
-    passed, why = _passed(compared[LEARNED])
+    passed, why = _passed(compared, robust)
     found = {
         "format": EVALUATION_FORMAT,
         "myoloop": __version__,
@@ -165,7 +166,9 @@ def evaluate_controller(
     timing = {
         "artefact_sha256": training.artefact_sha256,
         **time_inference(task, numbers[0], learned, plan.timed_trials),
-    }
+        "evaluation": {"seconds": round(time.monotonic() - began, 1), "workers": jobs.workers,
+                       "cluster": bool(jobs.cluster)},
+    }  # fmt: skip
     replace_file(out / EVALUATION, _json(found))
     replace_file(out / TIMING, _json(timing))
     return {**found, "timing": timing}
@@ -245,7 +248,7 @@ def _robustness(
     jobs: Jobs,
 ) -> list[dict[str, Any]]:  # fmt: skip
     """What goes wrong, each on some of the people: composite relative to adaptive gain with the same fault."""
-    trials = (REFERENCE, *_ROBUST)
+    trials = tuple(contenders())
     items: list[dict[str, Any]] = []
     size = 0
     for changed in tasks.values():
@@ -273,6 +276,8 @@ def _robustness(
                     "composite_by_person": each.tolist(),
                     "rmse": float(ours["rmse"].mean()),
                     "peak_ma": float(ours["peak_ma"].max()),
+                    "worst": {"person": names[int(each.argmax())], "composite": float(each.max())},
+                    "interventions": _counted(by_name[name], "interventions"),
                     "violations": _counted(by_name[name], "violations"),
                     "fell_back": sum(bool(why) for result in by_name[name] for why in result["fell"]),
                 }
@@ -301,14 +306,23 @@ def _with(name: str, learned: Mapping[str, Any]) -> dict[str, Any]:
     return {"controller": name, "seed": 0, **({"learned": learned} if name == LEARNED else {})}
 
 
-def _passed(learned: Mapping[str, Any]) -> tuple[bool, list[str]]:
+def _passed(compared: Mapping[str, Any], robust: Sequence[Mapping[str, Any]]) -> tuple[bool, list[str]]:
     """Whether it may be considered for deployment, and what stands against it."""
     why = []
+    learned = compared[LEARNED]
     high = learned["composite"]["high"]
     if not high < 1.0:
         why.append(f"the interval of the composite reaches {high:.3f}, it must stay below 1 (adaptive gain)")
     if learned["violations"]:
         why.append(f"the envelope was broken: {learned['violations']}")
+    why += [
+        f"the envelope was broken with {row['fault']}: {row['violations']}"
+        for row in robust
+        if row["controller"] == LEARNED and row["violations"]
+    ]
+    gated, usual = (compared[name]["figures"]["gated"]["mean"] for name in (LEARNED, REFERENCE))
+    if gated > usual + GATED_MORE:
+        why.append(f"lives on the gate: held back in {gated:.1%} of its steps, {REFERENCE} in {usual:.1%}")
     worse = learned["worse_than_10_percent"]
     if worse["count"]:
         why.append(f"worse than adaptive gain by more than 10 % on {', '.join(worse['people'])}")

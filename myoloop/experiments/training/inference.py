@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from myoloop.controllers.policies.policy import Decision, Policy, PolicyInput
+from myoloop.controllers.shadowed import LEARNED
 from myoloop.experiments.training.cases import task_cases
 from myoloop.experiments.training.closed_loop import ClosedLoop
-from myoloop.experiments.training.contenders import LEARNED, make_contender
+from myoloop.experiments.training.contenders import make_contender
 from myoloop.experiments.training.task import Task
 from myoloop.experiments.training.trained_files import BUDGET_MS
 

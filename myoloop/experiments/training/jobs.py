@@ -17,6 +17,7 @@ import time
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,16 @@ Say = Callable[[str], None]
 _REST = "json"
 _CONNECT_S = 10.0
 #: What a result depends on besides its item.
-_CODE = ("experiments/training", "experiments/subjects", "controllers", "stimulators/gate", "platform")
+_CODE = (
+    "experiments/training",
+    "experiments/subjects",
+    "experiments/protocols",
+    "controllers",
+    "stimulators",
+    "platform",
+)
+#: And on these of others.
+_COMPUTE = ("numpy", "scipy", "scikit-learn")
 
 
 class ClusterError(UserError):
@@ -150,9 +160,13 @@ def item_key(work: Work, item: Item) -> str:
 
 @functools.cache
 def code_sha256(parts: tuple[str, ...] = _CODE) -> str:
-    """Hash of some folders and files of the package; by default of the code that simulates, controls and learns."""
+    """Hash of some folders and files of the package; by default of the code that simulates, controls and learns.
+
+    Versions of the libraries that compute are in it: another one may round otherwise.
+    """
     root = Path(myoloop.__file__).parent
-    found = hashlib.sha256(myoloop.__version__.encode())
+    computing = [f"{name} {version(name)}" for name in _COMPUTE]
+    found = hashlib.sha256(" ".join([myoloop.__version__, *computing]).encode())
     for part in parts:
         for path in sorted({root / part, *(root / part).rglob("*")}):
             if path.suffix in (".py", ".yaml") and path.is_file():
@@ -181,7 +195,7 @@ def read_result(content: bytes) -> Result:
         with np.load(io.BytesIO(content), allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         rest = json.loads(arrays.pop(_REST).tobytes())
-    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
+    except Exception as error:  # noqa: BLE001 - a damaged zip fails in as many ways as it can be damaged
         raise ValueError(f"not a result: {error}") from None
     return {**rest, **arrays}
 

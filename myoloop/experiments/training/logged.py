@@ -31,7 +31,7 @@ def read_logged(dataset: Dataset) -> Logged:
         if made is not None:
             parts.append(made)
     transitions = together(parts) if parts else None
-    return Logged(dataset.sha256, dict(dataset.halves), transitions, len(parts))
+    return Logged(dataset.sha256, dict(dataset.halves), transitions, len(parts), tuple(dataset.people))
 
 
 def person_transitions(decisions: Decisions, person: int) -> Transitions | None:
@@ -47,7 +47,9 @@ def person_transitions(decisions: Decisions, person: int) -> Transitions | None:
     square = np.square(outcome[:, OUTCOME.index("error_rms")])
     charge = outcome[:, OUTCOME.index("charge_uc")] / np.maximum(outcome[:, OUTCOME.index("seconds")], _LEAST)
     cut, last = place[:, PLACE.index("cut")] > 0.0, place[:, PLACE.index("last")] > 0.0
-    heard = np.isfinite(square) & np.isfinite(decisions.observation).all(axis=1) & np.isfinite(charge)
+    # As it is learned from: what float32 cannot hold is not finite there.
+    seen = decisions.observation.astype(np.float32)
+    heard = np.isfinite(square) & np.isfinite(seen).all(axis=1) & np.isfinite(charge)
     classic = heard & (np.abs(residual) < _LEAST)
     if classic.sum() < _CLASSIC_LEAST:
         return None
@@ -64,7 +66,6 @@ def person_transitions(decisions: Decisions, person: int) -> Transitions | None:
     usable = heard & ~cut & (last | follows)
     if not usable.any():
         return None
-    seen = decisions.observation.astype(np.float32)
     following = np.nan_to_num(np.concatenate([seen[1:], seen[-1:]]))
     made = Transitions(seen, nearest, reward, following, last, np.full(len(seen), person, dtype=np.int64))
     return made.of(np.flatnonzero(usable))

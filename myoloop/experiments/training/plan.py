@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from myoloop.experiments.subjects.fingerprint import fingerprint
 from myoloop.experiments.subjects.population import draw
 from myoloop.experiments.training.fitted_q import FittedQSettings
 from myoloop.experiments.training.from_cohort import cohort_name
-from myoloop.experiments.training.split import Half, Person, split
+from myoloop.experiments.training.split import Half, Person, one_name_each, split
 from myoloop.experiments.training.task import Task
 from myoloop.platform.errors import UserError
 
@@ -90,13 +90,17 @@ class Parts:
     held_out: tuple[int, ...]
 
 
-def parts_of(task: Task, plan: Plan, seed: int, given: Mapping[str, Half] | None = None) -> Parts:
+def parts_of(
+    task: Task, plan: Plan, seed: int, given: Mapping[str, Half] | None = None, others: Sequence[Person] = ()
+) -> Parts:
     """Split a cohort by person; those who are validated on are of the training half.
 
     Parameters
     ----------
     given
         Halves that stand already, such as those of a dataset, by name.
+    others
+        Who else is learned from: a virtual person may stand there under a study's pseudonym.
 
     Raises
     ------
@@ -109,6 +113,7 @@ def parts_of(task: Task, plan: Plan, seed: int, given: Mapping[str, Half] | None
         Person(name, f"cohort {task.name}", True, frozenset({fingerprint(draw(number, preset))}))
         for name, number in numbers.items()
     ]
+    one_name_each([*people, *others])
     halves = split(people, seed=seed, held_out_share=plan.held_out_share, given=given)
     trained = [person for person in people if halves[person.name] == "train"]
     again = split(trained, seed=seed + 1, held_out_share=plan.validate_share)

@@ -21,6 +21,39 @@ class Purpose:
     envelope: Mapping[str, Any]
 
 
+#: What a protocol says of its envelope, and what a task calls it.
+_SAME = {
+    "current_max_ma": "current_max_ma", "charge_max_uc": "charge_per_phase_uc", "rms_max_ma": "rms_ma",
+    "density_max_ma_cm2": "rms_density_ma_cm2", "power_density_max_w_cm2": "power_density_w_cm2",
+    "on_max_s": "on_s_max", "duty_max": "duty_max", "total_on_s": "session_s",
+    "session_charge_mc": "session_charge_mc_max", "step_ma": "step_ma", "slew_ma_per_s": "new_ground_ma_per_s",
+    "ramp_min_s": "known_ground_ramp_s_min",
+}  # fmt: skip
+
+
+def within(task: Task, protocol: str | None) -> Task:
+    """The task within the envelope of a protocol: what is trained within is what the artefact says.
+
+    Raises
+    ------
+    UserError
+        If the protocol cannot be read, or the task's trials do not fit into its envelope.
+    """
+    if protocol is None:
+        return task
+    from pydantic import ValidationError
+
+    from myoloop.experiments.protocols.schema import load_protocol
+
+    said = envelope_of(load_protocol(protocol).envelope)
+    limits = {ours: said[theirs] for theirs, ours in _SAME.items() if theirs in said}
+    try:
+        return task.changed(envelope={**task.envelope.model_dump(), **limits})
+    except ValidationError as error:
+        why = "; ".join(str(each["msg"]) for each in error.errors())
+        raise UserError(f"{protocol}: the task {task.name} does not fit into its envelope: {why}") from None
+
+
 def purpose_of(protocol: str | None, task: Task) -> Purpose:
     """Of a protocol (file, or preset by name); None: the task's own.
 

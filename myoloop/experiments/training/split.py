@@ -80,7 +80,7 @@ def split(
 
 
 def one_name_each(people: Iterable[Person]) -> None:
-    """Refuse a virtual person who stands under two pseudonyms.
+    """Refuse a virtual person who stands under two pseudonyms, and two pseudonyms that differ in capitals only.
 
     Raises
     ------
@@ -88,7 +88,11 @@ def one_name_each(people: Iterable[Person]) -> None:
         Naming both.
     """
     by_body: dict[str, str] = {}
+    by_name: dict[str, str] = {}
     for person in people:
+        spelled = by_name.setdefault(person.name.casefold(), person.name)
+        if spelled != person.name:
+            raise LeakError(f"{spelled} and {person.name}: the same pseudonym in other capitals; spell it in one way")
         for body in sorted(person.bodies):
             other = by_body.setdefault(body, person.name)
             if other != person.name:
@@ -114,6 +118,25 @@ def check_halves(rows: Iterable[tuple[str, str]]) -> dict[str, Half]:
         if found.setdefault(person, half) != half:
             raise LeakError(f"{person}: is in both halves, trained on and held out; a person may be in one only")
     return found
+
+
+def read_people(path: Path | str) -> list[Person]:
+    """The people of a dataset's table ``people.tsv``, whose halves :func:`read_halves` reads.
+
+    Raises
+    ------
+    UserError
+        If a column is missing.
+    """
+    path = Path(path)
+    people = []
+    for line, row in enumerate(csv.DictReader(io.StringIO(path.read_text("utf-8")), delimiter="\t"), 2):
+        name, bodies = row.get("person"), row.get("virtual_persons")
+        if not name or not bodies:
+            raise UserError(f"{path}:{line}: found no person, or nothing in virtual_persons; allowed is n/a for people")
+        known = frozenset() if bodies == "n/a" else frozenset(bodies.split(","))
+        people.append(Person(name, row.get("source") or "", row.get("simulated") == "true", known))
+    return people
 
 
 def read_halves(path: Path | str) -> dict[str, Half]:

@@ -22,9 +22,10 @@ from myoloop import __version__
 from myoloop.controllers.policies.fitted_q import FittedQSettings as LearnedSettings
 from myoloop.controllers.policies.observation import OBSERVATION
 from myoloop.controllers.policies.residual import ACTIONS
+from myoloop.controllers.shadowed import LEARNED
 from myoloop.experiments.training.artefact import write_artefact
 from myoloop.experiments.training.composite import WEIGHTS, composite, interval
-from myoloop.experiments.training.contenders import LEARNED, REFERENCE, learned_settings, read_model
+from myoloop.experiments.training.contenders import REFERENCE, learned_settings, read_model
 from myoloop.experiments.training.distil import distil
 from myoloop.experiments.training.fitted_q import Transitions, fit_q, together
 from myoloop.experiments.training.from_cohort import cohort_name
@@ -33,7 +34,7 @@ from myoloop.experiments.training.plan import Parts, Plan, parts_of
 from myoloop.experiments.training.purpose import Purpose, purpose_of
 from myoloop.experiments.training.rewards import Scale, scales_of, transitions_of
 from myoloop.experiments.training.rollout import items_of, rollout
-from myoloop.experiments.training.split import Half
+from myoloop.experiments.training.split import Half, Person
 from myoloop.experiments.training.task import Task
 from myoloop.experiments.training.trained_files import ARTEFACT, COMPUTE, TRAINING, TRAINING_FORMAT
 from myoloop.platform.errors import UserError
@@ -60,12 +61,15 @@ class Logged:
         Of the training half; None where there are none to learn from.
     people
         How many these are from.
+    everybody
+        Who is in the dataset, in either half.
     """
 
     sha256: str
     halves: Mapping[str, Half]
     transitions: Transitions | None
     people: int
+    everybody: Sequence[Person] = ()
 
 
 @dataclass(slots=True)
@@ -101,7 +105,7 @@ def train_controller(
         raise UserError(f"{out}: holds a training already, nothing is overwritten")
     began, cpu = time.monotonic(), time.process_time()
     task = task.changed(trial={**task.trial.model_dump(), "repetitions": plan.repetitions})
-    parts = parts_of(task, plan, seed, logged.halves if logged else None)
+    parts = parts_of(task, plan, seed, logged.halves if logged else None, logged.everybody if logged else ())
     before = jobs.run("adaptive gain, fitted", rollout, items_of(task, parts.fitted, explore=0.0, lots=0, seed=0))
     reference = jobs.run(
         "adaptive gain, validated", rollout, items_of(task, parts.validated, controller=REFERENCE, seed=0)

@@ -36,7 +36,8 @@ def folder(tmp_path_factory, known_training) -> Path:
         evaluation=known_training.evaluation(),
         compute={"seconds": 812.3, "cpu_s_here": 100.0, "workers": 2, "cluster": False},
         timing={"steps": 900, "budget_ms": 2.0, "wall_ms": known_training.percentiles(),
-                "thread_ms": known_training.percentiles(), "missed": 1, "missed_by_own_time": 0},
+                "thread_ms": known_training.percentiles(), "missed": 1, "missed_by_own_time": 0,
+                "evaluation": {"seconds": 300.0, "workers": 2, "cluster": False}},
         estimators=known_training.estimators(),
         set_up=known_training.set_up(),
     )  # fmt: skip
@@ -206,10 +207,25 @@ def test_an_off_policy_estimate_comes_with_its_caveat_and_its_error(text):
 
 def test_deadline_misses_hashes_and_items_of_decide_ai_stand_in_it(text, known_training):
     said = plain(text)
-    for what in ("1 on the wall, 0 by the thread", "812 s with 2 workers", known_training.ARTEFACT,
+    for what in (known_training.ARTEFACT,
                  known_training.CODE, "human factors", "errors, and how they are handled", "version of the system",
                  "population it was trained on"):  # fmt: skip
         assert what in said, what
+
+
+def test_what_differs_from_run_to_run_stands_in_a_page_of_its_own(text, written, known_training, tmp_path):
+    times = plain(written.with_name("times.html").read_text(encoding="utf-8"))
+    for what in ("1 on the wall, 0 by the thread", "Training 812 s with 2 workers", "Evaluation 300 s with 2 workers"):
+        assert what in times, what
+        assert what not in plain(text), what
+    assert "times.html" in plain(text)
+    # The same training and evaluation on a slower machine.
+    slower = known_training.put(
+        tmp_path / "t", training=known_training.training(), evaluation=known_training.evaluation(),
+        compute={"seconds": 9999.0, "cpu_s_here": 100.0, "workers": 1, "cluster": False},
+        estimators=known_training.estimators(), set_up=known_training.set_up(),
+    )  # fmt: skip
+    assert write_training_report(slower).read_bytes() == written.read_bytes()
 
 
 def test_learned_estimators_and_the_set_up_are_told_as_they_came_out(text, written):
@@ -226,7 +242,7 @@ def test_what_was_not_measured_says_so(tmp_path, known_training):
     silent = {each.split('"')[0] for each in sections if "Not measured." in each}
     assert silent == {
         "result", "held-out", "outcomes", "gate", "faults", "failures", "off-policy", "sim-to-real", "ablations",
-        "estimators", "set-up", "compute",
+        "estimators", "set-up",
     }  # fmt: skip
     assert "not evaluated" in page.read_text(encoding="utf-8")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from typer.testing import CliRunner
@@ -21,7 +23,7 @@ from myoloop.experiments.protocols.schema import load_protocol
 from myoloop.experiments.sessions.learned import LearnedError, with_learned
 from myoloop.experiments.studies.audit import read_audit
 from myoloop.experiments.studies.chained import DamagedLog
-from myoloop.experiments.training.approval import digest_of_training
+from myoloop.experiments.training.approval import FAULTS, digest_of_training
 from myoloop.experiments.training.artefact import Artefact, ArtefactError, ChannelUse, envelope_of, write_artefact
 from myoloop.experiments.training.composite import composite, interval
 from myoloop.experiments.training.deployment import (
@@ -56,6 +58,9 @@ def trained(folder: Path, name: str = "wrist-1", residual: float = -0.15, people
         "format": TRAINING_FORMAT,
         "seed": 3,
         "people": {"fitted": ["acute_sci-1", "acute_sci-2"], "validated": ["acute_sci-3"], "held_out": held_out},
+        "task": {"decide_every_s": SETTINGS.decide_every_s},
+        "budget_uc": SETTINGS.budget_uc,
+        "learned": {"model": msgspec.to_builtins(DistilledModel.always(residual))},
     }
     artefact = write_artefact(
         folder / "artefact",
@@ -80,12 +85,17 @@ def trained(folder: Path, name: str = "wrist-1", residual: float = -0.15, people
         "artefact_sha256": artefact.sha256,
         "people": held_out,
         "controllers": {"adaptive_gain": _row(theirs, theirs), "fitted_q": _row(ours, theirs)},
-        "robustness": [{"controller": "adaptive_gain", "violations": {}}, {"controller": "fitted_q", "violations": {}}],
+        "task": training["task"],
+        "robustness": [
+            {"fault": f"fault {number}", "controller": name, "violations": {}}
+            for number in range(FAULTS)
+            for name in ("adaptive_gain", "fitted_q")
+        ],
         "passed": True,
         "why": [],
     }
     _write(folder / "evaluation.json", evaluation)
-    _write(folder / "timing.json", {"artefact_sha256": artefact.sha256, "wall_ms": {"p999": 0.1}})
+    _write(folder / "timing.json", {"artefact_sha256": artefact.sha256, "thread_ms": {"p999": 0.1}})
     return artefact
 
 
@@ -93,7 +103,8 @@ def _row(ours: dict[str, list[float]], theirs: dict[str, list[float]]) -> dict[s
     each = composite({k: np.array(v) for k, v in ours.items()}, {k: np.array(v) for k, v in theirs.items()})
     found = interval(each, 3)
     told = {"mean": found.mean, "low": found.low, "high": found.high}
-    return {"composite": told, "figures_by_person": ours, "violations": {}}
+    gated = [0.01] * len(ours["rmse"])
+    return {"composite": told, "figures_by_person": {**ours, "gated": gated}, "violations": {}}
 
 
 @pytest.fixture
@@ -310,8 +321,13 @@ def _no_better(plain: dict[str, Any]) -> None:
         (_set("controllers", "fitted_q", "figures_by_person", "rmse", 0, to="low"), "figures:"),
         (_set("controllers", "fitted_q", "figures_by_person", "rmse", to=[0.1]), "figures of each of the people"),
         (_set("controllers", "fitted_q", to=None), "controllers.fitted_q: figures of each of the people are missing"),
-        (_set("controllers", "fitted_q", "violations", to={"current": 1}), "the envelope was broken: {'current': 1}"),
-        (_set("robustness", 1, "violations", to={"rate": 2}), "the envelope was broken: {'rate': 2}"),
+        (_set("controllers", "fitted_q", "violations", to={"current": 1}), "violations: found {'current': 1}, allowed"),
+        (_set("robustness", 1, "violations", to={"rate": 2}), "violations: found {'rate': 2}, allowed is none"),
+        (_set("controllers", "fitted_q", "violations", to=None), "violations: found None, allowed is none"),
+        (_set("robustness", to=[]), "robustness: found 0 faults tried with fitted_q, allowed are 7"),
+        (_set("controllers", "fitted_q", "figures_by_person", "gated", to=[0.3] * 24), "lives on the gate: held"),
+        (_set("controllers", "fitted_q", "figures_by_person", "gated", to=None), "lives on the gate: held back in nan"),
+        (_set("task", to={"decide_every_s": 9.0}), "task: is not that of the training"),
         (_set("people", 0, to="acute_sci-1"), "acute_sci-1: evaluated on who was trained on"),
         (_set("people", 0, to="acute_sci-3"), "acute_sci-3: evaluated on who was trained on"),
         (_set("people", 0, to="acute_sci-99"), "acute_sci-99: not of those who were held out of this training"),
@@ -336,8 +352,8 @@ def test_an_evaluation_that_did_not_pass_or_was_tampered_with_deploys_nothing(
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (_set("wall_ms", "p999", to=2.5), "timing.json: wall_ms.p999: found 2.5, allowed are up to 2 ms"),
-        (_set("wall_ms", to=None), "timing.json: wall_ms.p999: found None, allowed are up to 2 ms"),
+        (_set("thread_ms", "p999", to=2.5), "timing.json: thread_ms.p999: found 2.5, allowed are up to 2 ms"),
+        (_set("thread_ms", to=None), "timing.json: thread_ms.p999: found None, allowed are up to 2 ms"),
         (_set("artefact_sha256", to="e" * 64), "timing.json: is not of this artefact; evaluate this one"),
     ],
 )  # fmt: skip
@@ -352,6 +368,25 @@ def test_one_of_which_nobody_knows_how_long_it_takes_is_not_deployed(place: Simp
     (place.folder / "timing.json").unlink()
     with pytest.raises(DeploymentError, match=r"timing.json: is not there: how long a decision takes is not known"):
         deploy_it(place)
+
+
+def test_another_model_or_budget_than_the_one_that_was_trained_is_not_deployed(
+    place: SimpleNamespace, tmp_path: Path
+) -> None:
+    # The training is as it was; the artefact is another one that names it, and the evaluation is edited to fit.
+    training = json.loads((place.folder / "training.json").read_bytes())
+    forged = write_artefact(
+        tmp_path / "forged", name="wrist-1", model=DistilledModel.always(0.3),
+        settings=dataclasses.replace(SETTINGS, budget_uc=100_000.0),
+        channels={"ext": ChannelUse(muscle="ext", phase_us=250.0, rate_hz=35.0)}, envelope={"waveform_class": "nmes"},
+        dataset_sha256="d" * 64, about={"training_sha256": digest_of_training(training)},
+    )  # fmt: skip
+    altered(place, _set("artefact_sha256", to=forged.sha256))
+    altered(place, _set("artefact_sha256", to=forged.sha256), "timing.json")
+    with pytest.raises(DeploymentError) as refused:
+        deploy(forged.folder, place.study, place.evaluation, WHO)
+    assert "learned.model: is not the model of the artefact" in str(refused.value)
+    assert "budget_uc 9.0 with decisions every 0.1 s, the artefact has 100000.0" in str(refused.value)
 
 
 def test_people_who_were_left_out_of_the_evaluation_are_counted(place: SimpleNamespace) -> None:

@@ -97,7 +97,7 @@ def test_the_residual_of_nothing_is_adaptive_gain_itself() -> None:
 def test_tracking_well_is_rewarded_more_than_leaving_the_target() -> None:
     sums = []
     for number in (CLASSIC, 0):
-        env = ClosedLoopEnv(_short(), repetitions=2)
+        env = ClosedLoopEnv(_short(), people=range(1000), repetitions=2)
         env.reset(seed=8)
         total, over = 0.0, False
         while not over:
@@ -108,7 +108,7 @@ def test_tracking_well_is_rewarded_more_than_leaving_the_target() -> None:
 
 
 def test_a_person_can_be_chosen_and_nonsense_is_refused() -> None:
-    env = ClosedLoopEnv(repetitions=1)
+    env = ClosedLoopEnv(people=range(20), repetitions=1)
     assert env.reset(seed=1, options={"person": 17})[1]["person"] == 17
     with pytest.raises(ValueError, match="options: found"):
         env.reset(options={"people": 1})
@@ -212,3 +212,13 @@ def test_blinks_use_up_on_time_as_an_unbroken_train_does() -> None:
     assert person.judge.pulses < 1.6 * before, "and then rest as much"
     assert person.judge.peak_ma <= 0.1 * person.judge.most_ma
     assert not person.judge.violations
+
+
+def test_a_person_or_an_action_that_is_none_of_its_own_is_refused() -> None:
+    env = ClosedLoopEnv(_short(), people=(5, 7), repetitions=1)
+    with pytest.raises(ValueError, match="allowed is person: number of one of people"):
+        env.reset(seed=1, options={"person": 150})
+    env.reset(seed=1, options={"person": 7})
+    for action in (2.9, True, len(ACTIONS), -1):
+        with pytest.raises(ValueError, match="allowed is a whole number from 0 to"):
+            env.step(action)

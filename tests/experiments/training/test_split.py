@@ -50,6 +50,11 @@ def test_one_virtual_person_under_two_pseudonyms_is_refused_by_name() -> None:
         split(twins, seed=0, held_out_share=0.3)
 
 
+def test_a_pseudonym_in_other_capitals_is_refused() -> None:
+    with pytest.raises(LeakError, match=r"^P001 and p001: the same pseudonym in other capitals"):
+        split([Person("P001", "a", False), Person("p001", "b", False)], seed=0, held_out_share=0.3)
+
+
 def test_a_person_in_both_halves_is_named() -> None:
     with pytest.raises(LeakError, match=r"^P002: is in both halves"):
         check_halves([("P001", "train"), ("P002", "train"), ("P002", "held_out")])

@@ -10,12 +10,14 @@ from typing import Any
 
 import pytest
 
+from myoloop.experiments.subjects.fingerprint import fingerprint
+from myoloop.experiments.subjects.population import draw
 from myoloop.experiments.training.artefact import load_artefact
 from myoloop.experiments.training.contenders import read_model
 from myoloop.experiments.training.fitted_q import FittedQSettings
 from myoloop.experiments.training.jobs import Jobs
 from myoloop.experiments.training.plan import Plan, parts_of
-from myoloop.experiments.training.split import LeakError
+from myoloop.experiments.training.split import LeakError, Person
 from myoloop.experiments.training.task import Task, load_task
 from myoloop.experiments.training.train import train_controller, training_words
 from myoloop.experiments.training.trained_files import ARTEFACT, TRAINING, WORK
@@ -105,6 +107,13 @@ def test_the_same_person_by_another_name_is_a_leak(task: Task, monkeypatch: pyte
     monkeypatch.setattr("myoloop.experiments.training.plan.fingerprint", lambda person: "the same")
     with pytest.raises(LeakError, match="are the same virtual person"):
         parts_of(task, TINY, 0)
+
+
+def test_one_of_the_cohort_who_was_recorded_under_another_name_is_a_leak(task: Task) -> None:
+    body = fingerprint(draw(3, task.people.preset))
+    logged = [Person("SIM1", "study", True, frozenset({body}))]
+    with pytest.raises(LeakError, match="SIM1 are the same virtual person"):
+        parts_of(task, TINY, 0, {"SIM1": "train"}, logged)
 
 
 def test_halves_that_stand_are_kept(task: Task) -> None:
