@@ -31,7 +31,7 @@ PLANTED = "effects planted in the virtual subject"
 NOBODY = "no person was stimulated"
 
 #: Outcomes of bursts, and whose they may be.
-OF_LABELS = frozenset({"spasm_count", "spasm_share", "clonus_rate", "clonus_frequency"})
+OF_LABELS = frozenset({"spasm_count", "spasms_at_rest", "spasm_share", "clonus_rate", "clonus_frequency"})
 CORRECTED = "corrected by a person"
 
 #: Form and answers of what was written down after the session.

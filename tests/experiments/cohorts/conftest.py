@@ -24,7 +24,7 @@ PLAN: dict[str, Any] = {
     "arms": {"test": "active", "reference": "sham"},
     "primary": {"outcome": "mvc_force", "scale": "log", "contrast": "arms"},
     "secondary": [
-        {"outcome": "spasm_count", "scale": "rate", "contrast": "arms"},
+        {"outcome": "spasms_at_rest", "scale": "rate", "contrast": "arms"},
         {"outcome": "evoked_fatigue", "contrast": "trend", "arm": "active"},
         {"outcome": "symmetry", "contrast": "mean"},
     ],
@@ -65,7 +65,7 @@ def numbers() -> Callable[..., tuple[Gathered, People]]:
                 t, active = session - 1, arm == "active"
                 values = {
                     "mvc_force": math.exp(own + own_gain * given * t + 0.02 * rng.standard_normal()),
-                    "spasm_count": rng.poisson(spasms * math.exp(SPASMS * t * active)) / 1.0,
+                    "spasms_at_rest": rng.poisson(spasms * math.exp(SPASMS * t * active)) / 1.0,
                     "evoked_fatigue": 0.25 + FATIGUE * t * active + 0.01 * rng.standard_normal(),
                     "symmetry": ASYMMETRY + 2.0 * rng.standard_normal(),
                 }

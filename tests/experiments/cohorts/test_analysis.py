@@ -31,7 +31,7 @@ def line_of(cohort: Cohort, part: str, outcome: str, contrast: str) -> Line:
     ("part", "outcome", "contrast", "truth"),
     [
         ("primary", "mvc_force", "arms", None),
-        ("secondary", "spasm_count", "arms", 5 * -0.25),
+        ("secondary", "spasms_at_rest", "arms", 5 * -0.25),
         ("secondary", "evoked_fatigue", "trend", -0.02),
         ("secondary", "symmetry", "mean", 20.0),
         ("secondary", "mvc_force", "dose", 0.04),
@@ -102,7 +102,7 @@ def test_without_an_analysis_file_everything_is_exploratory(numbers: Made) -> No
 def test_what_is_not_registered_is_called_exploratory(cohort: Made) -> None:
     found = cohort(secondary=[])
     parts = {each.outcome: each.part for each in found.result.lines if each.contrast not in ("dose",)}
-    assert parts["symmetry"] == parts["spasm_count"] == "exploratory"
+    assert parts["symmetry"] == parts["spasms_at_rest"] == "exploratory"
 
 
 def test_missing_sessions_go_by_the_declared_rule(numbers: Made, plan: Made) -> None:
@@ -120,9 +120,9 @@ def test_missing_sessions_go_by_the_declared_rule(numbers: Made, plan: Made) -> 
 
 def test_a_value_that_has_no_logarithm_is_left_out_and_told(numbers: Made, plan: Made) -> None:
     gathered, people = numbers()
-    changed = plan(primary={"outcome": "spasm_count", "scale": "log", "contrast": "arms"})
+    changed = plan(primary={"outcome": "spasms_at_rest", "scale": "log", "contrast": "arms"})
     result = analyse(gathered, people, changed, "a" * 64)
-    zeros = sum(row.outcomes["spasm_count"].value == 0 for row in gathered.rows)
+    zeros = sum(row.outcomes["spasms_at_rest"].value == 0 for row in gathered.rows)
     assert zeros > 0
     assert len(result.skipped) == zeros
     assert result.lines[0].estimate.sessions == 120 - zeros

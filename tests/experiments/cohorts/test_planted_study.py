@@ -10,7 +10,9 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from typer.testing import CliRunner
 
+from myoloop.cli import app
 from myoloop.experiments.cohorts import gathering, spoiling
 from myoloop.experiments.cohorts.cohort import make_cohort, tables
 from myoloop.experiments.cohorts.gathering import CohortError, gather
@@ -128,6 +130,45 @@ def test_a_folder_without_sessions_is_no_cohort(tmp_path: Path) -> None:
         make_cohort(tmp_path)
     with pytest.raises(CohortError, match="no such folder"):
         open_arms(tmp_path / "nothing", None, None, blinded=True)
+
+
+def said(*arguments: str, code: int = 0) -> tuple[str, str]:
+    result = CliRunner().invoke(app, list(arguments))
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    assert result.exit_code == code, (result.exit_code, result.stdout, result.stderr)
+    return result.stdout, result.stderr
+
+
+def test_a_blinded_cohort_answers_machines_and_leaves_a_report_in_the_study(planted: Made, tmp_path: Path) -> None:
+    study = tmp_path / "study"
+    shutil.copytree(planted.study, study)
+    found = json.loads(said("cohort", str(study), "--analysis", str(planted.analysis), "--blinded", "--json")[0])
+    assert found["report"] == str(study / "derivatives/cohort/report.html")
+    assert Path(found["report"]).is_file()
+    assert (found["arms"], found["simulated"], found["recordings"], found["used"]) == ("pooled", True, 8, 4)
+    assert len(found["exclusions"]) == 4
+    assert found["estimates"][0]["why"] == "arms are withheld"
+    assert not (study / "audit.jsonl").exists() or "cohort_unblind" not in (study / "audit.jsonl").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("plant", "{out}", "--people", "7"), "--people: found 7"),
+        (("cohort", "{out}/nothing"), "no such folder"),
+        (("cohort", "{study}", "--analysis", "{out}/none.yaml"), "none.yaml"),
+        (("cohort", "{study}", "--key", "{key}"), "--who, --role, --why: missing"),
+        (("cohort", "{study}", "--key", "{key}", "--who", "A", "--role", "pi", "--why", "x"), "--out: missing"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_one_line(
+    planted: Made, tmp_path: Path, arguments: tuple[str, ...], told: str
+) -> None:
+    given = {"out": tmp_path, "study": planted.study, "key": planted.key}
+    _, error = said(*(each.format(**given) for each in arguments), code=2)
+    assert told in error
+    assert len(error.strip().splitlines()) == 1
 
 
 @pytest.mark.prove

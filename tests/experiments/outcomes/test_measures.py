@@ -181,6 +181,24 @@ def test_clonus_is_counted_over_the_time_in_which_it_could_be_told():
     assert found.n == 1
 
 
+def test_spasms_at_rest_are_those_that_begin_in_a_rest_over_the_time_of_rest_that_was_told():
+    t_s = np.arange(0.0, 120.0, 0.1)
+    told = np.zeros(len(t_s))
+    spasm = MeasureTrack(told, told, told, t_s < 90.0, {})
+    bursts = (Interval(5.0, 6.0), Interval(40.0, 41.0), Interval(70.0, 71.0), Interval(100.0, 101.0))
+    track = SimpleNamespace(t_s=t_s, spasm=spasm, spasms=bursts)
+    number = next(index for index, item in enumerate(DEMO.phases) if item.rest is not None and item.rest.baseline)
+    # A rest of 31 s, of whose first second nothing is told; what was before it is none of its own.
+    rest = SimpleNamespace(number=number, begin_s=29.0, end_s=60.0)
+    session = SimpleNamespace(muscles={"soleus": track}, phases=(rest,))
+    found = COMPUTED["spasms_at_rest"](View(session, DEMO))  # type: ignore[arg-type]
+    assert found.value == pytest.approx(2.0, rel=0.01)
+    assert found.n == 1
+    late = SimpleNamespace(number=number, begin_s=95.0, end_s=110.0)
+    never = COMPUTED["spasms_at_rest"](View(SimpleNamespace(muscles={"soleus": track}, phases=(late,)), DEMO))  # type: ignore[arg-type]
+    assert (never.value, never.why) == (None, "never told")
+
+
 def test_each_says_how_it_is_made_and_with_which_numbers():
     for measure in MEASURES.values():
         assert len(measure.method) > 10
