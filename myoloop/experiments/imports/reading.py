@@ -163,6 +163,10 @@ class _Reading:
             times = of_stamps(source.time_s, descriptor.rate_hz, source.resets, where)
             if not source.has_offsets:
                 self.notes.append(f"{descriptor.topic}: no clock offsets; its clock is taken for the recorder's")
+            if source.far_offsets:
+                self.notes.append(
+                    f"{descriptor.topic}: no clock offset is from near its samples; its times are doubtful"
+                )
             self._note_rate(descriptor, times)
             return ImportedStream(descriptor, array, times, source.stamp_s)
         if self._column_s is None:

@@ -170,6 +170,7 @@ def _about(
         "import.mapping_sha256": _sha256(mapping_path),
         "import.begin_s": repr(begin_s),
         "import.recorded_at": file.recorded_at,
+        "import.notes": "; ".join(file.notes),
     }
 
 

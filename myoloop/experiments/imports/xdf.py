@@ -24,6 +24,8 @@ from myoloop.experiments.imports.xdf_chunks import survey
 
 Floats = npt.NDArray[np.float64]
 
+#: Recorders measure clock offsets every five seconds, from a stream's first sample to its last.
+_NEAR_S = 60.0
 _GZIP = b"\x1f\x8b"
 
 
@@ -47,8 +49,9 @@ class LoadedStream:
         (n_samples,): on the recorder's clock; as the stream's own clock stamped them.
     resets
         Rows before which that clock was set anew.
-    has_offsets
-        Whether the file says how its clock relates to the recorder's.
+    has_offsets, far_offsets
+        Whether the file says how its clock relates to the recorder's; whether all that it says of it was measured long
+        before or after its samples, as recorders write it that got no answer.
     """
 
     name: str
@@ -61,7 +64,7 @@ class LoadedStream:
     stamp_s: Floats
     resets: list[int]
     has_offsets: bool
-    about: str = ""
+    far_offsets: bool = False
 
     @property
     def is_text(self) -> bool:
@@ -206,8 +209,16 @@ def _loaded(each: Any, name: str, kind: str, raw: Floats) -> LoadedStream:
         stamp_s=raw[: len(time_s)],
         resets=[begin for begin, _ in info["clock_segments"][1:]],
         has_offsets=bool(each["clock_times"]),
-        about=" ".join(str(info[key][0]) for key in ("name", "source_id") if info.get(key) and info[key][0]),
+        far_offsets=_are_far(each["clock_times"], raw),
     )
+
+
+def _are_far(collected_s: Sequence[float], stamp_s: Floats) -> bool:
+    """Whether every clock offset was measured far from the stream's samples, by its own clock."""
+    if not len(stamp_s):
+        return False
+    begin_s, end_s = float(stamp_s.min()) - _NEAR_S, float(stamp_s.max()) + _NEAR_S
+    return bool(collected_s) and not any(begin_s <= at_s <= end_s for at_s in collected_s)
 
 
 def _channels(info: Any, count: int) -> list[tuple[str, str]]:

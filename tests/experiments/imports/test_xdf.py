@@ -241,6 +241,17 @@ def test_a_stream_without_samples_and_a_file_without_any(xdf, tmp_path):
     assert recording.samples("imu/imported").counts.tolist() == [[1], [2], [3]]
 
 
+def test_a_clock_offset_from_far_away_is_doubted(xdf, tmp_path):
+    """LabRecorder writes such a one, at 6.9e-310 s, where a stream did not answer."""
+    file = xdf()
+    file.stream(1, "Amp", "EMG", 100.0, "int16", ("biceps", "triceps"), "uV")
+    file.samples(1, [5000 + k / 100 for k in range(50)], [[k, k] for k in range(50)])
+    file.clock(1, 6.9e-310, 0.0)
+    done, recording = imported(tmp_path, file.data, MAPPING.rpartition("  -")[0])
+    assert done.notes == ("emg/imported: no clock offset is from near its samples; its times are doubtful",)
+    assert recording.metadata["import.notes"] == done.notes[0]
+
+
 def test_a_mark_beyond_all_size_is_refused_and_a_long_one_is_kept(xdf, tmp_path):
     file, _, _ = lab_recorder(xdf, 0.2)
     file.samples(9, [BEGIN_S], [["x" * 60_000]])
