@@ -82,7 +82,8 @@ def make_cohort(
     """
     registered, sha256 = load_registered(analysis) if analysis is not None else (None, "")
     people = read_people(study, key, coded=coded)
-    gathered = gather(study, registered.use if registered is not None else _DEFAULT_USE, jobs)
+    use, also = (registered.use, registered.outcomes()) if registered is not None else (_DEFAULT_USE, ())
+    gathered = gather(study, use, jobs, also=also)
     result = analyse(gathered, people, registered or exploratory_plan(gathered, people), sha256)
     return Cohort(gathered, people, result, code_sha256(("experiments/cohorts", *CODE)), _input(gathered, people))
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,8 @@ from typing import Any
 from myoloop.experiments.analysis.session import load
 from myoloop.experiments.index.study import Index, Row, index_study
 from myoloop.experiments.outcomes.attempt import measure
+from myoloop.experiments.outcomes.compute import COMPUTED
+from myoloop.experiments.outcomes.view import View
 from myoloop.experiments.training.jobs import Jobs, code_sha256
 from myoloop.platform.errors import UserError
 from myoloop.platform.recording.folder import place_of, replace_file
@@ -107,7 +110,7 @@ class Gathered:
         return tuple(sorted({row.person for row in self.rows}))
 
 
-def gather(study: Path | str, use: Sequence[str], jobs: Jobs | None = None) -> Gathered:
+def gather(study: Path | str, use: Sequence[str], jobs: Jobs | None = None, *, also: Sequence[str] = ()) -> Gathered:
     """Index a study and measure every session that may be used.
 
     Parameters
@@ -116,6 +119,8 @@ def gather(study: Path | str, use: Sequence[str], jobs: Jobs | None = None) -> G
         Statuses that the analysis uses.
     jobs
         Where recordings are read.
+    also
+        Outcomes that are computed though the protocol does not name them: the analysis does.
 
     Raises
     ------
@@ -131,7 +136,8 @@ def gather(study: Path | str, use: Sequence[str], jobs: Jobs | None = None) -> G
     simulated = _one_population(index)
     reasons = _reasons(index, use)
     read = [row for row in index.rows if not reasons[row.path]]
-    items = [{"attempt": str((study / row.path).absolute()), "head": row.facts.head} for row in read]
+    wanted = sorted(also)
+    items = [{"attempt": str((study / row.path).absolute()), "head": row.facts.head, "also": wanted} for row in read]
     results = (jobs or Jobs()).run("outcomes", session_values, items)
     measured = {row.path: result for row, result in zip(read, results, strict=True)}
     rows = tuple(_row(row, reasons[row.path], measured.get(row.path)) for row in index.rows)
@@ -141,7 +147,7 @@ def gather(study: Path | str, use: Sequence[str], jobs: Jobs | None = None) -> G
 def session_values(item: Mapping[str, Any]) -> dict[str, Any]:
     """Outcomes of one attempt, from what was kept if recording and code are the same; what is wrong is told."""
     attempt = Path(item["attempt"])
-    key = hashlib.sha256(f"{_FORMAT} {item['head']} {code_sha256(CODE)}".encode()).hexdigest()
+    key = hashlib.sha256(f"{_FORMAT} {item['head']} {item['also']} {code_sha256(CODE)}".encode()).hexdigest()
     kept = _kept_path(attempt)
     try:
         found = json.loads(kept.read_text("utf-8"))
@@ -149,13 +155,13 @@ def session_values(item: Mapping[str, Any]) -> dict[str, Any]:
             return dict(found["values"])
     except (OSError, ValueError, AttributeError, KeyError):
         pass
-    values = _measure(attempt)
+    values = _measure(attempt, item["also"])
     kept.parent.mkdir(parents=True, exist_ok=True)
     replace_file(kept, (json.dumps({"key": key, "values": values}, sort_keys=True) + "\n").encode())
     return values
 
 
-def _measure(attempt: Path) -> dict[str, Any]:
+def _measure(attempt: Path, also: Sequence[str]) -> dict[str, Any]:
     try:
         session = load(attempt)
         measured = measure(session)
@@ -163,6 +169,8 @@ def _measure(attempt: Path) -> dict[str, Any]:
         return {"problem": " ".join(str(error).split())}
     if measured.protocol is None:
         return {"problem": measured.missing}
+    view = View(session, measured.protocol)
+    more = {name: COMPUTED[name](view) for name in also if name in COMPUTED and name not in measured.values}
     guesses = [
         each.values.get("guess")
         for each in session.events
@@ -173,8 +181,14 @@ def _measure(attempt: Path) -> dict[str, Any]:
         "protocol_sha256": session.metadata.get("sha256.protocol.yaml", ""),
         "primary": measured.protocol.outcomes.primary.measure or "",
         "guess": str(guesses[-1]) if guesses else None,
-        "outcomes": {name: [each.value, each.n, each.why] for name, each in measured.values.items()},
+        "outcomes": {
+            name: [_finite(each.value), each.n, each.why] for name, each in {**measured.values, **more}.items()
+        },
     }
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
 
 
 def _is_guess(form: object) -> bool:

@@ -92,5 +92,6 @@ def _mean_slope(people: Any, arm: str, what: str) -> float:
     for each in people:
         points = [(int(session), told[what]) for session, told in each["sessions"].items() if told[what] is not None]
         if each["arm"] == arm and len(points) > 1:
-            slopes.append(float(np.polyfit(*zip(*points, strict=True), 1)[0]))
+            at, values = ([float(point[k]) for point in points] for k in (0, 1))
+            slopes.append(float(np.polyfit(at, values, 1)[0]))
     return float(np.mean(slopes))

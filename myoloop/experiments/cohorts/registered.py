@@ -161,6 +161,12 @@ class Registered(Strict):
         """Every registered estimate with the part it plays."""
         return (("primary", self.primary), *(("secondary", each) for each in self.secondary))
 
+    def outcomes(self) -> tuple[str, ...]:
+        """Every outcome that is named, once."""
+        named = [each.outcome for _, each in self.estimates()]
+        named += [each.outcome for each in (self.dose_response, self.responder) if each is not None]
+        return tuple(sorted(set(named)))
+
 
 def load_registered(path: Path | str) -> tuple[Registered, str]:
     """Read an analysis file; with its SHA-256.

@@ -57,6 +57,12 @@ def test_a_fault_that_were_used_would_be_found(planted: Made) -> None:
     assert not_listed(other, cohort) == ["P001 session 1: bit flip: used"]
 
 
+def test_an_outcome_that_the_analysis_names_is_computed_though_the_protocol_does_not(planted: Made) -> None:
+    without, found = (gather(planted.study, ("complete",), also=also) for also in ((), ("mvc_emg",)))
+    assert all("mvc_emg" not in row.outcomes for row in without.rows)
+    assert [row.outcomes["mvc_emg"].value is not None for row in found.rows if row.used] == [True] * 4
+
+
 def test_twice_gives_the_same_tables(planted: Made) -> None:
     first = tables(make_cohort(planted.study, planted.analysis, read_key(planted.key)))
     shutil.rmtree(planted.study / "derivatives")
