@@ -80,10 +80,14 @@ class Played:
 
     @property
     def evoked_loss(self) -> float | None:
-        """Share that is lost from the first three trains to the last three; None of fewer than six."""
+        """Share that is lost from the first three trains to the last three; None of fewer than six.
+
+        The first train rises with the envelope's slew and is not whole, so that of the first three the lesser of the
+        other two is their median.
+        """
         if len(self.left) < 6:
             return None
-        return 1.0 - median(self.left[-3:]) / median(self.left[:3])
+        return 1.0 - median(self.left[-3:]) / min(self.left[1:3])
 
 
 def play(wanted: Wanted) -> Played:
