@@ -96,6 +96,7 @@ class SeekableRecording(OpenedFile):
         self.size = path.stat().st_size
         self._open: dict[int, bytes] = {}
         self._cut_piece: dict[int, bytes] = {}
+        self._with: dict[str, list[int]] = {}
         with path.open("rb", buffering=1 << 20) as stream:
             summary = _read_summary(stream, self.size)
             if summary is None or not summary.chunks:
@@ -128,7 +129,12 @@ class SeekableRecording(OpenedFile):
 
     def pieces_with(self, topic: str) -> list[int]:
         """Numbers of the pieces in which a topic has messages, in file order."""
-        return [number for number, piece in enumerate(self.pieces) if piece.channels & self._numbers.get(topic, set())]
+        found = self._with.get(topic)
+        if found is None:
+            wanted = self._numbers.get(topic, set())
+            found = [number for number, piece in enumerate(self.pieces) if not piece.channels.isdisjoint(wanted)]
+            self._with[topic] = found
+        return found
 
     def records(self, topics: Collection[str] | None = None) -> Iterator[Found]:
         """Yield the messages of some topics, or all, in file order.
@@ -301,6 +307,7 @@ class _Summary(NamedTuple):
     counts: dict[int, int]
     chunks: list[Piece]
     metadata: dict[str, int]
+    same: dict[bytes, frozenset[int]]
 
 
 def _read_summary(stream: BinaryIO, size: int) -> _Summary | None:
@@ -319,7 +326,7 @@ def _read_summary(stream: BinaryIO, size: int) -> _Summary | None:
     data = stream.read(size - tail - footer.summary_start)
     if zlib.crc32(end[: _FOOTER_BYTES - 4], zlib.crc32(data)) != footer.summary_crc:
         return None
-    found = _Summary(footer.summary_start, {}, {}, {}, [], {})
+    found = _Summary(footer.summary_start, {}, {}, {}, [], {}, {})
     at = 0
     while at + HEAD_BYTES <= len(data):
         opcode, length = _HEAD.unpack_from(data, at)
@@ -332,7 +339,13 @@ def _note(found: _Summary, record: RawRecord) -> None:
     if record.opcode == Opcode.CHUNK_INDEX:
         first_ns, last_ns, offset, length, table = _CHUNK_INDEX.unpack_from(record.data, HEAD_BYTES)
         begin = HEAD_BYTES + _CHUNK_INDEX.size
-        channels = frozenset(number for number, _ in _CHANNEL_ENTRY.iter_unpack(record.data[begin : begin + table]))
+        entries = record.data[begin : begin + table]
+        # Nearly all chunks have the same channels; a long session has thousands of chunks.
+        numbers = entries[:: _CHANNEL_ENTRY.size] + entries[1 :: _CHANNEL_ENTRY.size]
+        channels = found.same.get(numbers)
+        if channels is None:
+            channels = frozenset(number for number, _ in _CHANNEL_ENTRY.iter_unpack(entries))
+            found.same[numbers] = channels
         found.chunks.append(Piece(offset, length, first_ns, last_ns, channels, True))
     elif record.opcode == Opcode.METADATA_INDEX:
         index = MetadataIndex.read(ReadDataStream(BytesIO(record.data[HEAD_BYTES:])))
