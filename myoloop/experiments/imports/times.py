@@ -24,6 +24,8 @@ STEP_S, STEP_PERIODS = 0.05, 0.5
 OVERLAP_S = 0.25
 #: Stamps are late, never early: where a stream stands is the earliest of so much on either side.
 _LEVEL_S = 1.0
+#: A stream's own rate is this close to the said one.
+_DRIFT = 0.1
 #: A measured rate further from the said one is told.
 RATE_TOLERANCE = 0.01
 #: A step this close to a whole number of periods says how many samples are missing.
@@ -172,8 +174,9 @@ def _steps_that_stay(time_s: Floats, rate_hz: float, set_anew: set[int]) -> Iter
     window = max(4, round(_LEVEL_S * rate_hz))
     period_s = 1.0 / rate_hz
     if len(time_s) > 2 * window:
-        measured_s = float(np.median(time_s[window:] - time_s[:-window])) / window
-        period_s = measured_s if measured_s > 0 else period_s
+        # Gaps make stretches longer, never shorter; one that is far from the said rate has nothing but gaps in it.
+        measured_s = float(np.quantile(time_s[window:] - time_s[:-window], 0.25)) / window
+        period_s = measured_s if abs(measured_s - period_s) <= _DRIFT * period_s else period_s
     level_s = time_s - np.arange(len(time_s)) * period_s
     least_s = max(STEP_S, STEP_PERIODS * period_s)
     odd = np.flatnonzero(np.abs(np.diff(level_s)) > 0.5 * least_s) + 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from myoloop.acquisition.formats import FormatError
@@ -15,6 +15,7 @@ def test_a_rate_alone_counts_from_the_first_sample():
     assert of_rate(4, 100.0).time_s.tolist() == [0.0, 0.01, 0.02, 0.03]
 
 
+@example(lengths=[30, 71], gaps_s=[1.0] * 3, rate_hz=50.0, jitter_s=0.006, seed=0)
 @given(
     lengths=st.lists(st.integers(30, 300), min_size=1, max_size=4),
     gaps_s=st.lists(st.floats(1.0, 100.0), min_size=3, max_size=3),
