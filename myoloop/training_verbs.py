@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from myoloop.answers import CHECK_FAILED, EXIT_CODES, GOOD, Json, clear_errors, say, seconds
+from myoloop.platform.errors import UserError
 
 training = typer.Typer()
 verb = partial(training.command, epilog=EXIT_CODES)
@@ -23,6 +24,14 @@ training.add_typer(dataset, name="dataset")
 dataset_verb = partial(dataset.command, epilog=EXIT_CODES)
 
 DatasetFolder = Annotated[Path, typer.Argument(metavar="DATASET", help="Folder of the dataset.")]
+
+
+def _alone(context: typer.Context, *sizes: str) -> None:
+    """Refuse sizes beside ``--quick``, which would not be used."""
+    for parameter in context.command.params:
+        source = context.get_parameter_source(parameter.name or "")
+        if parameter.name in sizes and getattr(source, "name", "") == "COMMANDLINE":
+            raise UserError(f"--quick: found with {parameter.opts[0]}; it has a size of its own: leave out one of them")
 
 
 @dataset_verb("build")
@@ -125,6 +134,7 @@ def dataset_verify(folder: DatasetFolder, as_json: Json = False) -> None:
 
 @verb()
 def train_estimators(
+    context: typer.Context,
     out: Annotated[Path, typer.Option(help="Folder for what is learned and found; nothing there is replaced.")],
     people: Annotated[int, typer.Option(help="Virtual people to learn from, a multiple of 6.")] = 18,
     held_out: Annotated[int, typer.Option(help="Others to compare on, a multiple of 6.")] = 12,
@@ -150,6 +160,8 @@ def train_estimators(
         from myoloop.experiments.training.estimators.learn import QUICK, Size, learn, words
         from myoloop.experiments.training.jobs import Jobs
 
+        if quick:
+            _alone(context, "people", "held_out", "length_s", "first")
         size = QUICK if quick else Size(people=people, held_out=held_out, seconds=length_s, first=first)
         jobs = Jobs(workers=workers, cluster=cluster, folder=keep, say=lambda line: typer.echo(line, err=True))
         found = learn(size, seed, out, jobs)
@@ -158,6 +170,7 @@ def train_estimators(
 
 @verb()
 def optimise(
+    context: typer.Context,
     people: Annotated[int, typer.Option(min=1, help="Virtual people to set up.")] = 60,
     first: Annotated[
         int, typer.Option(min=0, help="Number of the first of them; nobody from 60000 was tuned on.")
@@ -180,6 +193,8 @@ def optimise(
         from myoloop.experiments.training.set_up import QUICK_PEOPLE, prove
 
         jobs = Jobs(workers=workers, cluster=cluster, folder=keep, say=lambda line: typer.echo(line, err=True))
+        if quick:
+            _alone(context, "people")
         found = prove(QUICK_PEOPLE if quick else people, jobs, first_seed=first, kappa=kappa)
         say(found.to_json(), as_json, found.words())
     raise typer.Exit(GOOD if found.good else CHECK_FAILED)
@@ -194,6 +209,7 @@ def _with_reason(text: str) -> tuple[str, str]:
 
 @verb()
 def train(
+    context: typer.Context,
     out: Annotated[Path, typer.Option(help="Folder for training and artefact; what was interrupted goes on from it.")],
     task: Annotated[str, typer.Option(help="Task file, or the name of one that comes along.")] = "isometric_hold",
     data: Annotated[
@@ -229,6 +245,8 @@ def train(
         from myoloop.experiments.training.train import train_controller, training_words
         from myoloop.experiments.training.trained_files import WORK
 
+        if quick:
+            _alone(context, "people", "first", "held_out_share", "repetitions", "seeds")
         size = QUICK if quick else Plan(
             people=people, first=first, held_out_share=held_out_share, repetitions=repetitions, seeds=seeds
         )  # fmt: skip
@@ -241,6 +259,7 @@ def train(
 
 @verb()
 def evaluate(
+    context: typer.Context,
     folder: Annotated[Path, typer.Argument(metavar="TRAINING", help="Folder of the training.")],
     out: Annotated[Path | None, typer.Option(help="Folder for what is found; else the training's own.")] = None,
     data: Annotated[
@@ -272,6 +291,8 @@ def evaluate(
         from myoloop.experiments.training.jobs import Jobs
         from myoloop.experiments.training.trained_files import WORK
 
+        if quick:
+            _alone(context, "people")
         size = QUICK if quick else EvaluationPlan(people=people)
         out = out or folder
         jobs = Jobs(workers=workers, cluster=cluster, folder=out / WORK, say=lambda line: typer.echo(line, err=True))
