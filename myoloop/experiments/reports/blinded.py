@@ -8,7 +8,7 @@ or charge in it is replaced. At the end the page is searched for what must not b
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -39,8 +39,13 @@ WITHHELD = "withheld"
 _AMOUNT = re.compile(r"[\d.,]+\s*(?:to\s*[\d.,]+\s*)?(?:mA|µA|uA|mC|µC|uC)\b(?:\s*/\s*\w+²?)?")
 #: The same as forms and rows name it.
 _NAMED = re.compile(r"\b(?:current|charge|peak|target|highest)[ _](?:ma|mc|uc)\b:?\s*[\d.,]*")
+#: Names of values that are amounts.
+_AMOUNT_NAME = re.compile(r"(?:_|^)(?:ma|mc|uc|ua)$|current|charge|dose|limit")
 #: What may not be left anywhere once that is done.
-_FORBIDDEN = re.compile(r"\b(?:mA|µA|uA|mC|µC|uC)\b|\b(?:current|charge|peak|target)[ _](?:ma|mc|uc)\b")
+_FORBIDDEN = re.compile(
+    r"withheld(?:&#39;|&#34;|['\"])?\s*[:=]\s*[\d.]|"
+    r"\b(?:mA|µA|uA|mC|µC|uC)\b|\b(?:current|charge|peak|target)[ _](?:ma|mc|uc)\b"
+)
 #: Rows of the head that say nothing of what was given.
 _HEAD = frozenset({
     "Session", "Subject (pseudonym)", "Began", "Length", "Protocol", "Protocol SHA-256", "Evidence grade", "Rig class",
@@ -78,6 +83,8 @@ def render_blinded(
         If it would hold what must not be told.
     """
     measured = _allowed(beside.measured)
+    # Acts are told with what was set: every step of a calibration is one.
+    beside = replace(beside, acts=())
     page = render_page(
         "session_blinded.html.jinja",
         figures,
@@ -139,15 +146,17 @@ def _allowed(measured: Measured) -> Measured:
 
 def _quiet(session: Session) -> Session:
     events = tuple(
-        event._replace(why=withheld(event.why), values={key: _plain(value) for key, value in event.values.items()})
+        event._replace(why=withheld(event.why), values=_plain_values(event.values))
         for event in session.events
         if event.kind not in _QUIET
     )
     return replace(session, events=events)
 
 
-def _plain(value: Any) -> Any:
-    return withheld(value) if isinstance(value, str) else value
+def _plain_values(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Without amounts: a number is known by its name, a text by what stands in it."""
+    kept = {key: value for key, value in values.items() if _AMOUNT_NAME.search(key) is None}
+    return {key: withheld(value) if isinstance(value, str) else value for key, value in kept.items()}
 
 
 def _table(table: Table | None) -> Table | None:

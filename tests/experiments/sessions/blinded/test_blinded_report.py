@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import re
+import shutil
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from myoloop.experiments.analysis.session import load
+from myoloop.experiments.analysis.tracks import EventRow
 from myoloop.experiments.reports.blinded import NotWithheld, check_withheld, withheld
 from myoloop.experiments.reports.session import SessionReport, SessionReportSettings
+from myoloop.experiments.studies.audit import audit_of, record_act
 from myoloop.platform.errors import UserError
 
 #: What is different in every recording: hashes of the protocol with its sealed list.
@@ -71,9 +77,30 @@ def test_an_amount_in_a_free_text_is_replaced(said, left):
     assert withheld(said) == left
 
 
+def test_what_acts_and_events_carry_is_not_in_it_either(sham, tmp_path):
+    study = tmp_path / "study"
+    shutil.copytree(sham.root, study)
+    attempt = study / sham.folder.relative_to(sham.root)
+    act = {"channel": "ext", "current_ma": 17.25}
+    record_act(
+        audit_of(attempt), datetime(2026, 11, 21, tzinfo=UTC), "A. Smith", "operator", "step", "ext", None, act, ""
+    )
+    session = load(attempt)
+    told = EventRow(1.0, "override", "operator", "at 17.25 mA", {"current_ma": 17.25, "check": "skin"})
+    loaded = replace(session, events=(*session.events, told))
+    page = SessionReport(SessionReportSettings(blinded=True)).write(attempt, tmp_path / "out", loaded)
+    text = page.read_text(encoding="utf-8")
+    assert "check overridden" in text
+    assert "17.25" not in text
+
+
 def test_a_page_that_would_tell_is_not_written():
     with pytest.raises(NotWithheld, match="the page would hold 'mC'; nothing is written"):
         check_withheld("dose: 12 mC", "the page")
+    for left in ("{&#39;withheld&#39;: 3.0}", "withheld: 3", "withheld = 12.5"):
+        with pytest.raises(NotWithheld):
+            check_withheld(left, "the page")
+    check_withheld("withheld; words: tingling, 3 of 4", "the page")
 
 
 def test_with_the_key_it_tells_what_was_given_and_only_outside_the_study(verum, sham, tmp_path):
