@@ -8,6 +8,8 @@ the same bytes.
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import functools
 import hashlib
 import json
@@ -192,11 +194,20 @@ def tabulate(item: Item) -> Result:
         kept.mkdir(parents=True, exist_ok=True)
         for name, table in tables.items():
             replace_file(kept / f"{name}.parquet", _to_bytes(table))
+        del session, tables
         replace_file(kept / _MADE, json.dumps({**made, "note": note}).encode())
     except Exception as error:  # noqa: BLE001 # whatever is wrong with one session, the others are wanted
         said = " ".join(str(error).split())
         return {"problem": said if isinstance(error, UserError) else f"{type(error).__name__}: {said}", "note": ""}
+    finally:
+        _give_back()
     return {"problem": "", "note": note}
+
+
+def _give_back() -> None:
+    """Let the system have what a session took; glibc keeps it, and a worker that has grown is replaced by a new one."""
+    with contextlib.suppress(OSError, AttributeError, TypeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 @functools.cache

@@ -80,16 +80,21 @@ def test_sessions_of_a_study_are_summarised(study):
 
 
 def seconds_of(attempt, length_s, tries):
-    """Processor time of opening a recording and reading one second of all its streams, ms, several times."""
+    """Processor time of opening a recording and reading one second of all its streams, ms: of each second the least of
+    three, since what else the machine does is no property of the recording."""
     rng = np.random.default_rng(5)
     load(attempt).streams["emg"].seconds(0.0, 1.0)
-    took_ms = []
-    for start_s in rng.uniform(0.0, length_s - 2.0, tries):
-        began = time.process_time()
-        streams = load(attempt).streams
-        stretches = [streams[topic].seconds(start_s, start_s + 1.0) for topic in streams]
-        took_ms.append((time.process_time() - began) * 1e3)
-        assert [len(each.t_s) for each in stretches] == [2000, 100]
+    return [
+        min(one_second_ms(attempt, start_s) for _ in range(3)) for start_s in rng.uniform(0.0, length_s - 2.0, tries)
+    ]
+
+
+def one_second_ms(attempt, start_s):
+    began = time.process_time()
+    streams = load(attempt).streams
+    stretches = [streams[topic].seconds(start_s, start_s + 1.0) for topic in streams]
+    took_ms = (time.process_time() - began) * 1e3
+    assert [len(each.t_s) for each in stretches] == [2000, 100]
     return took_ms
 
 
