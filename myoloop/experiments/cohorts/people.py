@@ -127,7 +127,12 @@ def read_people(study: Path | str, key: StudyKey | None, *, coded: bool) -> Peop
             arm=arms.get(name, ""), stratum=taken[name].stratum if name in taken else "",
             station=taken[name].station if name in taken else "",
         )  # fmt: skip
-        if base.status == "withdrawn" or name not in folders:
+        if base.status == "withdrawn":
+            # Nothing but the audit names who has withdrawn; neither does what is made of the study later.
+            number = sum(each.status == "withdrawn" for each in found) + 1
+            found.append(replace(base, name=f"withdrawn {number}"))
+            continue
+        if name not in folders:
             found.append(base)
             continue
         try:
