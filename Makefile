@@ -90,7 +90,7 @@ docs: $(VENV)/.has-docs
 	@echo "docs/_build/html/index.html"
 
 docs-commands: $(VENV)/.has-core
-	$(BIN)/python docs/check_commands.py --side-by-side 2 --timeout 600 $(ARGS)
+	$(BIN)/python docs/check_commands.py --warm --side-by-side 2 --timeout 600 $(ARGS)
 
 bench: $(VENV)/.has-core
 	$(BIN)/myoloop bench loop $(ARGS)

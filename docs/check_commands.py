@@ -20,11 +20,16 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from warm_commands import Run, Warm
 
 ROOT = Path(__file__).resolve().parents[1]
 RUN = frozenset({"myoloop", "mkdir", "cp", "head", "echo", "sed"})
@@ -126,8 +131,11 @@ def _of_block(page: Path, first: int, block: list[str], marks: dict[str, str], t
         yield Command(page, first + start + 1, text, frozenset(map(int, marks.get("exits", "0").split())), not_run)
 
 
-def run_page(page: Path, timeout_s: float) -> tuple[int, int, int]:
-    """Run a page's commands in a folder of its own, with the clone's examples in it; (good, failed, not run)."""
+def run_page(page: Path, timeout_s: float, run: Run | None = None) -> tuple[int, int, int]:
+    """Run a page's commands in a folder of its own, with the clone's examples in it; (good, failed, not run).
+
+    `run` runs a line; a shell, if it is None.
+    """
     good = failed = left_out = 0
     environment = dict(os.environ)
     environment["PATH"] = os.pathsep.join((str(Path(sys.executable).parent), environment.get("PATH", "")))
@@ -144,7 +152,7 @@ def run_page(page: Path, timeout_s: float) -> tuple[int, int, int]:
                 print(f"not run  {where}  {command.text}  ({command.not_run})")
                 continue
             began = time.monotonic()
-            result, output = _run(command.text, folder, environment, timeout_s)
+            result, output = (run or _run)(command.text, folder, environment, timeout_s)
             took_s = time.monotonic() - began
             if result in command.exits:
                 good += 1
@@ -156,7 +164,7 @@ def run_page(page: Path, timeout_s: float) -> tuple[int, int, int]:
     return good, failed, left_out
 
 
-def _run(text: str, folder: str, environment: dict[str, str], timeout_s: float) -> tuple[int | str, str]:
+def _run(text: str, folder: str, environment: Mapping[str, str], timeout_s: float) -> tuple[int | str, str]:
     try:
         done = subprocess.run(
             ["bash", "-o", "pipefail", "-c", text],
@@ -182,21 +190,34 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("pages", nargs="*", type=Path)
     parser.add_argument("--timeout", type=float, default=300.0, help="seconds per command")
     parser.add_argument("--side-by-side", type=int, default=1, help="pages at a time, each in its own folder")
+    parser.add_argument("--warm", action="store_true", help="fork commands from a process that has imported myoloop")
     options = parser.parse_args(arguments)
     # The longest first, so that none is left alone at the end.
     first = [ROOT / "docs/training.md", ROOT / "docs/protocols.md", ROOT / "README.md", ROOT / "docs/quickstart.md"]
     others = (page for page in sorted((ROOT / "docs").rglob("*.md")) if page not in first)
     pages = options.pages or [*first, *others]
 
+    here = threading.local()
+    all_warm: list[Warm] = []
+
     def tried(page: Path) -> tuple[int, int, int]:
+        # What README.md shows is started as a reader starts it.
+        if options.warm and page != ROOT / "README.md" and not hasattr(here, "warm"):
+            from warm_commands import Warm  # beside this file, which is run as a script
+
+            here.warm = Warm(_run)
+            all_warm.append(here.warm)
         try:
-            return run_page(page, options.timeout)
+            run = here.warm.run if options.warm and page != ROOT / "README.md" else None
+            return run_page(page, options.timeout, run)
         except (BadPage, OSError) as error:
             print(f"FAILED   {error}", flush=True)
             return 0, 1, 0
 
     with ThreadPoolExecutor(max(1, options.side_by_side)) as pool:
         totals = [sum(column) for column in zip(*pool.map(tried, pages), strict=True)]
+    for warm in all_warm:
+        warm.close()
     print(f"{totals[0]} commands good, {totals[1]} failed, {totals[2]} not run")
     return 1 if totals[1] else 0
 

@@ -116,7 +116,7 @@ def read_people(study: Path | str, key: StudyKey | None, *, coded: bool) -> Peop
         codes = coded_arms(set(arms.values()), key)
         arms = {name: codes[arm] for name, arm in arms.items()}
     problems: list[str] = []
-    found = []
+    found: list[Person] = []
     folders = {path.name.removeprefix("sub-") for path in study.glob("sub-*") if path.is_dir()}
     listed = participants(study)
     for name in sorted({*listed, *folders}):
