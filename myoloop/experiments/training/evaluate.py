@@ -72,9 +72,7 @@ class EvaluationPlan:
     timed_trials: int = 20
 
 
-QUICK = EvaluationPlan(
-    people=4, robust_people=1, faults=("force_lost", "threshold_drift"), off_policy_people=2, timed_trials=2
-)
+QUICK = EvaluationPlan(people=4, robust_people=1, faults=("force_lost",), off_policy_people=1, timed_trials=2)
 
 
 @dataclass(frozen=True, slots=True)
