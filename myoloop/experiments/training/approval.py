@@ -95,6 +95,8 @@ def read_evidence(evaluation: Path, training: Path | None = None) -> Evidence:
         for key, kind in keys.items():
             if not isinstance(plain.get(key), kind):
                 raise ApprovalError(f"{path}: {key}: missing, or not what it must be")
+    if not all(isinstance(name, str) for name in told["people"]):
+        raise ApprovalError(f"{evaluation}: people: allowed are names")
     for name in (LEARNED, ACTING):
         if not _complete(told["controllers"].get(name), len(told["people"])):
             raise ApprovalError(f"{evaluation}: controllers.{name}: figures of each of the people are missing")

@@ -103,6 +103,9 @@ def read_training(folder: Path) -> Trained:
         raise UserError(f"{folder}: no training, there is no {TRAINING} to be read in it") from None
     if not isinstance(told, dict) or told.get("format") != TRAINING_FORMAT:
         raise UserError(f"{path}: no training of this version, allowed is format {TRAINING_FORMAT}")
+    for key, kind in (("learned", dict), ("artefact_sha256", str), ("people", dict), ("task", dict), ("seed", int)):
+        if not isinstance(told.get(key), kind):
+            raise UserError(f"{path}: {key}: missing, or not what it must be")
     artefact = load_artefact(folder / ARTEFACT)
     learned = told["learned"]
     if artefact.sha256 != told["artefact_sha256"] or artefact.model != read_model(learned["model"]):

@@ -328,6 +328,8 @@ def _no_better(plain: dict[str, Any]) -> None:
         (_set("controllers", "fitted_q", "figures_by_person", "gated", to=[0.3] * 24), "lives on the gate: held"),
         (_set("controllers", "fitted_q", "figures_by_person", "gated", to=None), "lives on the gate: held back in nan"),
         (_set("task", to={"decide_every_s": 9.0}), "task: is not that of the training"),
+        (_set("people", 0, to=["acute_sci-1"]), "people: allowed are names"),
+        (_set("people", 0, to=None), "people: allowed are names"),
         (_set("people", 0, to="acute_sci-1"), "acute_sci-1: evaluated on who was trained on"),
         (_set("people", 0, to="acute_sci-3"), "acute_sci-3: evaluated on who was trained on"),
         (_set("people", 0, to="acute_sci-99"), "acute_sci-99: not of those who were held out of this training"),

@@ -122,6 +122,14 @@ def test_a_folder_without_a_training_is_said(tmp_path: Path) -> None:
         read_training(tmp_path)
 
 
+def test_a_training_of_which_something_is_missing_is_said(folder: Path, tmp_path: Path) -> None:
+    told = json.loads((folder / TRAINING).read_bytes())
+    del told["learned"]
+    (tmp_path / TRAINING).write_text(json.dumps(told))
+    with pytest.raises(UserError, match=r"training\.json: learned: missing, or not what it must be"):
+        read_training(tmp_path)
+
+
 def test_a_training_with_another_artefact_is_refused(folder: Path, tmp_path: Path) -> None:
     shutil.copytree(folder / ARTEFACT, tmp_path / ARTEFACT)
     told = json.loads((folder / TRAINING).read_bytes())
