@@ -100,7 +100,8 @@ def read_evidence(evaluation: Path, training: Path | None = None) -> Evidence:
     for name in (LEARNED, ACTING):
         if not _complete(told["controllers"].get(name), len(told["people"])):
             raise ApprovalError(f"{evaluation}: controllers.{name}: figures of each of the people are missing")
-    timing = _timing(evaluation.parent / TIMING)
+    beside = evaluation.parent / TIMING
+    timing = _read_json(beside)[1] if beside.exists() else None
     return Evidence(evaluation, training, content, training_content, told, trained, timing)
 
 
@@ -249,6 +250,14 @@ def _near(computed: float, told: Any) -> bool:
 
 
 def _read(path: Path, wanted: str) -> tuple[bytes, Mapping[str, Any]]:
+    content, told = _read_json(path)
+    found = told.get("format")
+    if found != wanted:
+        raise ApprovalError(f"{path}: format: found {found!r}, allowed is {wanted}")
+    return content, told
+
+
+def _read_json(path: Path) -> tuple[bytes, Mapping[str, Any]]:
     try:
         content = path.read_bytes()
         told = json.loads(content, parse_constant=_no_number)
@@ -256,24 +265,9 @@ def _read(path: Path, wanted: str) -> tuple[bytes, Mapping[str, Any]]:
         raise ApprovalError(f"{path}: cannot be read: {(error.strerror or str(error)).lower()}") from None
     except (ValueError, RecursionError) as error:
         raise ApprovalError(f"{path}: is no JSON: {error}") from None
-    found = told.get("format") if isinstance(told, dict) else None
-    if found != wanted:
-        raise ApprovalError(f"{path}: format: found {found!r}, allowed is {wanted}")
-    return content, told
-
-
-def _timing(path: Path) -> Mapping[str, Any] | None:
-    try:
-        told = json.loads(path.read_bytes(), parse_constant=_no_number)
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise ApprovalError(f"{path}: cannot be read: {(error.strerror or str(error)).lower()}") from None
-    except (ValueError, RecursionError) as error:
-        raise ApprovalError(f"{path}: is no JSON: {error}") from None
     if not isinstance(told, dict):
         raise ApprovalError(f"{path}: is no object")
-    return told
+    return content, told
 
 
 def _no_number(text: str) -> float:
