@@ -27,6 +27,7 @@ from myoloop.answers import (
     seconds,
 )
 from myoloop.cohort_verbs import cohorts
+from myoloop.console_verbs import console_verbs
 from myoloop.course_verbs import course_verbs
 from myoloop.deployment_verbs import deployment
 from myoloop.device_verbs import device_verbs
@@ -65,6 +66,7 @@ app.add_typer(analyses)
 app.add_typer(imports)
 app.add_typer(review_verbs)
 app.add_typer(course_verbs)
+app.add_typer(console_verbs)
 app.add_typer(site_verbs)
 app.add_typer(studies)
 app.add_typer(device_verbs)

@@ -39,8 +39,13 @@ class Snapshot:
     streams: list[StreamSeen] = field(default_factory=list)
 
 
-def stop_running() -> str:
+def stop_running(who: str = "operator", why: str = "myoloop stop", base: Path | None = None) -> str:
     """Stop the stimulators of all rigs that run on this host; returns their sessions.
+
+    Parameters
+    ----------
+    base
+        Where the runtime folders are, if not in the folder for temporary files.
 
     Raises
     ------
@@ -49,14 +54,14 @@ def stop_running() -> str:
     """
     stopped: list[str] = []
     problems: list[str] = []
-    for folder in running(Path(tempfile.gettempdir())):
+    for folder in running(base or Path(tempfile.gettempdir())):
         try:
             rig = read_rig_file(folder)
             stimulator = next((name for name, role in rig["nodes"].items() if role == "stimulator"), None)
             if stimulator is None:
                 problems.append(f"{rig['session']} has no stimulator")
                 continue
-            send_stop(RuntimeFolder(folder), stimulator, "operator", "myoloop stop")
+            send_stop(RuntimeFolder(folder), stimulator, who, why)
             stopped.append(rig["session"])
         except OSError as error:
             problems.append(f"{folder}: its stimulator cannot be reached: {(error.strerror or str(error)).lower()}")

@@ -1,0 +1,1 @@
+"""The operator's console: pages of a running session, served on this host's loopback alone."""

@@ -1,0 +1,54 @@
+"""The console's server as an ASGI application; it keeps nothing that would be lost with it."""
+
+from __future__ import annotations
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from myoloop.experiments.console import stopping
+from myoloop.experiments.console.page import STATIC, Settings
+from myoloop.experiments.console.screens import SCREENS, Screen
+from myoloop.experiments.console.security import ENTER_PATH, Guard, Origin, log, now_s
+
+
+def make_app(settings: Settings, screens: tuple[Screen, ...] = SCREENS) -> Starlette:
+    """Put the console together.
+
+    Parameters
+    ----------
+    screens
+        What it shows; all of them, but in a test.
+    """
+    origin = Origin(settings.port)
+    app = Starlette(
+        routes=[
+            *stopping.routes(),
+            Route(ENTER_PATH, _enter, methods=["GET"]),
+            *(route for each in screens for route in each.routes()),
+            Mount("/static", StaticFiles(directory=STATIC), name="static"),
+        ],
+        middleware=[Middleware(Guard, origin=origin, tokens=settings.tokens)],
+    )
+    app.state.settings = settings
+    app.state.screens = screens
+    app.state.origin = origin
+    return app
+
+
+async def _enter(request: Request) -> Response:
+    """Change the token of an address for a cookie; the address that is gone to has no token in it any more."""
+    settings: Settings = request.app.state.settings
+    origin: Origin = request.app.state.origin
+    role = settings.tokens.entered_as(request.query_params.get("token", ""), now_s())
+    if role is None:
+        log.warning("refused: GET '%s' by nobody: the token is missing, wrong or used up", ENTER_PATH)
+        return Response("the token is missing, wrong or used up\n", status_code=403, media_type="text/plain")
+    answer = RedirectResponse("/", status_code=303)
+    answer.set_cookie(
+        origin.cookie_name, settings.tokens.cookie(role), httponly=True, samesite="strict", path="/", secure=False
+    )
+    return answer

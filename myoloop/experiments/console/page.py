@@ -1,0 +1,153 @@
+"""How a screen is made: a template with what every page shows, and a route that only some roles may take."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import Route
+
+from myoloop.experiments.console.rigs import RunningRig, running_rigs
+from myoloop.experiments.console.security import EVERYBODY, Role, Tokens, say_refused
+from myoloop.platform.errors import UserError
+
+if TYPE_CHECKING:
+    from myoloop.experiments.console.screens import Screen
+
+HERE = Path(__file__).parent
+PAGES, STATIC = HERE / "pages", HERE / "static"
+
+_templates = Environment(
+    loader=FileSystemLoader(PAGES),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What a console was started with.
+
+    Attributes
+    ----------
+    study
+        Folder of the study that it shows.
+    rig
+        Rig file that sessions are started with; None for a simulated one.
+    port
+        Own port on loopback.
+    who
+        Name that stands behind the role in the record.
+    temporary
+        Where the runtime folders of rigs are.
+    """
+
+    study: Path
+    port: int
+    tokens: Tokens
+    temporary: Path
+    rig: Path | None = None
+    who: str = ""
+
+
+Endpoint = Callable[[Request], Awaitable[Response] | Response]
+
+
+def role_of(request: Request) -> Role:
+    """Who asks; the guard has put it there."""
+    role: Role = request.state.role
+    return role
+
+
+def settings_of(request: Request) -> Settings:
+    """What this console was started with."""
+    settings: Settings = request.app.state.settings
+    return settings
+
+
+def rig_of(request: Request) -> RunningRig | None:
+    """The rig that runs on this host now; the first of several."""
+    rigs = running_rigs(settings_of(request).temporary)
+    return rigs[0] if rigs else None
+
+
+def name_of(request: Request) -> str:
+    """Who acts, for the record: role and name."""
+    role = role_of(request)
+    return str(role) if role is Role.SUBJECT else f"{role} {settings_of(request).who}".strip()
+
+
+def screen(
+    path: str, endpoint: Endpoint, *, roles: Collection[Role] = EVERYBODY, methods: Collection[str] = ("GET",)
+) -> Route:
+    """Make a route that only these roles may take; a mistake of the user (UserError) is a page or an answer of its own.
+
+    Parameters
+    ----------
+    endpoint
+        A plain function runs in a thread, an `async` one in the loop; the latter must never wait on a file.
+    """
+    from inspect import iscoroutinefunction
+
+    waits = iscoroutinefunction(endpoint)
+
+    async def guarded(request: Request) -> Response:
+        role = role_of(request)
+        if role not in roles:
+            say_refused(request.scope, role, "not for this role")
+            return message(request, "Not for this role", f"This page is not for {role}.", status=403)
+        try:
+            if waits:
+                return await endpoint(request)  # type: ignore[misc,no-any-return]
+            made: Response = await run_in_threadpool(endpoint, request)  # type: ignore[arg-type]
+            return made
+        except UserError as error:
+            text = "; ".join(getattr(error, "problems", None) or [str(error)])
+            return message(request, "That cannot be done", text, status=409)
+
+    return Route(path, guarded, methods=list(methods))
+
+
+def render(request: Request, template: str, /, status: int = 200, **more: Any) -> HTMLResponse:
+    """Fill a template of ``pages/``.
+
+    What ``base.html.jinja`` shows is there in each: `role`, `csrf`, `path`, `links`, `study`, `running` (rigs), `card`
+    (of the first, or empty), `session`, `subject`, `blinded`, `simulated`, `stop_ports`.
+    """
+    return HTMLResponse(_templates.get_template(template).render({**_common(request), **more}), status_code=status)
+
+
+def message(request: Request, heading: str, text: str, *, status: int = 200) -> Response:
+    """One thing to say: a page for a GET, an object ``{ok, reason}`` for anything else."""
+    if request.method != "GET":
+        return JSONResponse({"ok": status < 400, "reason": text}, status_code=status)
+    return render(request, "message.html.jinja", status=status, heading=heading, text=text)
+
+
+def _common(request: Request) -> dict[str, Any]:
+    role, settings = role_of(request), settings_of(request)
+    rigs = running_rigs(settings.temporary)
+    card = rigs[0].card if rigs else {}
+    screens: tuple[Screen, ...] = request.app.state.screens
+    return {
+        "role": role,
+        "csrf": settings.tokens.csrf(role),
+        "path": request.url.path,
+        "links": [each for each in screens if each.title and role in each.roles],
+        "study": settings.study,
+        "running": rigs,
+        "card": card,
+        "session": rigs[0].session if rigs else "",
+        "subject": card.get("subject", ""),
+        "blinded": bool(rigs) and rigs[0].blinded,
+        "simulated": bool(card.get("simulated")),
+        "stop_ports": [each.stop_port for each in rigs if each.stop_port is not None],
+    }

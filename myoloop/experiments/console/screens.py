@@ -1,0 +1,24 @@
+"""Every screen of the console, one line each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from starlette.routing import BaseRoute
+
+from myoloop.experiments.console import home
+from myoloop.experiments.console.security import EVERYBODY, Role
+
+
+@dataclass(frozen=True, slots=True)
+class Screen:
+    """The routes of one module; one with a title stands in the bar of links of the roles that may see it."""
+
+    routes: Callable[[], list[BaseRoute]]
+    path: str = ""
+    title: str = ""
+    roles: frozenset[Role] = EVERYBODY
+
+
+SCREENS: tuple[Screen, ...] = (Screen(home.routes, "/", "Start"),)

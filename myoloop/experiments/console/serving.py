@@ -1,0 +1,127 @@
+"""Serve the console on loopback until it is ended."""
+
+from __future__ import annotations
+
+import logging
+import logging.handlers
+import socket
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import uvicorn
+
+from myoloop.experiments.console.app import make_app
+from myoloop.experiments.console.page import Settings
+from myoloop.experiments.console.security import Tokens, log
+from myoloop.platform.errors import UserError
+
+#: Always the same, so that a page that is still open finds the console again when it is reopened.
+PORT = 8723
+#: Folder of what runs beside sessions, below the study.
+JOBS_FOLDER = Path("derivatives") / "jobs"
+LOG_FILE = "console.log"
+_LOG_MAX_BYTES = 1_000_000
+_LOG_KEPT = 2
+#: What one message of a page may have before the socket is closed without a look at it; the feed allows less.
+_MESSAGE_MAX_BYTES = 64 * 1024
+_END_S = 1
+
+
+class ConsoleError(UserError):
+    """The console cannot be served; one line for the operator."""
+
+
+def listen_on(port: int) -> socket.socket:
+    """Bind the console's port on loopback; 0 is any free one.
+
+    Raises
+    ------
+    ConsoleError
+        If it is taken.
+    """
+    bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind(("127.0.0.1", port))
+        # Also while nobody listens yet the port would be free to another.
+        bound.listen(64)
+    except OSError as error:
+        bound.close()
+        reason = (error.strerror or str(error)).lower()
+        raise ConsoleError(f"--port {port}: {reason}; is another console open? allowed is another port, or 0") from None
+    return bound
+
+
+def serve(
+    study: Path, *, port: int = PORT, rig: Path | None = None, who: str = "", on_start: Callable[[Settings], None]
+) -> None:
+    """Serve until Ctrl-C.
+
+    Parameters
+    ----------
+    on_start
+        Called once pages are served.
+
+    Raises
+    ------
+    ConsoleError
+        If there is no such study, or the port is taken.
+    """
+    if not study.is_dir():
+        raise ConsoleError(f"{study}: no such folder; allowed is the folder of a study")
+    with listen_on(port) as bound:
+        settings = Settings(
+            study=study.resolve(),
+            rig=rig.resolve() if rig is not None else None,
+            port=bound.getsockname()[1],
+            tokens=Tokens(),
+            temporary=Path(tempfile.gettempdir()),
+            who=who,
+        )
+        _log_to(settings.study / JOBS_FOLDER)
+        try:
+            _Server(_config(settings), lambda: on_start(settings)).run(sockets=[bound])
+        except KeyboardInterrupt:
+            # The server has ended already, and hands on what ended it.
+            return
+
+
+def _config(settings: Settings) -> uvicorn.Config:
+    return uvicorn.Config(
+        make_app(settings),
+        ws="websockets-sansio",
+        ws_max_size=_MESSAGE_MAX_BYTES,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        # Whoever stands between says nothing that is believed: there is nobody between on loopback.
+        proxy_headers=False,
+        timeout_graceful_shutdown=_END_S,
+    )
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, on_start: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_start = on_start
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if not self.should_exit:
+            self._on_start()
+
+
+def _log_to(folder: Path) -> None:
+    """Keep what was refused, one line each."""
+    folder.mkdir(parents=True, exist_ok=True)
+    kept = logging.handlers.RotatingFileHandler(
+        folder / LOG_FILE, maxBytes=_LOG_MAX_BYTES, backupCount=_LOG_KEPT, encoding="utf-8"
+    )
+    lines = logging.Formatter("%(asctime)sZ %(message)s", "%Y-%m-%dT%H:%M:%S")
+    lines.converter = time.gmtime
+    kept.setFormatter(lines)
+    log.addHandler(kept)
+    log.setLevel(logging.INFO)
+    log.propagate = False

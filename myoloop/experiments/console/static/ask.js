@@ -1,0 +1,31 @@
+// Everything that changes something goes by one of these: POST with the page's own token; the answer is an object.
+
+const csrf = document.querySelector('meta[name="csrf"]').content;
+
+/** POST `body` as JSON; gives {ok, reason, ...}, also where the server is not there. */
+export async function post(path, body) {
+  try {
+    const answer = await fetch(path, {
+      method: "POST",
+      headers: { "Content-Type": "application/json", "X-Myoloop-Csrf": csrf },
+      body: JSON.stringify(body),
+    });
+    const type = answer.headers.get("content-type") || "";
+    const said = type.startsWith("application/json") ? await answer.json() : { reason: (await answer.text()).trim() };
+    return { ok: answer.ok, ...said };
+  } catch {
+    return { ok: false, reason: "the console's server does not answer" };
+  }
+}
+
+/** Do an act in the running session; the session itself answers. */
+export function act(kind, why = "", values = {}) {
+  return post("/api/act", { act: kind, why, arguments: values });
+}
+
+/** One line at the foot of the page. */
+export function say(text, kind = "") {
+  const place = document.getElementById("said");
+  place.textContent = text;
+  place.dataset.kind = kind;
+}

@@ -1,0 +1,115 @@
+// STOP, on every page. It depends on nothing but the browser: both posts leave at once, whatever else is the matter
+// here; other scripts of the page are loaded after it.
+
+const ACKNOWLEDGED = new Set(["STOPPED", "FAULT", "DISCONNECTED"]);
+const TEXT_FIELDS = new Set(["text", "search", "email", "number", "tel", "url", "password", "date", "time"]);
+const SAME_PRESS_MS = 700;
+
+const button = document.getElementById("stop");
+const said = document.getElementById("stop-said");
+let ports = (document.body.dataset.stopPorts || "").split(" ").filter(Boolean);
+let armed = false;
+let running = Boolean(document.body.dataset.session);
+let sent = false;
+let pressed_ms = -Infinity;
+
+function show(state, text) {
+  button.dataset.state = state;
+  said.textContent = text;
+}
+
+/** Stop the stimulator, now: by the stop node and by the console's server at once, whichever is quicker. */
+export function stop(how) {
+  const options = { method: "POST", keepalive: true, cache: "no-store", credentials: "omit", body: how };
+  const ways = [
+    ...ports.map((port) => fetch(`http://127.0.0.1:${port}/`, { ...options, mode: "cors" })),
+    fetch("/stop", { ...options, mode: "same-origin" }),
+  ];
+  sent = true;
+  show("sent", "STOP sent");
+  dispatchEvent(new CustomEvent("myoloop:stop-sent", { detail: how }));
+  let failed = 0;
+  for (const way of ways) {
+    way
+      .then((answer) => {
+        if (!answer.ok) {
+          throw new Error(String(answer.status));
+        }
+      })
+      .catch(() => {
+        failed += 1;
+        if (failed === ways.length && button.dataset.state === "sent") {
+          const text = running ? "STOP reached nobody: use the device's own switch" : "STOP sent; no stimulator runs here";
+          show("unheard", text);
+        }
+      });
+  }
+}
+
+function writesText(target) {
+  if (!(target instanceof HTMLElement)) {
+    return false;
+  }
+  return (
+    target.isContentEditable ||
+    target instanceof HTMLTextAreaElement ||
+    (target instanceof HTMLInputElement && TEXT_FIELDS.has(target.type))
+  );
+}
+
+// On the way down, before anything of the page can keep it for itself.
+addEventListener(
+  "keydown",
+  (event) => {
+    const space = event.code === "Space" || event.key === " ";
+    if (event.key !== "F12" && !(space && (armed || !writesText(event.target)))) {
+      return;
+    }
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    if (!event.repeat) {
+      stop(event.key === "F12" ? "F12" : "space");
+    }
+  },
+  { capture: true },
+);
+// A button that has the focus answers to the release of SPACE.
+addEventListener(
+  "keyup",
+  (event) => {
+    if (event.code === "Space" && !writesText(event.target)) {
+      event.preventDefault();
+    }
+  },
+  { capture: true },
+);
+button.addEventListener("pointerdown", (event) => {
+  pressed_ms = event.timeStamp;
+  stop("button");
+});
+button.addEventListener("click", (event) => {
+  if (event.timeStamp - pressed_ms > SAME_PRESS_MS) {
+    stop("button");
+  }
+});
+
+addEventListener("myoloop:state", ({ detail: state }) => {
+  ports = (state.stop_ports || (state.stop_port ? [state.stop_port] : [])).map(String);
+  running = Boolean(state.running);
+  const gate = state.gate && state.gate.state;
+  armed = ["ARMED", "STIMULATING", "CALIBRATING"].includes(gate);
+  if (state.stopped) {
+    show("acknowledged", `STOPPED: ${state.stopped.who || "the stimulator"} (acknowledged by the stimulator)`);
+  } else if (sent && ACKNOWLEDGED.has(gate)) {
+    show("acknowledged", "STOPPED (acknowledged by the stimulator)");
+  } else if (!sent && button.dataset.state !== "ready") {
+    show("ready", "");
+  }
+  if (armed && button.dataset.state === "acknowledged") {
+    // Somebody has gone on since, by two acts and with a reason.
+    sent = false;
+    show("ready", "");
+  }
+});
+
+import("/static/feed.js");
