@@ -75,7 +75,9 @@ class RuntimeFolder:
     def remove_sockets(self, node: str) -> None:
         """Remove a node's sockets, and the whole folder if nobody is left to use it."""
         for path in self.path.glob(f"{node}.*"):
-            path.unlink(missing_ok=True)
+            # What is told of the rig in a file is no socket of whoever has the same name.
+            if path.suffix != ".json":
+                path.unlink(missing_ok=True)
         if not _used(self.path) and not _is_locked(self.path):
             shutil.rmtree(self.path, ignore_errors=True)
 
@@ -128,9 +130,9 @@ def sweep(base: Path) -> None:
             continue
 
 
-#: Sockets of the process that holds the lock, and of those who only look on: they keep no folder.
+#: Sockets of the process that holds the lock, and of those who come and go: they keep no folder.
 _ONLOOKERS = frozenset({"observer"})
-_NO_NODES = frozenset({"supervisor", "operator"}) | _ONLOOKERS
+_NO_NODES = frozenset({"supervisor", "operator", "console"}) | _ONLOOKERS
 
 
 def _used(path: Path) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from myoloop.platform.bus import Bus, send_stop
+from myoloop.platform.bus import Asked, Bus, send_stop
 from myoloop.platform.clock import Clock, MonotonicClock
 from myoloop.platform.errors import UserError
 from myoloop.platform.keyring import make_keys
@@ -28,6 +29,8 @@ from myoloop.platform.process import write_rig_file
 from myoloop.platform.runtime import OwnedRuntimeFolder
 from myoloop.platform.steps import Outgoing, Received
 
+#: Who may come and go while a rig runs, and in which role: this process's own acts, a console, who only looks on.
+VISITORS = {"operator": "operator", "console": "operator", "observer": "observer"}
 #: What a node's process is.
 NODE_COMMAND = ("-m", "myoloop", "node")
 #: How long a node may take to come up and to configure (a device may need seconds).
@@ -38,6 +41,7 @@ END_S = 0.8
 #: dose and tells what was wrong.
 STIMULATOR_END_S = 1.9
 RECORDER_END_S = 1.6
+_READY = re.compile(r"ready (\d+)")
 
 
 class SupervisorError(UserError):
@@ -108,7 +112,7 @@ class Supervisor:
         with contextlib.ExitStack() as undo:
             self.runtime = OwnedRuntimeFolder()
             undo.callback(self.runtime.remove)
-            make_keys(self.runtime.path, {**self.nodes, "operator": "operator", "observer": "observer"})
+            make_keys(self.runtime.path, {**self.nodes, **VISITORS})
             write_rig_file(self.runtime.path, session, nodes, rig_name)
             self.bus = Bus(self.runtime, "supervisor", session=session, recorder=self.recorder)
             undo.callback(self.bus.close)
@@ -118,6 +122,7 @@ class Supervisor:
             undo.pop_all()
         self._received: list[Received] = []
         self._answers: dict[str, Received] = {}
+        self._asked: list[Asked] = []
 
     # -- bringing up -------------------------------------------------------------------------------------------
 
@@ -134,8 +139,10 @@ class Supervisor:
                 self._children[name] = self._spawn(name)
         self._until(lambda: len(self.beats) == len(self._children), START_S, "come up")
 
-    def start_stop_node(self, port: int | None, pedal: str | None) -> None:
+    def start_stop_node(self, port: int | None, pedal: str | None) -> int:
         """Start the process that turns a POST or a pedal into a stop; it is no part of the loop and not watched.
+
+        Returns the port on which it listens: a free one where none is given.
 
         Raises
         ------
@@ -144,7 +151,7 @@ class Supervisor:
         """
         path = self.runtime.socket_path(f"{self.stimulator}.stop")
         command = [sys.executable, "-P", "-m", "myoloop.stimulators.stop", str(path)]
-        command += ["--port", str(port)] if port is not None else []
+        command += ["--port", str(port or 0)]
         command += ["--pedal", pedal] if pedal is not None else []
         log = self._log_folder / "stop.log"
         with log.open("wb") as file:
@@ -153,13 +160,14 @@ class Supervisor:
             )
         self._stop_node = _Child(process, log)
         deadline = time.monotonic() + START_S
-        while self._last_words(self._stop_node) != "ready":
+        while not (ready := _READY.fullmatch(self._last_words(self._stop_node))):
             self._check_interrupted()
             if process.poll() is not None:
                 raise SupervisorError(self._last_words(self._stop_node) or "the stop node ended")
             if time.monotonic() > deadline:
                 raise SupervisorError(f"the stop node did not come up within {START_S:g} s")
             self._collect(0.02)
+        return int(ready[1])
 
     def configure(self, name: str, settings: dict[str, Any]) -> dict[str, Any]:
         """Tell a node what it is for; returns what it answers.
@@ -224,7 +232,7 @@ class Supervisor:
         """Wait for something to happen, at most so long; beat; give what has been heard."""
         deadline_ns = self.clock.now_ns() + round(timeout_s * 1e9)
         self._collect(min(timeout_s, 0.02))
-        while not self._received and self.clock.now_ns() < deadline_ns:
+        while not self._received and not self._asked and self.clock.now_ns() < deadline_ns:
             self._collect((deadline_ns - self.clock.now_ns()) * 1e-9)
         received, self._received = self._received, []
         return received
@@ -233,6 +241,11 @@ class Supervisor:
         """Answers that have come to commands sent without waiting."""
         answers, self._answers = self._answers, {}
         return list(answers.values())
+
+    def take_asked(self) -> list[Asked]:
+        """What a console has asked of this session since last asked; each wants an answer."""
+        asked, self._asked = self._asked, []
+        return asked
 
     def lost(self) -> list[str]:
         """Nodes whose process has ended though nobody told it to, with what they last said."""
@@ -361,6 +374,7 @@ class Supervisor:
                 answer = received.message
                 if isinstance(answer, Answer):
                     self._answers[answer.id] = received
+        self._asked += self.bus.asked()
         self._timer.note(began_ns, self.clock.now_ns())
         self._beat(began_ns)
 

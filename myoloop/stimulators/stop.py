@@ -2,8 +2,9 @@
 
 It turns any POST on a loopback port, and any byte from a pedal (a serial line or a HID device's file), into a datagram
 on the stimulator's stop socket. It needs no login, no ZeroMQ and no other node, so that a blocked console stops nothing
-from stopping. Run as ``python -P -m myoloop.stimulators.stop SOCKET [--port N] [--pedal PATH]``; it says ``ready`` once
-port and pedal are open, and ends when its standard input does.
+from stopping. Run as ``python -P -m myoloop.stimulators.stop SOCKET [--port N] [--pedal PATH]``; it says ``ready`` and
+its port once port and pedal are open, and ends when its standard input does. A page may post from any address: whoever
+can reach this host may stop, and reads in the answer that a stop was sent.
 """
 
 from __future__ import annotations
@@ -19,6 +20,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 #: Of what is posted, so much is read and thrown away.
 BODY_MAX_BYTES = 1 << 16
+#: A page is served from another port than this one; its browser asks whether it may post and read the answer.
+TO_ANY_PAGE = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Allow-Methods": "GET, POST, OPTIONS",
+    "Access-Control-Allow-Headers": "*",
+}
 
 
 def send(path: str, who: str, why: str) -> None:
@@ -75,6 +82,10 @@ class _Handler(BaseHTTPRequestHandler):
         """Say that it is there."""
         self._say(200, {"stop": "POST here"})
 
+    def do_OPTIONS(self) -> None:
+        """Let a page post here, whatever it asks."""
+        self._say(200, {"stop": "POST here"})
+
     def log_message(self, format: str, *args: object) -> None:
         """Stay silent; the stimulator records every stop."""
 
@@ -90,6 +101,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
+        for name, value in TO_ANY_PAGE.items():
+            self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body)
 
@@ -131,14 +144,15 @@ def main(arguments: list[str] | None = None) -> int:
     """Run until standard input ends; 2 if port or pedal cannot be had."""
     parser = argparse.ArgumentParser(description="turn a POST on loopback or a pedal into a stop")
     parser.add_argument("socket", help="the stimulator's stop socket")
-    parser.add_argument("--port", type=int, help="loopback port on which any POST stops")
+    parser.add_argument("--port", type=int, help="loopback port on which any POST stops; 0 takes a free one")
     parser.add_argument("--pedal", help="device file of which any byte stops")
     given = parser.parse_args(arguments)
-    what = ""
+    what = at = ""
     try:
         if given.port is not None:
             what = f"port {given.port}"
             server = StopServer(given.socket, given.port)
+            at = f" {server.server_address[1]}"
             threading.Thread(target=server.serve_forever, daemon=True).start()
         if given.pedal is not None:
             what = f"pedal {given.pedal}"
@@ -148,7 +162,7 @@ def main(arguments: list[str] | None = None) -> int:
         reason = getattr(error, "strerror", None) or str(error)
         print(f"stop node: {what}: {reason.lower()}", file=sys.stderr)  # noqa: T201
         return 2
-    print("ready", flush=True)  # noqa: T201
+    print(f"ready{at}", flush=True)  # noqa: T201
     while os.read(sys.stdin.fileno(), 1):
         continue
     return 0

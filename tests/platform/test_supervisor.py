@@ -217,12 +217,18 @@ class TestStopNode:
 
     def test_it_is_there_when_it_says_so_and_gone_with_the_rig(self, rig, free_port):
         made, stops = rig
-        made.start_stop_node(free_port, None)
+        assert made.start_stop_node(free_port, None) == free_port
         urllib.request.urlopen(f"http://127.0.0.1:{free_port}/", data=b"", timeout=10).close()
         assert json.loads(stops.recv(4096))["who"] == "stop node"
         made.close()
         with socket.socket() as probe:
             assert probe.connect_ex(("127.0.0.1", free_port)) != 0
+
+    def test_without_a_port_in_the_rig_it_has_a_free_one(self, rig):
+        made, stops = rig
+        port = made.start_stop_node(None, None)
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/", data=b"", timeout=10).close()
+        assert json.loads(stops.recv(4096)) == {"who": "stop node", "why": "POST"}
 
     def test_a_port_in_use_is_told_in_one_line(self, rig):
         made, _ = rig

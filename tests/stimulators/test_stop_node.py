@@ -56,8 +56,11 @@ def node():
         process.wait(10)
 
 
-def ready(process: subprocess.Popen) -> None:
-    assert process.stdout.readline() == "ready\n"
+def ready(process: subprocess.Popen) -> list[str]:
+    """Wait until it says that it is; what else it says then."""
+    word, *more = process.stdout.readline().split()
+    assert word == "ready"
+    return more
 
 
 def post(port: int, where: str = "/", body: bytes = b"") -> tuple[int, dict]:
@@ -113,6 +116,37 @@ class TestPost:
         stops.setblocking(False)
         with pytest.raises(BlockingIOError):
             stops.recv(4096)
+
+    @pytest.mark.parametrize(("method", "status"), [("POST", 200), ("GET", 200), ("OPTIONS", 200)])
+    def test_a_page_from_another_port_may_ask_and_read_the_answer(self, stops, server, method, status):
+        connection = http.client.HTTPConnection("127.0.0.1", server, timeout=10)
+        connection.request(method, "/", headers={"Origin": "http://127.0.0.1:1"})
+        answer = connection.getresponse()
+        answer.read()
+        connection.close()
+        assert (answer.status, answer.headers["Access-Control-Allow-Origin"]) == (status, "*")
+        assert {"POST", "OPTIONS"} <= set(answer.headers["Access-Control-Allow-Methods"].split(", "))
+
+    def test_to_ask_whether_one_may_post_stops_nothing(self, stops, server):
+        connection = http.client.HTTPConnection("127.0.0.1", server, timeout=10)
+        connection.request("OPTIONS", "/", headers={"Access-Control-Request-Method": "POST"})
+        connection.getresponse().read()
+        connection.close()
+        stops.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            stops.recv(4096)
+
+    def test_no_stimulator_is_no_success_for_a_page_either(self, server):
+        connection = http.client.HTTPConnection("127.0.0.1", server, timeout=10)
+        connection.request("POST", "/")
+        answer = connection.getresponse()
+        assert (answer.status, json.loads(answer.read())["sent"]) == (503, False)
+        assert answer.headers["Access-Control-Allow-Origin"] == "*"
+        connection.close()
+
+    def test_without_a_port_of_its_own_it_takes_a_free_one_and_says_which(self, stops, node, path):
+        (port,) = ready(node(path, "--port", "0"))
+        assert post(int(port)) == (200, {"sent": True})
 
     def test_no_stimulator_is_no_success(self, server):
         status, answer = post(server)
