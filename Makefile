@@ -23,6 +23,10 @@ BIN := $(VENV)/bin
 NEEDS := pyproject.toml constraints.txt
 TEST_EXTRAS := .[test,lsl,train,cluster]
 
+# Where an environment forbids Python to keep what it has compiled, each of a session's processes and each test worker
+# compiles NumPy, SciPy and all of ours anew: seconds at every start.
+unexport PYTHONDONTWRITEBYTECODE
+
 # uv takes seconds where pip takes a minute or more. Where uv cannot be had, or cannot install here, pip does it.
 export UV_PYTHON_DOWNLOADS := never
 define install
