@@ -498,6 +498,9 @@ class Phase(Message, frozen=True, kw_only=True):
         How long the operator may still be without an act before the session pauses; None where no rule says so.
     muscle
         Of a maximal contraction: which muscle is to make it; empty else.
+    wrong
+        While `waiting_for` is ``retry`` the checks that have not passed, while it is ``override`` the items of
+        screening that somebody may override: name to why.
     """
 
     t_ns: int
@@ -526,6 +529,7 @@ class Phase(Message, frozen=True, kw_only=True):
     forms: tuple[str, ...] = ()
     attention_left_s: float | None = None
     muscle: str = ""
+    wrong: dict[str, str] = {}
 
 
 class Trial(Message, frozen=True, kw_only=True):

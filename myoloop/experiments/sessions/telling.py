@@ -39,6 +39,7 @@ def phase_message(plan: Plan, place: Place, session: str) -> Phase:
         level=place.level,
         outcome=place.outcome,
         reason=place.reason,
+        wrong=_wrong(place, waiting_for),
     )
     if ended or phase is None:
         return message
@@ -70,6 +71,13 @@ def _waiting_for(place: Place, phase: PhasePlan | None) -> str:
         idle = place.block is not None and place.block.state.name == "idle"
         return "resume" if place.holding and idle else ""
     return ""
+
+
+def _wrong(place: Place, waiting_for: str) -> dict[str, str]:
+    """What somebody has to put right or to take upon themselves before it goes on."""
+    if waiting_for == "override":
+        return dict(place.blocked)
+    return dict(place.checking.wrong) if waiting_for == "retry" and place.checking is not None else {}
 
 
 def _attention_left_s(plan: Plan, place: Place) -> float | None:

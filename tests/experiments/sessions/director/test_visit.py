@@ -213,6 +213,7 @@ def test_what_may_be_overridden_waits_for_a_named_person(make_visit):
     assert "role" in world.tell("override", **who).reason
     assert "may not override" in world.tell("override", **who, role="surgeon").reason
     assert world.phase.waiting_for == "override"
+    assert list(world.phase.wrong) == ["epilepsy"] and "neurologist" in world.phase.wrong["epilepsy"]
     assert world.tell("override", **{**who, "item": "feverish"}, role="neurologist").reason.startswith("override.item")
     assert world.tell("override", **who, role="neurologist").ok
     world.until(lambda phase: phase.kind == "checks", within_s=1)
@@ -288,6 +289,7 @@ def test_a_noisy_channel_is_named_and_waited_for(make_visit, make_visit_person):
     world.visit_to(waits_for_retry)
     (bad,) = (event for event in world.events_of("check") if not event.values["ok"])
     assert bad.why == "flex: 40.0 uV at rest, at most 15"
+    assert list(world.phase.wrong) == ["noise"]
     assert not world.tell("override", item="noise").ok
     world.run(2.0)
     assert world.phase.waiting_for == "retry"
