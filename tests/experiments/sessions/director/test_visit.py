@@ -213,7 +213,8 @@ def test_what_may_be_overridden_waits_for_a_named_person(make_visit):
     assert "role" in world.tell("override", **who).reason
     assert "may not override" in world.tell("override", **who, role="surgeon").reason
     assert world.phase.waiting_for == "override"
-    assert list(world.phase.wrong) == ["epilepsy"] and "neurologist" in world.phase.wrong["epilepsy"]
+    assert list(world.phase.wrong) == ["epilepsy"]
+    assert "neurologist" in world.phase.wrong["epilepsy"]
     assert world.tell("override", **{**who, "item": "feverish"}, role="neurologist").reason.startswith("override.item")
     assert world.tell("override", **who, role="neurologist").ok
     world.until(lambda phase: phase.kind == "checks", within_s=1)
