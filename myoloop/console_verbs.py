@@ -25,6 +25,12 @@ def console(
     rig: Annotated[
         Path | None, typer.Option(help="Rig file that sessions are started with; else a virtual subject is wired up.")
     ] = None,
+    key: Annotated[
+        Path | None, typer.Option(help="The study's key file, where arms come from its sealed list.")
+    ] = None,
+    identity: Annotated[
+        Path | None, typer.Option(help="Key file to check people against (myoloop keyfile); needed on HUMAN rigs.")
+    ] = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port on loopback; 0 for any free one.")] = 8723,
     no_open: Annotated[bool, typer.Option("--no-open", help="Only print the addresses; open no browser.")] = False,
     as_json: Json = False,
@@ -51,4 +57,4 @@ def console(
             if not no_open:
                 open_browser(origin, settings.tokens)
 
-        serve(study, port=port, rig=rig, who=getpass.getuser(), on_start=started)
+        serve(study, port=port, rig=rig, key=key, identity=identity, who=getpass.getuser(), on_start=started)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import AsyncIterator
+
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -9,33 +12,51 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from myoloop.experiments.console import stopping
+from myoloop.experiments.console import acts, feed_socket, starting, stopping
 from myoloop.experiments.console.page import STATIC, Settings
+from myoloop.experiments.console.rig_watch import RigWatch
 from myoloop.experiments.console.screens import SCREENS, Screen
 from myoloop.experiments.console.security import ENTER_PATH, Guard, Origin, log, now_s
 
 
-def make_app(settings: Settings, screens: tuple[Screen, ...] = SCREENS) -> Starlette:
+def make_app(settings: Settings, screens: tuple[Screen, ...] = SCREENS, *, watch: RigWatch | None = None) -> Starlette:
     """Put the console together.
 
     Parameters
     ----------
     screens
         What it shows; all of them, but in a test.
+    watch
+        Its link to the rig that runs; one of its own if not given.
     """
     origin = Origin(settings.port)
+    watch = watch or RigWatch(settings.temporary, study=settings.study)
+
+    @contextlib.asynccontextmanager
+    async def watching(_: Starlette) -> AsyncIterator[None]:
+        watch.start()
+        try:
+            yield
+        finally:
+            watch.close()
+
     app = Starlette(
         routes=[
             *stopping.routes(),
             Route(ENTER_PATH, _enter, methods=["GET"]),
+            *acts.routes(),
+            *feed_socket.routes(),
+            *starting.routes(),
             *(route for each in screens for route in each.routes()),
             Mount("/static", StaticFiles(directory=STATIC), name="static"),
         ],
         middleware=[Middleware(Guard, origin=origin, tokens=settings.tokens)],
+        lifespan=watching,
     )
     app.state.settings = settings
     app.state.screens = screens
     app.state.origin = origin
+    app.state.watch = watch
     return app
 
 

@@ -44,6 +44,10 @@ class Settings:
         Rig file that sessions are started with; None for a simulated one.
     port
         Own port on loopback.
+    key
+        The study's key file, where arms come from its sealed list.
+    identity
+        The encrypted key file that people are checked against.
     who
         Name that stands behind the role in the record.
     temporary
@@ -55,6 +59,8 @@ class Settings:
     tokens: Tokens
     temporary: Path
     rig: Path | None = None
+    key: Path | None = None
+    identity: Path | None = None
     who: str = ""
 
 
@@ -74,15 +80,19 @@ def settings_of(request: Request) -> Settings:
 
 
 def rig_of(request: Request) -> RunningRig | None:
-    """The rig that runs on this host now; the first of several."""
-    rigs = running_rigs(settings_of(request).temporary)
+    """The rig that runs on this host now; of several that of this study, or the first."""
+    rigs = running_rigs(settings_of(request).temporary, settings_of(request).study)
     return rigs[0] if rigs else None
 
 
-def name_of(request: Request) -> str:
+def name_for(role: Role, settings: Settings) -> str:
     """Who acts, for the record: role and name."""
-    role = role_of(request)
-    return str(role) if role is Role.SUBJECT else f"{role} {settings_of(request).who}".strip()
+    return str(role) if role is Role.SUBJECT else f"{role} {settings.who}".strip()
+
+
+def name_of(request: Request) -> str:
+    """Who acts with this request, for the record."""
+    return name_for(role_of(request), settings_of(request))
 
 
 def screen(
@@ -120,7 +130,7 @@ def render(request: Request, template: str, /, status: int = 200, **more: Any) -
     """Fill a template of ``pages/``.
 
     What ``base.html.jinja`` shows is there in each: `role`, `csrf`, `path`, `links`, `study`, `running` (rigs), `card`
-    (of the first, or empty), `session`, `subject`, `blinded`, `simulated`, `stop_ports`.
+    (of the first, or None), `session`, `subject`, `blinded`, `simulated`, `stop_ports`.
     """
     return HTMLResponse(_templates.get_template(template).render({**_common(request), **more}), status_code=status)
 
@@ -134,8 +144,8 @@ def message(request: Request, heading: str, text: str, *, status: int = 200) -> 
 
 def _common(request: Request) -> dict[str, Any]:
     role, settings = role_of(request), settings_of(request)
-    rigs = running_rigs(settings.temporary)
-    card = rigs[0].card if rigs else {}
+    rigs = running_rigs(settings.temporary, settings.study)
+    card = rigs[0].card if rigs else None
     screens: tuple[Screen, ...] = request.app.state.screens
     return {
         "role": role,
@@ -146,8 +156,8 @@ def _common(request: Request) -> dict[str, Any]:
         "running": rigs,
         "card": card,
         "session": rigs[0].session if rigs else "",
-        "subject": card.get("subject", ""),
-        "blinded": bool(rigs) and rigs[0].blinded,
-        "simulated": bool(card.get("simulated")),
-        "stop_ports": [each.stop_port for each in rigs if each.stop_port is not None],
+        "subject": card.subject if card else "",
+        "blinded": card is not None and card.blinded,
+        "simulated": card is not None and card.simulated,
+        "stop_ports": [each.card.stop_port for each in rigs if each.card.stop_port is not None],
     }

@@ -13,14 +13,13 @@ from pathlib import Path
 import uvicorn
 
 from myoloop.experiments.console.app import make_app
+from myoloop.experiments.console.jobs import JOBS_FOLDER
 from myoloop.experiments.console.page import Settings
 from myoloop.experiments.console.security import Tokens, log
 from myoloop.platform.errors import UserError
 
 #: Always the same, so that a page that is still open finds the console again when it is reopened.
 PORT = 8723
-#: Folder of what runs beside sessions, below the study.
-JOBS_FOLDER = Path("derivatives") / "jobs"
 LOG_FILE = "console.log"
 _LOG_MAX_BYTES = 1_000_000
 _LOG_KEPT = 2
@@ -55,7 +54,14 @@ def listen_on(port: int) -> socket.socket:
 
 
 def serve(
-    study: Path, *, port: int = PORT, rig: Path | None = None, who: str = "", on_start: Callable[[Settings], None]
+    study: Path,
+    *,
+    port: int = PORT,
+    rig: Path | None = None,
+    key: Path | None = None,
+    identity: Path | None = None,
+    who: str = "",
+    on_start: Callable[[Settings], None],
 ) -> None:
     """Serve until Ctrl-C.
 
@@ -67,14 +73,16 @@ def serve(
     Raises
     ------
     ConsoleError
-        If there is no such study, or the port is taken.
+        If there is no such study or file, or the port is taken.
     """
     if not study.is_dir():
         raise ConsoleError(f"{study}: no such folder; allowed is the folder of a study")
     with listen_on(port) as bound:
         settings = Settings(
             study=study.resolve(),
-            rig=rig.resolve() if rig is not None else None,
+            rig=_there(rig, "--rig"),
+            key=_there(key, "--key"),
+            identity=_there(identity, "--identity"),
             port=bound.getsockname()[1],
             tokens=Tokens(),
             temporary=Path(tempfile.gettempdir()),
@@ -86,6 +94,12 @@ def serve(
         except KeyboardInterrupt:
             # The server has ended already, and hands on what ended it.
             return
+
+
+def _there(file: Path | None, option: str) -> Path | None:
+    if file is not None and not file.is_file():
+        raise ConsoleError(f"{option} {file}: no such file")
+    return file.resolve() if file is not None else None
 
 
 def _config(settings: Settings) -> uvicorn.Config:
