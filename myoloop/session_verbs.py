@@ -48,8 +48,17 @@ IdentityFile = Annotated[
 ]
 Second = Annotated[
     str | None,
-    typer.Option("--second", help="Initials and year of birth, such as 'AB 1980'; else asked in a terminal."),
+    typer.Option(
+        "--second",
+        help="Initials and year of birth, such as 'AB 1980'; else asked in a terminal. With - a line of JSON on "
+        'standard input says them and the passphrase: {"second": "AB 1980", "passphrase": "..."}.',
+    ),
 ]
+DeskToo = Annotated[
+    bool,
+    typer.Option("--desk", help="A person acts, at a console; no script. Keys of a terminal work beside."),
+]
+ConsoleToo = Annotated[bool, typer.Option("--console", help="As --desk, and start a console and open its page.")]
 #: Opens the key file where nobody can be asked.
 IN_ENVIRONMENT = "MYOLOOP_KEYFILE_PASSPHRASE"
 
@@ -89,6 +98,8 @@ def run(
     key: KeyFile = None,
     identity: IdentityFile = None,
     second: Second = None,
+    desk: DeskToo = False,
+    console: ConsoleToo = False,
     fault: Annotated[
         list[str] | None, typer.Option(help="On purpose: kill:NODE@20s, freeze:NODE@20s or stop@20s; repeatable.")
     ] = None,
@@ -115,7 +126,10 @@ def run(
         if planned and speed == "max":
             raise typer.BadParameter("faults strike processes: allowed with --speed real", param_hint="--fault")
         acts = load_script(script) if script is not None else None
+        at_desk = _at_desk(desk or console, speed, script)
         checked = _second_check(identity, second)
+        if console:
+            _open_console(out, rig=rig, key=key, identity=identity)
         _play(
             lambda: prepare(
                 protocol,
@@ -134,6 +148,7 @@ def run(
             planned,
             acts,
             as_json,
+            at_desk,
         )
 
 
@@ -158,6 +173,8 @@ def resume(
     key: KeyFile = None,
     identity: IdentityFile = None,
     second: Second = None,
+    desk: DeskToo = False,
+    console: ConsoleToo = False,
     as_json: Json = False,
 ) -> None:
     """What to do with a session that was cut off: close it, or go on with what is left.
@@ -184,7 +201,10 @@ def resume(
             say({"session": str(closed.folder), "outcome": closed.outcome}, as_json, f"{closed.folder}: closed")
             raise typer.Exit(GOOD)
         acts = load_script(script) if script is not None else None
+        at_desk = _at_desk(desk or console, speed, script)
         checked = _second_check(identity, second)
+        if console:
+            _open_console(session.resolve().parents[1], rig=rig, key=key, identity=identity)
         _play(
             lambda: go_on_with(
                 session, who=who, why=why, same_electrodes=same_electrodes, subject=subject, rig=rig, script=acts,
@@ -194,6 +214,7 @@ def resume(
             [],
             acts,
             as_json,
+            at_desk,
         )  # fmt: skip
 
 
@@ -253,12 +274,14 @@ def rehearse(
 
 def _second_check(file: Path | None, said: str | None) -> SecondCheck | None:
     """Who is there; what is missing is asked for in a terminal, and nowhere else."""
-    from myoloop.experiments.studies.identity import SecondCheck, parse_identity
+    from myoloop.experiments.studies.identity import SecondCheck, from_line, parse_identity
 
     if file is None:
         if said is not None:
             raise typer.BadParameter("needed with --second: the key file", param_hint="--identity")
         return None
+    if said == "-":
+        return from_line(file, sys.stdin.readline(4096), os.environ.get(IN_ENVIRONMENT))
     asks = sys.stdin.isatty()
     if said is None and not asks:
         raise typer.BadParameter("needed where there is no terminal to ask in", param_hint="--second")
@@ -269,15 +292,37 @@ def _second_check(file: Path | None, said: str | None) -> SecondCheck | None:
     return SecondCheck(file, getpass.getpass("passphrase: ") if passphrase is None else passphrase, who)
 
 
+def _at_desk(asked: bool, speed: str, script: str | None) -> bool:
+    """Whether a person acts at a console; then nobody else does."""
+    if asked and script is not None:
+        raise typer.BadParameter("a person acts with --desk and --console, no script", param_hint="--script")
+    if asked and speed != "real":
+        raise typer.BadParameter("a person acts with --desk and --console: allowed is real", param_hint="--speed")
+    return asked
+
+
+def _open_console(study: Path, **options: object) -> None:
+    from myoloop.experiments.sessions.console_beside import start_console
+
+    url = start_console(study, {f"--{name}": value for name, value in options.items()})
+    typer.echo(f"console: {url}", err=True)
+
+
 def _check_speed(speed: str) -> None:
     if speed not in ("real", "max"):
         raise typer.BadParameter(f"found {speed!r}, allowed are real and max", param_hint="--speed")
 
 
 def _play(
-    prepared: Callable[[], SessionSetup], speed: str, faults: list[Fault], script: Script | None, as_json: bool
+    prepared: Callable[[], SessionSetup],
+    speed: str,
+    faults: list[Fault],
+    script: Script | None,
+    as_json: bool,
+    at_desk: bool = False,
 ) -> None:
     from myoloop.experiments.outcomes.words import say_outcomes
+    from myoloop.experiments.sessions.acting import is_by_hand
     from myoloop.experiments.sessions.conclude import conclude
     from myoloop.experiments.sessions.keyboard import Keyboard
     from myoloop.experiments.sessions.run import run_live, run_lockstep
@@ -292,13 +337,20 @@ def _play(
         with Progress(setup, quiet=as_json).shown() as progress:
             end = run_lockstep(setup, progress.tick, script)
     else:
-        keyboard = Keyboard(serves=setup.rig.rig.rig_class == "HUMAN")
-        with LiveView(setup, quiet=as_json, keyboard=keyboard).shown() as view:
-            end = run_live(setup, view.turn, faults, script, keyboard if view.keys else None)
+        keyboard = Keyboard(serves=is_by_hand(setup.rig.rig.rig_class, at_desk=at_desk, at_keys=True))
+        # Whoever started it may be gone before it ends: nothing is drawn for nobody.
+        quiet = as_json or (at_desk and not sys.stdout.isatty())
+        with LiveView(setup, quiet=quiet, keyboard=keyboard).shown() as view:
+            end = run_live(setup, view.turn, faults, script, keyboard if view.keys else None, at_desk=at_desk)
     result = conclude(end)
     reported = result["report"] or f"none, {result['not_reported']}"
     text = f"{end.outcome}{f': {end.reason}' if end.reason else ''}\nreport: {reported}"
     if result["report"]:
         text += f"\n{say_outcomes(result)}"
-    say(result, as_json, text)
+    try:
+        say(result, as_json, text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever started it is gone; what it says is on record. Python's own last flush must not fail either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     raise typer.Exit(end.exit_code)

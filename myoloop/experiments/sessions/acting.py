@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from myoloop.experiments.protocols.schema import Protocol
-from myoloop.experiments.sessions.byhand import ByHand, HandOperator
+from myoloop.experiments.sessions.byhand import AtTheKeys, ByHand, Hand, HandOperator
+from myoloop.experiments.sessions.desk import Desk
 from myoloop.experiments.sessions.faults import LIVE_FAULTS
 from myoloop.experiments.sessions.keyboard import Keyboard
 from myoloop.experiments.sessions.operator import SCRIPTED_RIGS, Answers, OperatorSettings, ScriptedOperator
@@ -64,33 +65,43 @@ def scripted_operator(
         raise SetupError(str(error)) from None
 
 
-def operator_of(setup: SessionSetup, script: Script | None, keyboard: Keyboard | None) -> ScriptedOperator | ByHand:
+def is_by_hand(rig_class: str, *, at_desk: bool, at_keys: bool) -> bool:
+    """Whether a person does what the session waits for: at a desk always, at the keys where somebody could be hurt."""
+    return at_desk or (at_keys and rig_class not in SCRIPTED_RIGS)
+
+
+def operator_of(
+    setup: SessionSetup, script: Script | None, keyboard: Keyboard | None, *, at_desk: bool = False
+) -> ByHand:
     """Who acts in a live session: a script where nobody can be hurt, a person where somebody is, both at a terminal.
 
     Parameters
     ----------
     keyboard
         The terminal's; None where there is none.
+    at_desk
+        Whether a person does at a console what the session waits for, whatever the rig; the desk is there in any case.
 
     Raises
     ------
     SetupError
         If the rig is for people and nobody sits at it.
     """
-    if keyboard is None:
-        return scripted_operator(setup, script)
     director = setup.rig.node_of("director") or ""
+    by_hand = is_by_hand(setup.rig.rig.rig_class, at_desk=at_desk, at_keys=keyboard is not None)
+    desk = Desk(serves=by_hand)
+    hands: list[Hand] = [desk] if keyboard is None else [AtTheKeys(keyboard, AT_THE_KEYS), desk]
     inner: ScriptedOperator
-    if setup.rig.rig.rig_class in SCRIPTED_RIGS:
-        inner = scripted_operator(setup, script)
-        if script is None:
-            inner.leave_to_keys()
-    else:
+    if by_hand:
         settings = OperatorSettings(
             stimulator=setup.rig.node_of("stimulator") or "", director=director, name=AT_THE_KEYS, tries=1_000_000
         )
-        inner = HandOperator(settings, keyboard.take_wanted)
-    return ByHand(inner, keyboard, director, AT_THE_KEYS)
+        inner = HandOperator(settings, hands)
+    else:
+        inner = scripted_operator(setup, script)
+        if script is None and keyboard is not None:
+            inner.leave_to_keys()
+    return ByHand(inner, hands, director, desk)
 
 
 def check_script(script: Script, protocol: Protocol, rig: Rig, speed: str = "max") -> None:

@@ -17,6 +17,7 @@ from myoloop.controllers.controller import Controller
 from myoloop.controllers.policies.policy import Decision, PolicyInput
 from myoloop.experiments.sessions.lockstep_bus import LockstepBus
 from myoloop.experiments.sessions.script import FaultSpec
+from myoloop.experiments.sessions.scripted_acts import Say
 from myoloop.experiments.sessions.setup import SessionSetup, SetupError
 from myoloop.experiments.subjects.body import VirtualBody
 from myoloop.experiments.subjects.contact import ElectrodeEvent, Kind
@@ -264,9 +265,10 @@ class Injected:
         self._bus.publish(self._setup.rig.node_of("subject") or "body", Outgoing("event", event))
 
 
-def felt(what: str, now_ns: int) -> Event:
+def felt(said: Say, now_ns: int) -> Event:
     """What a person says of what they feel."""
-    return Event(t_ns=now_ns, kind="felt", who="subject", values={"what": what})
+    by = {"by": said.by} if said.by else {}
+    return Event(t_ns=now_ns, kind="felt", who="subject", values={"what": said.what, **by})
 
 
 def _replaced(block: Block, *, array: Any, t_ns: int) -> Block:

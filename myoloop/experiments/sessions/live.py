@@ -10,21 +10,15 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-import msgspec
-
+from myoloop.experiments.sessions.bring_up import bring_up
+from myoloop.experiments.sessions.card import card_of, write_card
+from myoloop.experiments.sessions.desk import Desk
 from myoloop.experiments.sessions.faults import Fault, Struck, check_faults, strike
+from myoloop.experiments.sessions.injected import felt
 from myoloop.experiments.sessions.records_after import audit_live
 from myoloop.experiments.sessions.room import Free, RoomWatch, free_bytes, written_bytes
 from myoloop.experiments.sessions.scripted_acts import Break, Deed, Press
-from myoloop.experiments.sessions.setup import (
-    SessionSetup,
-    body_settings,
-    controller_settings,
-    director_settings,
-    recording_metadata,
-    stimulator_node_settings,
-)
-from myoloop.experiments.sessions.virtual_body import emulates
+from myoloop.experiments.sessions.setup import SessionSetup
 from myoloop.platform.messages import (
     Answer,
     Command,
@@ -32,7 +26,6 @@ from myoloop.platform.messages import (
     Event,
     Heartbeat,
     Phase,
-    SampleDescriptor,
     StimReport,
     Trial,
 )
@@ -52,7 +45,12 @@ LOGGED = frozenset({"stop", "fault", "gate", "act", "end", "paused", "resumed", 
 
 
 class Operator(Protocol):
-    """Whoever acts: a script, or a person at the terminal."""
+    """Whoever acts: a script, a person at the terminal or at a console."""
+
+    @property
+    def desk(self) -> Desk:
+        """Where consoles ask; what they ask comes with the next step."""
+        ...
 
     def step(self, phase: Phase | None, report: StimReport | None, now_ns: int) -> list[Command]:
         """What to do next."""
@@ -139,6 +137,7 @@ class LiveSession:
         self._after_stop_s = after_stop_s
         self.seen = Seen()
         self._operator = operator
+        self._desk = operator.desk
         self._on_turn = on_turn
         self._faults = list(faults)
         self._free = free
@@ -171,17 +170,22 @@ class LiveSession:
         with self._signals():
             try:
                 supervisor.start()
-                self._bring_up()
+                up = bring_up(self.setup, supervisor, time.time_ns())
+                self.seen.device = up.device
+                if up.device:
+                    self._log(self.setup.rig.node_of("stimulator") or "", up.device)
+                write_card(supervisor.runtime.path, card_of(self.setup, up.descriptors, up.stop_port))
                 self._up = True
                 outcome, reason = self._play()
             except BaseException as error:
                 # Whatever it is, a mistake in a view's drawing included: stimulator first, recorder last, all end.
-                up = self._up
                 outcome, reason = (
-                    ("fault", f"{type(error).__name__}: {error}") if up else ("aborted", self._interrupted or NOT_UP)
+                    ("fault", f"{type(error).__name__}: {error}")
+                    if self._up
+                    else ("aborted", self._interrupted or NOT_UP)
                 )
                 self._end(outcome, reason)
-                if up:
+                if self._up:
                     self._log("supervisor", f"ended: {': '.join(supervisor.ended)}")
                 raise
             clean = self._end(outcome, reason)
@@ -201,67 +205,6 @@ class LiveSession:
         finally:
             self.supervisor.close()
 
-    def _bring_up(self) -> None:
-        """Configure every node in the order in which they need one another, then let all begin."""
-        supervisor, setup = self.supervisor, self.setup
-        rig = setup.rig
-        runtime = supervisor.runtime
-        body = rig.node_of("subject")
-        addresses = {what: f"unix:{runtime.socket_path(f'{body}.{what}')}" for what in ("source", "device")}
-        terminal = runtime.socket_path(f"{body}.tty")
-        if emulates(rig):
-            addresses["device"] = f"pty:{terminal}"
-        if body is not None:
-            settings = {
-                "body": msgspec.to_builtins(body_settings(setup)),
-                "source_address": addresses["source"],
-                "device_address": addresses["device"],
-                # The body's own ledger says what it was really given.
-                "ledger": str(setup.folder / "body-ledger.jsonl") if setup.allocated is None else "",
-            }
-            supervisor.configure(body, settings)
-        descriptors: list[SampleDescriptor] = []
-        for name in rig.sources():
-            node = rig.nodes[name]
-            attached = node.source == "simulated" and body is not None
-            source_settings = {**node.settings, **({"address": addresses["source"]} if attached else {})}
-            settings = {
-                "source": node.source,
-                "source_settings": source_settings,
-                "stimulated_person": rig.stimulated_person,
-            }
-            values = supervisor.configure(name, settings)
-            descriptors += [msgspec.convert(each, SampleDescriptor) for each in values["descriptors"]]
-        recorder = rig.node_of("recorder")
-        if recorder is not None:
-            settings = {
-                "folder": str(setup.folder),
-                "descriptors": [msgspec.to_builtins(each) for each in descriptors],
-                "metadata": recording_metadata(setup, time.time_ns()),
-                "required_topics": ["report", "estimate", *(each.topic for each in descriptors)],
-            }
-            supervisor.configure(recorder, settings)
-        stimulator = rig.node_of("stimulator")
-        if stimulator is not None:
-            settings = stimulator_node_settings(setup, descriptors)
-            if rig.nodes[stimulator].driver == "simulated" and body is not None:
-                settings["driver_settings"]["address"] = addresses["device"]
-            elif emulates(rig):
-                settings["driver_settings"]["port"] = str(terminal)
-            self.seen.device = str(supervisor.configure(stimulator, settings).get("identity", ""))
-            self._log(stimulator, self.seen.device)
-            if rig.stop is not None:
-                supervisor.start_stop_node(rig.stop.port, rig.stop.pedal)
-        controller = rig.node_of("controller")
-        if controller is not None:
-            chosen = controller_settings(setup, descriptors)
-            supervisor.configure(controller, {"controller": msgspec.to_builtins(chosen)})
-        director = rig.node_of("director")
-        if director is not None:
-            supervisor.configure(director, {"director": msgspec.to_builtins(director_settings(setup))})
-        order = [recorder, stimulator, controller, body, *rig.sources(), director]
-        supervisor.begin([name for name in order if name is not None])
-
     def _play(self) -> tuple[str, str]:
         """Watch, act and wait; returns outcome and reason."""
         supervisor = self.supervisor
@@ -270,6 +213,9 @@ class LiveSession:
             for received in supervisor.turn(TURN_S):
                 self._see(received.message)
             self.seen.beats = supervisor.beats
+            pressed = self._hear_desk()
+            if pressed is not None:
+                return self._stopped(pressed, self._after_stop_s)
             for received in supervisor.take_answers():
                 if isinstance(received.message, Answer):
                     self._operator.answered(received.message)
@@ -280,9 +226,7 @@ class LiveSession:
             self._go_wrong()
             why = self._interrupted or (self._on_turn(self.seen) if self._on_turn is not None else "")
             if why:
-                supervisor.stop("operator", why)
-                self._listen_on(LAST_LOOK_S / 2)
-                return "stopped", why
+                return self._stopped(Press("operator", why), LAST_LOOK_S / 2)
             phase = self.seen.phase
             if phase is not None and phase.state == "ended":
                 ended_at = ended_at or time.monotonic()
@@ -295,19 +239,51 @@ class LiveSession:
                     self._audit(command)
                 pressed = self._do_deeds()
                 if pressed is not None:
-                    supervisor.stop(pressed.who, pressed.why)
-                    self._listen_on(self._after_stop_s)
-                    return "stopped", pressed.why
+                    return self._stopped(pressed, self._after_stop_s)
+            self._answer_desk()
             silent = self._silent()
             if silent:
                 return "fault", silent
 
+    def _stopped(self, pressed: Press, listen_s: float) -> tuple[str, str]:
+        """Stop the stimulator at once, and then the session; one that had ended stays as it has."""
+        supervisor, phase = self.supervisor, self.seen.phase
+        supervisor.stop(pressed.who, pressed.why)
+        t_ns, stimulator = supervisor.clock.now_ns(), supervisor.stimulator or ""
+        self._audit(Command(t_ns=t_ns, id="", kind="stop", target=stimulator, who=pressed.who, why=pressed.why))
+        self._answer_desk()
+        self._listen_on(listen_s)
+        if phase is not None and phase.state == "ended":
+            return phase.outcome, phase.reason
+        return "stopped", pressed.why
+
+    def _hear_desk(self) -> Press | None:
+        """Take what consoles ask; the first stop of it."""
+        stop = None
+        for asked in self.supervisor.take_asked():
+            command = asked.received.message
+            if isinstance(command, Command):
+                now_ns = self.supervisor.clock.now_ns()
+                stop = self._desk.take(command, asked.route, self.seen.phase, now_ns) or stop
+        return stop
+
+    def _answer_desk(self) -> None:
+        for told in self._desk.take_told():
+            self.supervisor.bus.answer(told.back, told.answer)
+            if not told.answer.ok:
+                self._log("desk", f"refused: {told.answer.reason}")
+
     def _listen_on(self, for_s: float) -> None:
-        """Hear what the others say to what has happened, for the log."""
+        """Hear what the others say to what has happened, for the log; nothing more is done, but a stop."""
         until = time.monotonic() + for_s
         while time.monotonic() < until:
             for received in self.supervisor.turn(TURN_S):
                 self._see(received.message)
+            pressed = self._hear_desk()
+            if pressed is not None:
+                self.supervisor.stop(pressed.who, pressed.why)
+            self._desk.end("the session is over")
+            self._answer_desk()
 
     def _go_wrong(self) -> None:
         phase = self.seen.phase
@@ -336,9 +312,7 @@ class LiveSession:
         values: dict[str, float | str | bool | None] = {
             "left_s": round(found.left_s, 1), "verdict": found.verdict,
         }  # fmt: skip
-        event = Event(t_ns=t_ns, kind="disk", who="supervisor", why=found.text, values=values)
-        self.seen.events.append(event)
-        self.supervisor.bus.publish(Outgoing("event", event))
+        self._tell(Event(t_ns=t_ns, kind="disk", who="supervisor", why=found.text, values=values))
         self._log("disk", found.text)
         if found.verdict == "end":
             command = Command(
@@ -346,6 +320,10 @@ class LiveSession:
             )
             self.supervisor.operator.ask(command)
             self._audit(command)
+
+    def _tell(self, event: Event) -> None:
+        self.seen.events.append(event)
+        self.supervisor.bus.publish(Outgoing("event", event))
 
     def _audit(self, command: Command) -> None:
         try:
@@ -355,8 +333,10 @@ class LiveSession:
             self._log("audit", f"not written: {error}")
 
     def _do_deeds(self) -> Press | None:
-        """What has come due in the script besides commands: faults strike processes; a stop is for the caller."""
+        """What has come due besides commands: the person's word, faults that strike; a stop is for the caller."""
         pressed = None
+        for said in self._desk.take_said():
+            self._tell(felt(said, self.supervisor.clock.now_ns()))
         for deed in self._operator.take_deeds():
             if isinstance(deed, Press):
                 pressed = pressed or deed

@@ -339,7 +339,7 @@ class Lockstep:
             if isinstance(deed, Press):
                 self.stop(deed.who, deed.why)
             elif isinstance(deed, Say):
-                self.bus.publish(self._names["subject"], Outgoing("event", felt(deed.what, now_ns)))
+                self.bus.publish(self._names["subject"], Outgoing("event", felt(deed, now_ns)))
             elif isinstance(deed, Break):
                 self._injected.strike(deed.fault, now_ns)
 

@@ -165,6 +165,14 @@ class ScriptedOperator:
         name = self._settings.name
         return name if name.startswith(SCRIPT) else f"{SCRIPT} ({name})"
 
+    def _role(self) -> str:
+        """As whom it acts, for the audit; who gets a command goes by its sender's key."""
+        return ""
+
+    def _approving(self) -> str:
+        """Why an envelope is approved of."""
+        return "scripted approval"
+
     def _attend(self, phase: Phase, now_ns: int) -> list[Command]:
         left_s = phase.attention_left_s
         if left_s is None or left_s > ATTEND_LEFT_S or "attend" in self._ignored or now_ns < self._attended_ns:
@@ -213,7 +221,7 @@ class ScriptedOperator:
             step = {"channel": _channel(phase), "current_ma": self._step_ma}
             return self._command(settings.stimulator, "step", step)
         if wanted == "approve_envelope":
-            return self._command(settings.director, "approve", {}, why="scripted approval")
+            return self._command(settings.director, "approve", {}, why=self._approving())
         if wanted == "form":
             return self._answer_form(_channel(phase))
         if wanted in _BY_SCRIPT and not self._acts.has(wanted):
@@ -270,6 +278,7 @@ class ScriptedOperator:
             who=self._who(),
             why=why,
             arguments=dict(arguments),
+            role=self._role(),
         )
 
 

@@ -273,6 +273,7 @@ def run_live(
     keyboard: Keyboard | None = None,
     free: Free = free_bytes,
     after_stop_s: float = LAST_LOOK_S / 2,
+    at_desk: bool = False,
 ) -> SessionEnd:
     """Run in separate processes, at real time.
 
@@ -288,6 +289,8 @@ def run_live(
         Tells how many bytes are free where the session is recorded.
     after_stop_s
         How long what follows a stop is recorded.
+    at_desk
+        Whether a person does at a console what the session waits for; no script then.
 
     Raises
     ------
@@ -298,7 +301,8 @@ def run_live(
     gc.collect()
     gc.freeze()
     with _rarely_collected(), no_attempt_if_refused(setup.folder):
-        result = LiveSession(setup, operator_of(setup, script, keyboard), on_turn, faults, free, after_stop_s).run()
+        operator = operator_of(setup, script, keyboard, at_desk=at_desk)
+        result = LiveSession(setup, operator, on_turn, faults, free, after_stop_s).run()
     return _ended(setup, result.outcome, result.reason, result.duration_s)
 
 

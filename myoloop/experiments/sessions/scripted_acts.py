@@ -36,9 +36,10 @@ class Press:
 
 @dataclass(frozen=True, slots=True)
 class Say:
-    """What the person feels and says."""
+    """What the person feels and says; `by` names who has pressed in their place."""
 
     what: str
+    by: str = ""
 
 
 @dataclass(frozen=True, slots=True)

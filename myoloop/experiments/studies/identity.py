@@ -93,6 +93,34 @@ def parse_identity(text: str) -> Identity:
     return make_identity(initials, int(year))
 
 
+def from_line(key_file: Path, line: str, passphrase: str | None = None) -> SecondCheck:
+    """Read what another program says in one line, so that it stands in no list of processes.
+
+    Parameters
+    ----------
+    line
+        A JSON object: ``second`` such as ``AB 1980``, and ``passphrase``.
+    passphrase
+        What opens the key file where the line does not say it.
+
+    Raises
+    ------
+    UserError
+        If it is none; it does not repeat what was said.
+    """
+    try:
+        told = json.loads(line)
+    except ValueError:
+        told = None
+    allowed = 'allowed is one line of JSON on standard input, {"second": "AB 1980", "passphrase": "..."}'
+    if not isinstance(told, dict) or not all(isinstance(each, str) for each in told.values()):
+        raise UserError(f"--second -: {allowed}")
+    opens = told.get("passphrase", passphrase)
+    if "second" not in told or opens is None or set(told) - {"second", "passphrase"}:
+        raise UserError(f"--second -: {allowed}")
+    return SecondCheck(key_file, opens, parse_identity(told["second"]))
+
+
 def create_key_file(
     path: Path | str, passphrase: str, study: Path | str | None = None, cost: Cost | None = None
 ) -> None:
