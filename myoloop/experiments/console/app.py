@@ -12,7 +12,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from myoloop.experiments.console import acts, feed_socket, starting, stopping
+from myoloop.experiments.console import acts, feed_socket, job_routes, starting, stopping
 from myoloop.experiments.console.page import STATIC, Settings
 from myoloop.experiments.console.rig_watch import RigWatch
 from myoloop.experiments.console.screens import SCREENS, Screen
@@ -47,6 +47,7 @@ def make_app(settings: Settings, screens: tuple[Screen, ...] = SCREENS, *, watch
             *acts.routes(),
             *feed_socket.routes(),
             *starting.routes(),
+            *job_routes.routes(),
             *(route for each in screens for route in each.routes()),
             Mount("/static", StaticFiles(directory=STATIC), name="static"),
         ],

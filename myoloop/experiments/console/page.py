@@ -14,13 +14,21 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from myoloop.experiments.console.rigs import RunningRig, running_rigs
-from myoloop.experiments.console.security import EVERYBODY, Role, Tokens, say_refused
+from myoloop.experiments.console.security import EVERYBODY, STAFF, Role, Tokens, say_refused
 from myoloop.platform.errors import UserError
 
 if TYPE_CHECKING:
     from myoloop.experiments.console.screens import Screen
 
 HERE = Path(__file__).parent
+#: Why a session goes on after a stop or a pause: to be touched, not typed.
+GO_ON_REASONS = (
+    "stopped by mistake",
+    "the person is well and wants to go on",
+    "electrode put back, skin looked at",
+    "the cause was found and put right",
+    "the alarm is over",
+)
 PAGES, STATIC = HERE / "pages", HERE / "static"
 
 _templates = Environment(
@@ -149,6 +157,9 @@ def _common(request: Request) -> dict[str, Any]:
     screens: tuple[Screen, ...] = request.app.state.screens
     return {
         "role": role,
+        "may_run": role in STAFF,
+        "go_on_reasons": GO_ON_REASONS,
+        "asks_second": settings.identity is not None,
         "csrf": settings.tokens.csrf(role),
         "path": request.url.path,
         "links": [each for each in screens if each.title and role in each.roles],

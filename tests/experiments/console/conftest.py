@@ -1,0 +1,140 @@
+"""A console whose pages are asked for without a browser, and a rig as far as a console can tell."""
+
+from __future__ import annotations
+
+import logging
+import re
+import socket
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from myoloop.experiments.console.app import make_app
+from myoloop.experiments.console.page import Settings
+from myoloop.experiments.console.security import Origin, Role, Tokens, log
+from myoloop.platform.bus import stop_socket
+from myoloop.platform.keyring import make_keys
+from myoloop.platform.process import write_rig_file
+from myoloop.platform.runtime import OwnedRuntimeFolder
+
+PORT = 8723
+CSRF = re.compile(r'<meta name="csrf" content="([^"]+)">')
+
+
+class Browser:
+    """One browser that has entered as a role, or as nobody."""
+
+    def __init__(self, client: TestClient, origin: Origin, token: str = "") -> None:
+        self.client, self.origin = client, origin
+        self.headers = {"origin": origin.url}
+        if token:
+            self.get(f"/enter?token={token}")
+            self.headers["x-myoloop-csrf"] = CSRF.search(self.get("/").text)[1]
+
+    def get(self, path: str, **more: Any) -> Any:
+        return self.client.get(path, **more)
+
+    def post(self, path: str, body: Any = None, headers: dict[str, str | None] | None = None) -> Any:
+        """As a page of the console does it; `headers` with None are left out."""
+        sent = {name: value for name, value in {**self.headers, **(headers or {})}.items() if value is not None}
+        return self.client.post(path, json=body if body is not None else {}, headers=sent)
+
+    def feed(self, origin: str | None = "") -> Any:
+        headers = {} if origin is None else {"origin": origin or self.origin.url}
+        return self.client.websocket_connect(f"ws://127.0.0.1:{self.origin.port}/feed", headers=headers)
+
+
+class Console:
+    """A console that runs, and what it has logged."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings, self.tokens = settings, settings.tokens
+        self.app = make_app(settings)
+        self.origin = Origin(settings.port)
+        self.url = self.origin.url
+        self.client = TestClient(self.app, base_url=self.url)
+
+    def browser(self, role: Role | None = None) -> Browser:
+        client = TestClient(self.app, base_url=self.url)
+        # Of the server that runs already: one watch for all browsers.
+        client.portal = self.client.portal
+        return Browser(client, self.origin, self.tokens.to_enter(role) if role is not None else "")
+
+
+class Rig:
+    """A rig that runs, as far as STOP can tell."""
+
+    def __init__(self, session: str = "sub-P001/ses-01/att-1") -> None:
+        self.session = session
+        self.folder = OwnedRuntimeFolder()
+        make_keys(self.folder.path, {"stim": "stimulator", "supervisor": "supervisor", "observer": "observer"})
+        write_rig_file(self.folder.path, session, {"stim": "stimulator"})
+        self.stops: socket.socket = stop_socket(self.folder, "stim")
+        self.stops.settimeout(10)
+
+    def heard_stop(self) -> bytes:
+        return self.stops.recv(4096)
+
+    def heard_nothing(self) -> bool:
+        self.stops.setblocking(False)
+        try:
+            return not self.stops.recv(4096)
+        except BlockingIOError:
+            return True
+        finally:
+            self.stops.settimeout(10)
+
+    def end(self) -> None:
+        self.stops.close()
+        self.folder.remove()
+
+
+@pytest.fixture(scope="module")
+def place_of_rigs() -> Iterator[Path]:
+    """Where runtime folders are made in this module: no rig of anybody else is seen there, or stopped."""
+    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory(prefix="t", dir="/tmp") as name:
+        patch.setenv("TMPDIR", name)
+        patch.setattr(tempfile, "tempdir", name)
+        yield Path(name)
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory, place_of_rigs: Path) -> Settings:
+    study = tmp_path_factory.mktemp("study")
+    return Settings(study=study, port=PORT, tokens=Tokens(), temporary=place_of_rigs, who="jo")
+
+
+@pytest.fixture(scope="module")
+def console(settings: Settings) -> Iterator[Console]:
+    made = Console(settings)
+    with made.client:
+        yield made
+
+
+@pytest.fixture
+def operator(console: Console) -> Browser:
+    return console.browser(Role.OPERATOR)
+
+
+@pytest.fixture
+def refused(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
+    """The lines that were logged since last asked."""
+    caplog.set_level(logging.INFO, logger=log.name)
+
+    def lines() -> list[str]:
+        found = [record.getMessage() for record in caplog.records if record.name == log.name]
+        caplog.clear()
+        return found
+
+    return lines
+
+
+@pytest.fixture
+def rig(place_of_rigs: Path) -> Iterator[Rig]:
+    made = Rig()
+    yield made
+    made.end()
