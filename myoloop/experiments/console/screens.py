@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from starlette.routing import BaseRoute
 
-from myoloop.experiments.console import home
-from myoloop.experiments.console.security import EVERYBODY, Role
+from myoloop.experiments.console import day, home, identity, live_page, session_page
+from myoloop.experiments.console.security import EVERYBODY, STAFF, WATCHERS, Role
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,4 +21,10 @@ class Screen:
     roles: frozenset[Role] = EVERYBODY
 
 
-SCREENS: tuple[Screen, ...] = (Screen(home.routes, "/", "Start"),)
+SCREENS: tuple[Screen, ...] = (
+    Screen(home.routes, "/", "Start"),
+    Screen(day.routes, "/day", "Today", STAFF),
+    Screen(identity.routes),
+    Screen(session_page.routes, "/session", "Session", STAFF),
+    Screen(live_page.routes, "/live", "Live", WATCHERS),
+)
