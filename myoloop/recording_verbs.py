@@ -23,6 +23,7 @@ def replay(
     controller: Annotated[
         str | None, typer.Option(help="What would this controller have asked for? A YAML file.")
     ] = None,
+    out: Annotated[Path | None, typer.Option(help="With --controller: a folder for a table of every step.")] = None,
     speed: Annotated[
         str, typer.Option(help="max, real, or how many times as fast as it was recorded, such as 4.")
     ] = "max",
@@ -42,20 +43,49 @@ def replay(
         from myoloop.experiments.replay import replay as replay_recording
         from myoloop.experiments.replaying import compare_controllers, say_replay
 
+        if out is not None and (controller is None or is_imported(session)):
+            raise typer.BadParameter("is of --controller, and of a recording of our own", param_hint="--out")
         factor = parse_speed(speed)
+        see, write = None, None
+        if out is not None:
+            from myoloop.experiments.console.lookback.instead import Steps
+
+            steps = Steps()
+            see, write = steps.see, steps.write
         with ReplayProgress(session, quiet=as_json).shown() as progress:
             if controller is not None:
                 other = paced({"other": other_controller(controller)}, factor, progress.step)["other"]
                 known = is_imported(session)
-                compared = observe(session, controller, other) if known else compare_controllers(session, other)
+                compared = observe(session, controller, other) if known else compare_controllers(session, other, see)
             else:
                 replayed = replay_recording(session, paced(builders(key), factor, progress.step))
         if controller is not None:
+            if out is not None and write is not None:
+                compared[0]["table"] = str(write(session, Path(controller), out, compared[0]))
             say(compared[0], as_json, compared[1])
             raise typer.Exit(GOOD)
         result, text = say_replay(replayed)
         say(result, as_json, text)
         raise typer.Exit(CHECK_FAILED if check and not replayed.equal else GOOD)
+
+
+@verb()
+def overview(
+    session: SessionPath,
+    opened: Annotated[
+        bool, typer.Option("--opened", help="Of a blinded session whose arms are opened: all that was recorded.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Make what the console shows any stretch of a recording from at once; it makes it by itself where it is missing.
+
+    Example: myoloop overview study/sub-SIM1/ses-01/att-1
+    """
+    with clear_errors():
+        from myoloop.experiments.console.lookback.overview import make_overview
+
+        folder = make_overview(session, opened=opened)
+        say({"overview": str(folder)}, as_json, str(folder))
 
 
 @verb()

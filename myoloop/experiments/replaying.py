@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from myoloop.experiments.replay import ObjectReplay, ReplayResult, asked_instead
-from myoloop.platform.messages import Start
+from myoloop.platform.messages import Start, StimRequest
 from myoloop.platform.steps import Stepped
 
 NOT_CAUSAL = "The EMG is the recorded one: under this controller it would have differed, and so would what follows."
@@ -46,15 +46,27 @@ def _verdict(replayed: ObjectReplay, result: ReplayResult) -> str:
     return "equal" if result.whole else f"EQUAL up to step {replayed.equal_up_to_step}"
 
 
-def compare_controllers(session: Path | str, build: Callable[[Start], Stepped]) -> tuple[dict[str, Any], str]:
-    """What another controller would have asked for, against what was asked."""
+def compare_controllers(
+    session: Path | str,
+    build: Callable[[Start], Stepped],
+    see: Callable[[int, StimRequest, StimRequest], None] | None = None,
+) -> tuple[dict[str, Any], str]:
+    """What another controller would have asked for, against what was asked.
+
+    Parameters
+    ----------
+    see
+        Is given every step: its time, what was asked for, and what would have been.
+    """
     steps = differing = 0
     asked: dict[str, float] = {}
     other: dict[str, float] = {}
     most: dict[str, float] = {}
     not_replayable: list[int] = []
-    for _, recorded, instead in asked_instead(session, build, not_replayable):
+    for now_ns, recorded, instead in asked_instead(session, build, not_replayable):
         steps += 1
+        if see is not None:
+            see(now_ns, recorded, instead)
         before = {each.channel: each.current_ma for each in recorded.channels}
         after = {each.channel: each.current_ma for each in instead.channels}
         differing += before != after

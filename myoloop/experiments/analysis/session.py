@@ -199,7 +199,11 @@ def load(path: Path | str) -> Session:
         If there is none, or it is damaged.
     """
     recording = SeekableRecording.open(path, check_all=True)
-    got = gather.gather(recording)
+    return session_of(recording, gather.gather(recording))
+
+
+def session_of(recording: SeekableRecording, got: gather.Gathered) -> Session:
+    """Make a session of everything that was gathered of a recording."""
     zero_ns = got.zero_ns
     phases, trial_spans, last = course.course(got)
     settings = gather.settings_of(got)

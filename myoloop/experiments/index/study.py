@@ -145,6 +145,19 @@ def index_study(
     return Index(study, rows, tuple(together.problems))
 
 
+def known_rows(study: Path | str, *, settled_ns: int = cache.SETTLED_NS) -> tuple[tuple[Row, ...], list[AttemptPlace]]:
+    """What an index knows without reading any recording: its rows, and the attempts that would have to be read.
+
+    What the study adds to the exclusions is said of the known ones alone.
+    """
+    study = Path(study)
+    places = attempt_places(study)
+    known = {place: facts for place in places if (facts := _unchanged(place, settled_ns)) is not None}
+    together = Together(study, known)
+    rows = tuple(_row(place, facts, "unchanged", together.exclusions(place)) for place, facts in known.items())
+    return rows, [place for place in places if place not in known]
+
+
 def attempt_places(study: Path) -> list[AttemptPlace]:
     """All attempts of a study, with or without a recording, in order of person, session and attempt."""
     found = [place_of(path) for path in study.glob("sub-*/ses-*/att-*") if path.is_dir()]

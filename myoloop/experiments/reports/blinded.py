@@ -99,9 +99,9 @@ def render_blinded(
         outcomes=_table(outcomes.table(measured)),
         left_out=len(beside.measured.values) - len(measured.values),
         pre_post=_table(pre_post.pre_post(beside.sensitivity)),
-        stops=_table(conduct.stops(_quiet(session))),
+        stops=_table(conduct.stops(quiet(session))),
         adverse=_table(conduct.adverse(session, beside)),
-        deviations=_table(conduct.deviations(_quiet(session), beside)),
+        deviations=_table(conduct.deviations(quiet(session), beside)),
         confounders=_table(conduct.confounders(session, beside)),
         not_believed=[withheld(each) for each in beside.problems],
         screening=[
@@ -144,7 +144,8 @@ def _allowed(measured: Measured) -> Measured:
     return Measured(measured.protocol, values, measured.heading, measured.missing, measured.diary_problem)
 
 
-def _quiet(session: Session) -> Session:
+def quiet(session: Session) -> Session:
+    """A session without the events that tell what gate or device did, and without amounts in the others."""
     events = tuple(
         event._replace(why=withheld(event.why), values=_plain_values(event.values))
         for event in session.events

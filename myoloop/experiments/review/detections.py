@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from myoloop.experiments.analysis.bursts import detected
 from myoloop.experiments.analysis.session import Session
 from myoloop.experiments.review.labels import Label, Span, number_labels
-from myoloop.platform.messages import Estimate, MuscleEstimate
+from myoloop.platform.messages import Estimate
 from myoloop.platform.recording.reader import Recording
 
 CLONUS = "clonus"
@@ -15,28 +16,40 @@ CLONUS = "clonus"
 _DIGITS = 6
 
 
+class _Told(NamedTuple):
+    """Of one muscle at one estimate: whether a burst is on, since when, whether it is clonic; since when it pulls.
+
+    A long session has a million: no more is kept than is needed.
+    """
+
+    t_s: float
+    spasm: float | None
+    spasm_onset_s: float | None
+    clonic: bool
+    pull_onset_s: float | None
+
+
 def detections(session: Session) -> tuple[Label, ...]:
     """Every event of every heard muscle, in order of time."""
-    told = _told(session)
     found = []
-    for muscle, rows in told.items():
-        kinds = _kinds(rows)
-        for burst in detected((t_s, row.spasm.value, _onset_s(session, row.spasm_onset_ns)) for t_s, row in rows):
+    for muscle, rows in _told(session).items():
+        clonic_s = [row.t_s for row in rows if row.clonic]
+        for burst in detected((row.t_s, row.spasm, row.spasm_onset_s) for row in rows):
             span = _span(burst.begin_s, burst.end_s)
-            found.append((CLONUS if _is_clonus(span, kinds) else "spasm", muscle, span))
-        for pull in detected(
-            (t_s, float(row.effort_onset_ns is not None), _onset_s(session, row.effort_onset_ns)) for t_s, row in rows
-        ):
+            found.append((CLONUS if _is_clonus(span, clonic_s) else "spasm", muscle, span))
+        for pull in detected((row.t_s, float(row.pull_onset_s is not None), row.pull_onset_s) for row in rows):
             found.append(("contraction", muscle, _span(pull.begin_s, pull.end_s)))
     return number_labels(found)
 
 
-def _told(session: Session) -> dict[str, list[tuple[float, MuscleEstimate]]]:
-    rows: dict[str, list[tuple[float, MuscleEstimate]]] = {}
+def _told(session: Session) -> dict[str, list[_Told]]:
+    rows: dict[str, list[_Told]] = {}
     for estimate in _estimates(session):
         t_s = (estimate.t_ns - session.zero_ns) * 1e-9
         for each in estimate.muscles:
-            rows.setdefault(each.muscle, []).append((t_s, each))
+            clonic = each.spasm_kind == CLONUS and (each.spasm.value or 0.0) > 0.5
+            spasm, pull = (_onset_s(session, ns) for ns in (each.spasm_onset_ns, each.effort_onset_ns))
+            rows.setdefault(each.muscle, []).append(_Told(t_s, each.spasm.value, spasm, clonic, pull))
     return rows
 
 
@@ -44,11 +57,6 @@ def _estimates(session: Session) -> Iterator[Estimate]:
     for received, _ in Recording.open(session.path).messages({"estimate"}):
         if isinstance(received.message, Estimate):
             yield received.message
-
-
-def _kinds(rows: list[tuple[float, MuscleEstimate]]) -> list[float]:
-    """When a burst was on and of the kind clonus."""
-    return [t_s for t_s, row in rows if row.spasm_kind == CLONUS and (row.spasm.value or 0.0) > 0.5]
 
 
 def _is_clonus(span: Span, clonic_s: list[float]) -> bool:

@@ -82,10 +82,24 @@ def read_review(path: Path | str | Session) -> Review:
         If the review was edited, or is of other detections.
     """
     session = path if isinstance(path, Session) else load(path)
-    found = detections(session)
-    labels = Labels({each.id: each for each in found}, tuple(session.muscles), session.end_s)
+    return review_of(
+        session.path.parent, session.session_id, detections(session), tuple(session.muscles), session.end_s
+    )
+
+
+def review_of(
+    folder: Path, session_id: str, found: tuple[Label, ...], muscles: tuple[str, ...], end_s: float
+) -> Review:
+    """The review of an attempt of which it is known already what the detector found, in which muscles, and its end.
+
+    Raises
+    ------
+    UserError
+        As :func:`read_review`.
+    """
+    labels = Labels({each.id: each for each in found}, muscles, end_s)
     sha256 = labels_sha256(found)
-    log = session.path.parent / REVIEW_FILE
+    log = folder / REVIEW_FILE
     entries = read_chained(log)
     for entry in entries:
         if entry.get("detections_sha256") != sha256:
@@ -97,7 +111,7 @@ def read_review(path: Path | str | Session) -> Review:
         if problem := labels.problem(act):
             raise NotReviewed(f"{log}, entry {entry['n']}: {problem}")
         labels = labels.after(act)
-    return Review(session.path.parent, session.session_id, labels, tuple(entries), sha256)
+    return Review(folder, session_id, labels, tuple(entries), sha256)
 
 
 def apply_acts(review: Review, acts: Sequence[Act], *, who: str, role: str, wall: datetime) -> Review:
