@@ -198,9 +198,7 @@ def questions(
 
 def _asked(field: Field, now: datetime, present: Any, sites: Sequence[str]) -> Asked:
     shape, choices = _shape(field, sites)
-    texts = (
-        tuple(map(str, present)) if isinstance(present, list | tuple) else (() if present is None else (str(present),))
-    )
+    told = present if isinstance(present, list | tuple) else [] if present is None else [present]
     return Asked(
         field.id,
         field.question,
