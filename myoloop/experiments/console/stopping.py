@@ -24,7 +24,7 @@ async def _stop(request: Request) -> Response:
     """
     temporary: Path = request.app.state.settings.temporary
     try:
-        stopped = stop_running("operator", "STOP on the console", temporary)
+        stopped = stop_running("console", "STOP on a page", temporary)
     except NothingRuns as nobody:
         return JSONResponse({"sent": False, "reason": str(nobody)}, status_code=503)
     return JSONResponse({"sent": True, "sessions": stopped})
