@@ -42,6 +42,8 @@ SILENT_NS: Final = 500_000_000
 _WAITING: Final = 3_000
 _UNKNOWN: Final = Measure()
 _NAN: Final = float("nan")
+#: Kinds of phases in which arms are treated differently.
+_TREATS: Final = frozenset({"block", "optimise"})
 
 
 class Feed:
@@ -72,6 +74,8 @@ class Feed:
         self._recording = Recording()
         self._sequences = Sequences()
         self._heard_ns = 0
+        #: Whether anything was given in this session that differs between arms.
+        self._treated = False
         self._streams = _streams(card) if view.scope else {}
         self._levels: deque[tuple[int, list[float]]] = deque(maxlen=_WAITING)
         self._angles: deque[tuple[int, list[float]]] = deque(maxlen=_WAITING)
@@ -95,7 +99,7 @@ class Feed:
         if self.view.scope:
             wanted |= set(self._streams)
         if "vital" in self.view.topics:
-            wanted |= {f"vital/{topic.partition('/')[2]}" for topic in self._streams}
+            wanted |= {f"vital/{each.topic.partition('/')[2]}" for each in self.card.muscles}
         return sorted(wanted)
 
     def take(self, received: Received) -> None:
@@ -163,7 +167,7 @@ class Feed:
             "rig_class": card.rig_class,
             "simulated": card.simulated,
             "blinded": card.blinded,
-            "phase": None if self._phase is None else phase_state(self._phase, len(card.phases), now_ns),
+            "phase": self._place(now_ns),
             "muscles": [self._muscle(each) for each in card.muscles],
             "motion": _motion(self._estimate.motion if self._estimate is not None else None),
             "channels": self._channels(),
@@ -205,6 +209,7 @@ class Feed:
 
     def _take_phase(self, _: Received, message: Phase) -> None:
         before, self._phase = self._phase, message
+        self._treated |= message.kind in _TREATS
         names = ("state", "waiting_for", "index", "trial", "trial_state", "forms", "arm_id")
         if before is None or any(getattr(before, name) != getattr(message, name) for name in names):
             self.changes += 1
@@ -212,7 +217,8 @@ class Feed:
     def _take_event(self, _: Received, message: Event) -> None:
         if message.kind == "score":
             self._scores.append({"score": message.values.get("score"), "t_ns": message.t_ns})
-        if self.view.events is None or message.kind in self.view.events:
+        words = self.view.events is None or (message.kind in self.view.early and not self._treated)
+        if words or (self.view.events is not None and message.kind in self.view.events):
             self._told += 1
             self._events.append(
                 {
@@ -220,8 +226,8 @@ class Feed:
                     "t_ns": message.t_ns,
                     "kind": message.kind,
                     "who": message.who,
-                    "why": message.why,
-                    "values": dict(message.values),
+                    "why": message.why if words else "",
+                    "values": dict(message.values) if words else {},
                 }
             )
             self.changes += 1
@@ -237,15 +243,22 @@ class Feed:
             pulses.extend(message.t_ns)
 
     def _take_vital(self, _: Received, message: Vital) -> None:
+        # It names the stream that it speaks of.
         self._vitals[message.topic] = message
 
     # -- telling -----------------------------------------------------------------------------------------------
+
+    def _place(self, now_ns: int) -> dict[str, Any] | None:
+        if self._phase is None:
+            return None
+        words = not (self._treated and self.card.blinded)
+        return phase_state(self._phase, len(self.card.phases), now_ns, words=words)
 
     def _muscle(self, muscle: CardMuscle) -> dict[str, Any]:
         heard = self._estimate.muscles if self._estimate is not None else ()
         found = next((each for each in heard if each.muscle == muscle.name), None)
         said = found if found is not None else _nothing_known(muscle.name)
-        vital = self._vitals.get(muscle.topic)
+        vital = None if self._treated and self.card.blinded else self._vitals.get(muscle.topic)
         known = vital is not None and muscle.column < len(vital.flags)
         return {
             "name": muscle.name,

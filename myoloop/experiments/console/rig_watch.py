@@ -31,7 +31,7 @@ from myoloop.platform.process import read_rig_file
 from myoloop.platform.runtime import RuntimeFolder, RuntimeFolderError, running
 
 #: Frames a second: what an eye sees as motion.
-FRAME_S: Final = 1 / 30
+FRAME_NS: Final = 1_000_000_000 // 30
 #: States a second, at most, while nothing changes.
 STATE_NS: Final = 100_000_000
 #: How often it is looked whether a rig has come or gone.
@@ -213,9 +213,13 @@ class RigWatch:
 
     def _run(self) -> None:
         try:
+            next_ns = self._clock.now_ns()
             while not self._ended.is_set():
                 self._turn()
-                self._wake.wait(_ANSWER_S if self._asked else FRAME_S)
+                # Later than planned is not made up for: a turn that comes late is followed by none sooner.
+                now_ns = self._clock.now_ns()
+                next_ns = max(next_ns + FRAME_NS, now_ns)
+                self._wake.wait(_ANSWER_S if self._asked else (next_ns - now_ns) * 1e-9)
                 self._wake.clear()
         finally:
             self._leave()

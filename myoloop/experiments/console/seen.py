@@ -37,10 +37,17 @@ class Recording:
         }
 
 
-def phase_state(phase: Phase, count: int, now_ns: int) -> dict[str, Any]:
-    """The place in the protocol; `count` is how many phases it has.
+def phase_state(phase: Phase, count: int, now_ns: int, *, words: bool) -> dict[str, Any]:
+    """The place in the protocol, as a page is told it.
 
     What is left of a state is reckoned from when it began, as the message comes ten times a second only.
+
+    Parameters
+    ----------
+    count
+        How many phases the protocol has.
+    words
+        Whether it may be told what is wrong with a signal; what people answered may be told always.
     """
     left_s = None
     if phase.state == "running" and phase.state_s > 0 and phase.t_state_ns:
@@ -68,7 +75,7 @@ def phase_state(phase: Phase, count: int, now_ns: int) -> dict[str, Any]:
         "forms": list(phase.forms),
         "attention_left_s": phase.attention_left_s,
         "muscle": phase.muscle,
+        "wrong": dict(phase.wrong) if words or phase.waiting_for == "override" else dict.fromkeys(phase.wrong, ""),
         "level": phase.level,
         "armed": bool(phase.arm_id),
-        "wrong": dict(phase.wrong),
     }

@@ -45,10 +45,6 @@ def _stopped(value: Mapping[str, Any] | None) -> dict[str, Any] | None:
     return None if value is None else {"who": ""}
 
 
-def _names_alone(value: Mapping[str, str]) -> dict[str, str]:
-    return dict.fromkeys(value, "")
-
-
 def _armed(value: str) -> str:
     """Whether a request makes current at this moment follows from what the controller hears."""
     return "ARMED" if value == "STIMULATING" else value
@@ -94,27 +90,26 @@ OPEN: Final[dict[str, Any]] = {
 
 #: Times are cut to tenths of a second, and levels to twentieths, so that no moment says what a controller has heard
 #: and no digit what it wants; ARMED and STIMULATING are one word; of a latch only the word; of an event only its kind.
-#: Nothing is said of how much was recorded or how long a cycle took: compressed bytes and cycles betray a muscle that
-#: answers.
+#: Until the first treatment every arm is the same, so till then the signal check has its words. Nothing is said of how
+#: much was recorded or how long a cycle took: compressed bytes and cycles betray a muscle that answers.
 BLINDED: Final[dict[str, Any]] = {
     **_SESSION,
     "t_ns": _tenths_of_t_ns,
     "phase": {
         **_named(
             "index", "count", "name", "kind", "state", "waiting_for", "machine", "block", "trial", "trials",
-            "trial_state", "baseline", "prompt", "outcome", "forms", "muscle", "level", "armed",
+            "trial_state", "baseline", "prompt", "outcome", "forms", "muscle", "level", "armed", "wrong",
         ),
-        # What is to be put right or overridden, not what was measured.
-        "wrong": _names_alone,
         "state_left_s": _tenths, "state_s": _tenths, "session_s": _tenths, "seconds_left": _tenths,
         "attention_left_s": _tenths,
     },
-    "channels": [{"name": K, "level": _twentieths}],
+    "muscles": [_named("name", "quality")],
+    "channels": [{"name": K, "level": _twentieths, "cap_ma": K}],
     "gate": {"state": _armed, "latched": _latched, "alive": K},
     "pain": [{"score": K, "t_ns": _seconds_of_t_ns}],
     "recording": _named("alive", "growing"),
     "nodes": [_named("name", "alive")],
-    "events": [{"number": K, "kind": K, "t_ns": _seconds_of_t_ns}],
+    "events": [{**_named("number", "kind", "why", "values"), "t_ns": _seconds_of_t_ns}],
     "stopped": _stopped,
 }  # fmt: skip
 
@@ -144,6 +139,9 @@ ACTS: Final = frozenset(
      "screening", "skipped", "stop"}
 )  # fmt: skip
 
+#: Told in words, as long as nothing has been given that differs between arms.
+EARLY: Final = frozenset({"check", "mvc", "tolerance"})
+
 
 @dataclass(frozen=True, slots=True)
 class View:
@@ -156,7 +154,9 @@ class View:
     rules
         What of the state is let through.
     events
-        Kinds of events that are told; None for all.
+        Kinds of events that are told, without words; None for all, in their words.
+    early
+        Kinds that are told in their words until the first treatment.
     scope
         Whether signals are drawn.
     steady
@@ -167,6 +167,7 @@ class View:
     topics: frozenset[str]
     rules: Mapping[str, Any]
     events: frozenset[str] | None = None
+    early: frozenset[str] = frozenset()
     scope: bool = False
     steady: bool = True
 
@@ -180,7 +181,7 @@ VIEWS: Final[dict[tuple[str, bool], View]] = {
         scope=True,
         steady=False,
     ),
-    ("operator", True): View("blinded", _EVERYBODY | {"heartbeat"}, BLINDED, ACTS),
+    ("operator", True): View("blinded", _EVERYBODY | {"heartbeat", "vital"}, BLINDED, ACTS, EARLY),
     ("subject", False): View("subject", _EVERYBODY | {"estimate"}, SUBJECT, frozenset()),
     ("subject", True): View("subject", _EVERYBODY, SUBJECT_BLINDED, frozenset()),
 }
