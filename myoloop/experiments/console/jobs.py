@@ -83,7 +83,6 @@ def start_job(
     arguments: Sequence[str],
     *,
     said: str | None = None,
-    environment: Mapping[str, str] | None = None,
     wall: datetime | None = None,
 ) -> str:
     """Start ``myoloop VERB --json ARGUMENTS`` in a session of its own; returns the job's id.
@@ -94,8 +93,6 @@ def start_job(
         One word of small letters.
     said
         Given to it on standard input: what must stand in no list of processes and in no file.
-    environment
-        All of its environment, if it is not to have the console's.
 
     Raises
     ------
@@ -121,7 +118,6 @@ def start_job(
             stderr=subprocess.DEVNULL,
             start_new_session=True,
             pass_fds=(descriptor,),
-            env=None if environment is None else dict(environment),
         )
     finally:
         os.close(descriptor)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute
@@ -20,7 +21,7 @@ from myoloop.experiments.console.security import STAFF
 from myoloop.experiments.studies.exclusive import exclusively
 from myoloop.platform.errors import UserError
 
-#: Where a session's process finds what opens the key file; its arguments stand in the list of processes.
+#: Where a session's process finds what opens the key file, unless a page has said it.
 IN_ENVIRONMENT: Final = "MYOLOOP_KEYFILE_PASSPHRASE"
 
 
@@ -143,11 +144,17 @@ def _start(settings: Settings, title: str, verb: str, arguments: list[str], seco
         running += [job.title for job in jobs(settings.study) if job.kind == SESSION and job.state == "running"]
         if running:
             raise RunsAlreadyError(f"{running[0]} runs already; it must have ended before another begins")
-        environment: Mapping[str, str] | None = None
-        if second is not None and second.passphrase is not None:
-            environment = {**os.environ, IN_ENVIRONMENT: second.passphrase}
-        said = f"{second.said}\n" if second is not None else None
-        return start_job(settings.study, SESSION, title, verb, arguments, said=said, environment=environment)
+        return start_job(settings.study, SESSION, title, verb, arguments, said=_line(second))
+
+
+def _line(second: Second | None) -> str | None:
+    """What a session's process reads on standard input; it stands in no list of processes and in no file."""
+    if second is None:
+        return None
+    said = {"second": second.said}
+    if second.passphrase is not None:
+        said["passphrase"] = second.passphrase
+    return json.dumps(said) + "\n"
 
 
 def routes() -> list[BaseRoute]:
@@ -156,18 +163,23 @@ def routes() -> list[BaseRoute]:
 
 
 async def _go_on(request: Request) -> Response:
-    sent = await posted(request)
+    return await run_in_threadpool(_went_on, request, await posted(request))
+
+
+def _went_on(request: Request, sent: Mapping[str, Any]) -> Response:
     settings = settings_of(request)
-    session = session_folder(settings.study, text(sent, "session"))
-    second = second_of(settings, sent)
     name = go_on(
-        settings, session, who=name_of(request), why=text(sent, "why"),
-        same_electrodes=flag(sent, "same_electrodes"), second=second,
-    )  # fmt: skip
+        settings,
+        session_folder(settings.study, text(sent, "session")),
+        who=name_of(request),
+        why=text(sent, "why"),
+        same_electrodes=flag(sent, "same_electrodes"),
+        second=second_of(settings, sent),
+    )
     return JSONResponse({"ok": True, "job": name})
 
 
-def second_of(settings: Settings, sent: Mapping[str, object]) -> Second | None:
+def second_of(settings: Settings, sent: Mapping[str, Any]) -> Second | None:
     """The second identifier of what a page sent as ``second`` and ``passphrase``; None where there is no key file."""
     if settings.identity is None:
         return None
