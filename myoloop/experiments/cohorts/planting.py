@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 
 from myoloop.experiments.cohorts import planted, spoiling
 from myoloop.experiments.cohorts.planted import ACTIVE, SHAM, Effects, PlantedPerson
-from myoloop.experiments.cohorts.playing import Wanted, cut_off, play
+from myoloop.experiments.cohorts.playing import TRAINS, Wanted, cut_off, play
 from myoloop.experiments.studies.adverse import report_line
 from myoloop.experiments.studies.allocation import ALL, import_list, parse_list, take
 from myoloop.experiments.studies.participants import register
@@ -211,7 +211,7 @@ def _write_protocol(path: Path, cohort: Cohort, sha256: str) -> None:
     data["allocation"]["list"] = sha256
     data["course"]["max_sessions"] = cohort.sessions
     for item in data["phases"]:
-        if "block" in item:
+        if item.get("block", {}).get("name") == TRAINS:
             item["block"]["trials"] = cohort.trials
         if item.get("rest", {}).get("name") == "at rest":
             item["rest"]["duration"] = f"{cohort.rest_s:g} s"
@@ -234,7 +234,7 @@ def _write_analysis(path: Path, cohort: Cohort) -> None:
 def _shorten(data: dict[str, Any]) -> None:
     """One contraction, one train at thresholds that are given: virtual people need not be asked."""
     rest, mvc, *_ = data["phases"]
-    block = next(item for item in data["phases"] if "block" in item)
+    block = next(item for item in data["phases"] if item.get("block", {}).get("name") == TRAINS)
     rest["rest"]["duration"] = "0.3 s"
     mvc["mvc"].update({"hold": "1.2 s", "rest": "0.2 s"})
     block["block"].update({"trials": 1, "rest": "0.5 s"})

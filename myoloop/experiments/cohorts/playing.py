@@ -33,6 +33,10 @@ from myoloop.platform.recording.manifest import MANIFEST_FILE
 _REACTION = "0.02 s"
 #: By so much the amplifier's clock jumps, when the person is asked for a guess and nothing hangs on it any more.
 JUMP_S = 2.0
+#: The block whose trains are given alike; before it current rises onto new ground.
+TRAINS = "trains"
+#: States of a trial in which current is given.
+_GIVEN = ("ramp_up", "hold", "ramp_down")
 #: The site with the pads.
 _STIMULATED = "left"
 #: Of the file that a cut-off session leaves.
@@ -70,24 +74,24 @@ class Played:
     ----------
     folder
         Of its attempt.
-    left
-        Of each train, which share of the stimulated muscle's force was left at the end of its hold, as the body itself
-        has it: nothing that a recording tells.
+    evoked_n
+        Of each train in the block of alike ones, the peak of the stimulated muscle's force above that just before it,
+        as the body itself has it every 10 ms: no cell, no noise, nothing that a recording tells.
     """
 
     folder: Path
-    left: tuple[float, ...]
+    evoked_n: tuple[float, ...]
 
     @property
     def evoked_loss(self) -> float | None:
-        """Share that is lost from the first three trains to the last three; None of fewer than six.
+        """Share of evoked force that is lost from the first three trains to the last three.
 
-        The first train rises with the envelope's slew and is not whole, so that of the first three the lesser of the
-        other two is their median.
+        The same physical quantity as the outcome ``evoked_fatigue``, without cell and recording. None of fewer than six
+        trains, or where nothing was evoked.
         """
-        if len(self.left) < 6:
+        if len(self.evoked_n) < 6 or not median(self.evoked_n[:3]) > 0.0:
             return None
-        return 1.0 - median(self.left[-3:]) / min(self.left[1:3])
+        return 1.0 - median(self.evoked_n[-3:]) / median(self.evoked_n[:3])
 
 
 def play(wanted: Wanted) -> Played:
@@ -100,13 +104,17 @@ def play(wanted: Wanted) -> Played:
     """
     script = _script(wanted)
     setup = _prepared(wanted, script)
-    left: dict[int, float] = {}
+    evoked_n: dict[int, float] = {}
+    rest_n = 0.0
 
     def tick(phase: Phase | None) -> None:
-        if phase is not None and phase.trial_state == "hold":
-            # Of the newest tick: what is left at the end of the hold, as the body itself has it.
-            pulse_uc = wanted.parameters.tolerance_uc
-            left[phase.trial] = 1.0 - lockstep.body.subject.force_lost(pulse_uc)[_STIMULATED]
+        nonlocal rest_n
+        now_n = lockstep.body.subject.force_n[_STIMULATED]
+        if phase is None or phase.trial_state not in _GIVEN:
+            rest_n = now_n
+        elif phase.kind == "block" and phase.name == TRAINS:
+            # Bursts of the calibration have numbers too, from 1 like these.
+            evoked_n[phase.trial] = max(evoked_n.get(phase.trial, 0.0), now_n - rest_n)
 
     lockstep = Lockstep(setup, wall_start_ns=_wall_ns(wanted), on_tick=tick, script=script)
     gc.collect()
@@ -116,7 +124,7 @@ def play(wanted: Wanted) -> Played:
         raise UserError(f"{setup.folder}: a planted session ended as {end.outcome}: {end.reason}")
     compact(setup.folder)
     settle(setup.folder, end.outcome)
-    return Played(setup.folder, tuple(left[trial] for trial in sorted(left)))
+    return Played(setup.folder, tuple(evoked_n[trial] for trial in sorted(evoked_n)))
 
 
 def cut_off(wanted: Wanted, after_s: float) -> Path:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from myoloop.experiments.analysis.tracks import Interval, SampleTrack
-from myoloop.experiments.outcomes.view import Floats, Value, View, within
+from myoloop.experiments.outcomes.view import Floats, Value, View, number, within
 from myoloop.experiments.sessions.maximal import PLATEAU_S
 
 #: A range is taken between these, so that one sample makes none.
@@ -17,12 +17,20 @@ RANGE_PERCENT = (2.5, 97.5)
 PART = 0.2
 #: The rest before a train, above which its force is told.
 BEFORE_S = 0.5
+#: After a train or a burst of calibration force falls for about so long.
+FALLS_S = 0.5
+#: A peak is the mean over so long: the largest of many samples alone would be one with much noise.
+PEAK_S = 0.1
 #: So many trains at either end are compared.
 TRAINS_COMPARED = 3
+#: Trains are alike whose charge is within so much of their median's.
+ALIKE_PCT = 5.0
 #: A strongest contraction is believed of at least so many that scatter by no more than this (SENIAM, ISEK; GK).
 MVC_REPEATS, CV_MAX_PCT = 3, 10.0
 #: The angle at rest may have moved by so much from the first rest to the last; beyond it the zero has drifted (GK).
 DRIFT_MAX_DEG = 5.0
+#: States of a trial in which current is given.
+_GIVEN = ("ramp_up", "hold", "ramp_down")
 _NO_FORCE = "no force cell was recorded"
 
 
@@ -89,28 +97,77 @@ def twitch_amplitude(view: View) -> Value:
 
 
 def evoked_fatigue(view: View) -> Value:
-    """Loss of peak force above rest from the first three trains to the last three, as a share."""
+    """Loss of peak force above rest from the first three trains to the last three that are alike, as a share."""
     peaks = peaks_of_trains(view)
     if peaks is None:
         return Value(None, why=_NO_FORCE)
-    if len(peaks) < 2 * TRAINS_COMPARED:
-        return Value(None, len(peaks), why=f"{len(peaks)} trains, needed are {2 * TRAINS_COMPARED}")
-    first, last = np.median(peaks[:TRAINS_COMPARED]), np.median(peaks[-TRAINS_COMPARED:])
-    return Value(float(1.0 - last / first), len(peaks)) if first > 0 else Value(None, why="no force was evoked")
+    alike, left_out = alike_peaks(view, peaks)
+    newton = list(alike.values())
+    if len(newton) < 2 * TRAINS_COMPARED:
+        told = f"{len(newton)} trains with the same charge, needed are {2 * TRAINS_COMPARED}"
+        return Value(None, len(newton), why=told, parameters=left_out)
+    first, last = np.median(newton[:TRAINS_COMPARED]), np.median(newton[-TRAINS_COMPARED:])
+    if not first > 0:
+        return Value(None, why="no force was evoked")
+    return Value(float(1.0 - last / first), len(newton), parameters=left_out)
 
 
-def peaks_of_trains(view: View) -> list[float] | None:
-    """Peak force of each train above the median of the half second before it, N; None without a force cell."""
+def peaks_of_trains(view: View) -> dict[int, float] | None:
+    """Peak force of each train above the rest before it, N, by the train's number from 1; None without a force cell."""
     force = _force(view)
     if force is None:
         return None
     t_s, newton = force
-    peaks = []
-    for span in view.trains():
-        keep, before = within(t_s, span), within(t_s, Interval(span.begin_s - BEFORE_S, span.begin_s))
-        if keep.any() and before.any():
-            peaks.append(float(np.max(newton[keep]) - np.median(newton[before])))
+    trains = view.trains()
+    rests = rests_before(view, t_s, newton, trains)
+    peaks = {}
+    for n, (span, rest_n) in enumerate(zip(trains, rests, strict=True), 1):
+        keep = within(t_s, span)
+        if keep.any() and rest_n is not None:
+            peak_n = _plateau(t_s[keep], newton[keep], PEAK_S)
+            peaks[n] = (float(np.max(newton[keep])) if peak_n is None else peak_n) - rest_n
     return peaks
+
+
+def alike_peaks(view: View, peaks: Mapping[int, float]) -> tuple[dict[int, float], dict[str, Any]]:
+    """The peaks of trains that were given alike, and how many were not.
+
+    A stronger train evokes more force, however tired the muscle is: the first ones of a session, while current still
+    rises onto new ground, are weaker than those that follow. Where no record tells of charge, all are taken.
+    """
+    charges = {}
+    for trial, (begin_s, _, end_s) in zip(view.session.trials, view.session.trial_times_s, strict=True):
+        if trial.kind == "block":
+            inside = [n for n, span in enumerate(view.trains(), 1) if begin_s <= span.begin_s < end_s and n in peaks]
+            charges.update(dict.fromkeys(inside, number(trial, "charge_mc")))
+    if not np.isfinite(list(charges.values())).any():
+        return dict(peaks), {}
+    median_mc = float(np.nanmedian(list(charges.values())))
+    within_mc = ALIKE_PCT / 100.0 * median_mc
+    kept = {n: peak for n, peak in peaks.items() if abs(charges.get(n, np.nan) - median_mc) <= within_mc}
+    return kept, {"trains_left_out": len(peaks) - len(kept)}
+
+
+def rests_before(view: View, t_s: Floats, newton: Floats, trains: Sequence[Interval]) -> list[float | None]:
+    """Force at rest before each train: the median of the half second before it, N; None without a sample there.
+
+    Where force still falls from a burst of calibration or another train, the rest before the nearest train that has
+    one of its own.
+    """
+    given = [Interval(span.begin_s, span.end_s) for span in view.session.trial_spans if span.state in _GIVEN]
+    ends_s = np.array([each.end_s for each in given if each.end_s is not None])
+    medians: list[float | None] = []
+    own = []
+    for n, span in enumerate(trains):
+        before = within(t_s, Interval(span.begin_s - BEFORE_S, span.begin_s))
+        medians.append(float(np.median(newton[before])) if before.any() else None)
+        falling = (ends_s > span.begin_s - BEFORE_S - FALLS_S) & (ends_s <= span.begin_s)
+        if before.any() and not falling.any():
+            own.append(n)
+    for n, rest_n in enumerate(medians):
+        if own and rest_n is not None and n not in own:
+            medians[n] = medians[min(own, key=lambda other: abs(other - n))]
+    return medians
 
 
 def torque_time_integral(view: View) -> Value:
@@ -120,11 +177,10 @@ def torque_time_integral(view: View) -> Value:
         return Value(None, why=_NO_FORCE)
     t_s, newton = force
     each, trains = [], view.trains()
-    for span in trains:
+    for span, rest_n in zip(trains, rests_before(view, t_s, newton, trains), strict=True):
         keep = within(t_s, span)
-        before = within(t_s, Interval(span.begin_s - BEFORE_S, span.begin_s))
-        if keep.any() and before.any():
-            each.append(float(np.trapezoid(newton[keep] - np.median(newton[before]), t_s[keep])))
+        if keep.any() and rest_n is not None:
+            each.append(float(np.trapezoid(newton[keep] - rest_n, t_s[keep])))
     if not each:
         return Value(None, why="no train with force was given" if trains else "no train was given")
     return Value(sum(each), len(each), parameters={"median_per_train_newton_s": float(np.median(each))})
@@ -178,11 +234,11 @@ def pulls(view: View) -> list[Pull]:
     return told
 
 
-def _plateau(t_s: Floats, values: Floats) -> float | None:
-    """Largest mean over `PLATEAU_S`; None where there is not that much."""
-    if len(t_s) < 2 or (t_s[-1] - t_s[0]) < 0.9 * PLATEAU_S:
+def _plateau(t_s: Floats, values: Floats, lasts_s: float = PLATEAU_S) -> float | None:
+    """Largest mean over so long; None where there is not that much."""
+    if len(t_s) < 2 or (t_s[-1] - t_s[0]) < 0.9 * lasts_s:
         return None
-    samples = max(1, min(len(values), round(PLATEAU_S / float(np.median(np.diff(t_s))))))
+    samples = max(1, min(len(values), round(lasts_s / float(np.median(np.diff(t_s))))))
     sums = np.concatenate(([0.0], np.cumsum(values)))
     return float(np.max(sums[samples:] - sums[:-samples]) / samples)
 

@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from myoloop.experiments.outcomes.mechanical import (
+    ALIKE_PCT,
     BEFORE_S,
     CV_MAX_PCT,
     DRIFT_MAX_DEG,
     MVC_REPEATS,
     PART,
+    PEAK_S,
     RANGE_PERCENT,
     TRAINS_COMPARED,
 )
@@ -27,8 +29,9 @@ _FIRST: dict[str, tuple[str, Mapping[str, Any], str]] = {
     "dose_share": ("charge of delivered pulses over charge of the plan at the resolved targets", {}, ""),
     "fatigue_index": (f"newest value, {_LIVE}", {}, "less"),
     "median_frequency": (f"slope, {_LIVE}", {}, "more"),
-    "evoked_fatigue": ("1 - median peak above rest of the last trains over that of the first",
-                       {"trains_compared": TRAINS_COMPARED, "before_s": BEFORE_S}, "less"),
+    "evoked_fatigue": ("1 - median peak above rest of the last trains over that of the first, of trains with the same "
+                       "charge", {"trains_compared": TRAINS_COMPARED, "before_s": BEFORE_S, "peak_s": PEAK_S,
+                                  "alike_pct": ALIKE_PCT}, "less"),
     "torque_time_integral": ("trapezoid over each train of force above the median before it",
                              {"before_s": BEFORE_S}, "more"),
     "resting_emg": ("median level in the last rest over that in the first, geometric mean of muscles",

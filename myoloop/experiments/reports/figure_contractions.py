@@ -47,7 +47,7 @@ def series(session: Session, protocol: Protocol | None, walked: LoopWalk) -> lis
         return found
     peaks = peaks_of_trains(view)
     if peaks:
-        found.append(Series("peak force", "N above rest", np.arange(1.0, len(peaks) + 1), np.array(peaks)))
+        found.append(Series("peak force", "N above rest", np.array(list(peaks), float), np.array(list(peaks.values()))))
     trains = view.trains()
     for muscle, waves in walked.mwaves.items():
         at_s = np.array([each.t_s for each in waves])

@@ -168,6 +168,11 @@ class VirtualSubject:
         """Fatigue of each muscle, 0 to 1: the share of its force that would be missing if all of it were recruited."""
         return self._truths.by_muscle(self._fibres.fatigue)
 
+    @property
+    def force_n(self) -> dict[str, float]:
+        """Force of each muscle now, in N: what no cell has read."""
+        return self._truths.by_muscle(self._fibres.force_n)
+
     def force_lost(self, charge_uc: float) -> dict[str, float]:
         """Share of force that is lost, of the fibres that an equivalent charge recruits in the rested posture."""
         shares = [self._fibres.recruits(muscle, charge_uc) for muscle in range(len(self.muscles))]

@@ -9,17 +9,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from myoloop.cli import app
-from myoloop.experiments.cohorts import gathering, spoiling
+from myoloop.experiments.cohorts import gathering, planting, spoiling
 from myoloop.experiments.cohorts.cohort import Cohort, make_cohort, tables
 from myoloop.experiments.cohorts.gathering import CohortError, gather
 from myoloop.experiments.cohorts.opening import ACT, open_arms
 from myoloop.experiments.cohorts.planting import Cohort as Size
 from myoloop.experiments.cohorts.planting import Made, plant
+from myoloop.experiments.cohorts.playing import TRAINS, Played
 from myoloop.experiments.cohorts.proving import not_listed, recovered
+from myoloop.experiments.protocols.schema import load_protocol
 from myoloop.experiments.studies.audit import read_audit
 from myoloop.experiments.studies.chained import read_chained
 from myoloop.experiments.studies.people import Actor
@@ -127,6 +130,20 @@ def test_what_cannot_be_planted_is_refused(wanted: dict[str, int], told: str) ->
         Size(**wanted)  # type: ignore[arg-type]
 
 
+def test_the_true_loss_is_of_the_force_that_the_body_had_itself() -> None:
+    # Median of 100, 90, 80 and of 60, 45, 40.
+    assert Played(Path(), (100.0, 80.0, 90.0, 70.0, 60.0, 45.0, 40.0)).evoked_loss == pytest.approx(0.5)
+    assert Played(Path(), (100.0,) * 5).evoked_loss is None
+    # Without current there is no force.
+    assert Played(Path(), (0.0,) * 7).evoked_loss is None
+
+
+def test_a_length_that_is_asked_for_is_that_of_the_block_with_trains_alike(tmp_path: Path) -> None:
+    planting._write_protocol(tmp_path / "protocol.yaml", Size(people=4, trials=9), "0" * 64)
+    blocks = [each.block for each in load_protocol(tmp_path / "protocol.yaml").phases if each.block is not None]
+    assert [(each.name, each.trials) for each in blocks] == [("first rise", 1), (TRAINS, 9)]
+
+
 def test_nothing_is_planted_over_anything(planted: Made) -> None:
     with pytest.raises(UserError, match="is there already"):
         plant(planted.study.parent, Size(people=4, sessions=2, short=True))
@@ -211,6 +228,25 @@ def test_a_gain_of_strength_that_was_planted_is_recovered(whole: tuple[Made, Coh
 @pytest.mark.parametrize("what", ["spasms", "fatigue", "asymmetry", "dose-response"])
 def test_each_other_effect_that_was_planted_is_recovered(whole: tuple[Made, Cohort], what: str) -> None:
     is_recovered(whole, what)
+
+
+@pytest.mark.prove
+@pytest.mark.timeout(3600)
+def test_the_loss_of_force_that_is_measured_is_the_one_that_the_body_had(whole: tuple[Made, Cohort]) -> None:
+    made, cohort = whole
+    people, used = json.loads(made.truth.read_text())["people"], cohort.gathered.used()
+    # Without current nothing is lost, and nothing is told of it.
+    told = [
+        (each["evoked_loss"], used[name, int(session)].outcomes["evoked_fatigue"].value)
+        for name, who in people.items()
+        for session, each in who["sessions"].items()
+        if each["evoked_loss"] is not None and (name, int(session)) in used
+    ]
+    assert len(told) > 40
+    true, measured = np.array(told, dtype=float).T
+    # Half a newton of noise in some fifty to hundred: a loss is known to a hundredth.
+    assert np.sqrt(np.mean((measured - true) ** 2)) < 0.01
+    assert abs(np.mean(measured - true)) < 0.005
 
 
 @pytest.mark.prove

@@ -212,6 +212,49 @@ def test_evoked_force_is_told_above_its_rest_and_its_loss_as_a_share() -> None:
     assert value_of("evoked_fatigue", **{**given, "trial_spans": trains(5)}) is None
 
 
+def test_evoked_force_is_compared_of_trains_with_the_same_charge_alone() -> None:
+    # Current rises over the first two trains; then each gives 1 N of 20 less than the one before.
+    charges, force = (0.2, 0.4, *[0.5] * 6), np.zeros(T_S.shape)
+    for n, charge_mc in enumerate(charges, 1):
+        force[(10.0 * n <= T_S) & (10.0 * n + 4.0 > T_S)] = (20.0 - n) * charge_mc / 0.5
+    given = {
+        "samples": {"force/cell": sampled(("N",), force)}, "trial_spans": trains(8),
+        "trials": tuple(trial(n, charge_mc=charge) for n, charge in enumerate(charges, 1)),
+        "trial_times_s": tuple((10.0 * n - 1.0, None, 10.0 * n + 6.0) for n in range(1, 9)),
+    }  # fmt: skip
+    found = COMPUTED["evoked_fatigue"](view(**given))
+    assert found.value == pytest.approx(1 - 13 / 16)
+    assert (found.n, found.parameters) == (6, {"trains_left_out": 2})
+    slope = COMPUTED["evoked_fatigue_slope"](view(**given))
+    assert slope.value == pytest.approx(-100 / 17)
+    fewer = {name: given[name][:7] for name in ("trial_spans", "trials", "trial_times_s")}
+    found = COMPUTED["evoked_fatigue"](view(**{**given, **fewer}))
+    assert (found.value, found.why) == (None, "5 trains with the same charge, needed are 6")
+
+
+def test_a_burst_of_calibration_just_before_the_first_train_is_not_taken_for_rest() -> None:
+    force = np.full(T_S.shape, 2.0)
+    force[(T_S >= 9.0) & (T_S < 10.0)] = 60.0
+    for n in range(1, 9):
+        force[(10.0 * n <= T_S) & (10.0 * n + 4.0 > T_S)] = 42.0 - 2.0 * n
+    burst = TrialSpan("hold", "calibration", 1, 1, 9.0, 9.9)
+    given = {"samples": {"force/cell": sampled(("N",), force)}, "trial_spans": (burst, *trains(8))}
+    assert value_of("evoked_fatigue", **given) == pytest.approx(1 - 26 / 36)
+    assert value_of("torque_time_integral", **given) == pytest.approx(4 * (38 + 24) / 2 * 8, rel=0.05)
+
+
+def test_noise_of_the_cell_makes_no_peak() -> None:
+    # 1 kHz: of 500 samples with 1 N of noise the largest stands 3 N above their mean.
+    t_s = np.arange(0.0, 80.0, 0.001)
+    force = np.random.default_rng(1).standard_normal(t_s.shape)
+    for n in range(1, 7):
+        force[(10.0 * n <= t_s) & (10.0 * n + 0.5 > t_s)] += 10.0 if n <= 3 else 5.0
+    spans = tuple(TrialSpan("hold", "block", 1, n, 10.0 * n, 10.0 * n + 0.5) for n in range(1, 7))
+    cell = sampled(("N",), force)
+    cell.t_s = t_s
+    assert value_of("evoked_fatigue", samples={"force/cell": cell}, trial_spans=spans) == pytest.approx(0.5, abs=0.03)
+
+
 def test_twitches_that_get_weaker_show_in_the_gyroscope() -> None:
     rate = np.where(T_S < 30, 1.0, 0.5)
     spans = (TrialSpan("hold", "block", 1, 1, 10.0, 60.0),)

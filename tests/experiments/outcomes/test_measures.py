@@ -124,6 +124,7 @@ def test_a_slope_of_the_evoked_force_is_that_which_was_planted():
     session = SimpleNamespace(
         samples={"force/cell": SimpleNamespace(record=record, t_s=t_s, channel=lambda name: force)},
         trial_spans=tuple(TrialSpan("hold", "block", 1, n, 10.0 * n + 5.0, 10.0 * n + 8.0) for n in range(12)),
+        trials=(), trial_times_s=(),
     )  # fmt: skip
     found = COMPUTED["evoked_fatigue_slope"](View(session, DEMO))  # type: ignore[arg-type]
     # 2 N of 40 N a train, by hand; the rest of 2 N does not count.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from myoloop.experiments.outcomes.kind import Measure, OutcomeKind
-from myoloop.experiments.outcomes.mechanical import peaks_of_trains
+from myoloop.experiments.outcomes.mechanical import ALIKE_PCT, PEAK_S, alike_peaks, peaks_of_trains
 from myoloop.experiments.outcomes.view import Value, View, of_each
 
 TRAINS_MIN = 6
@@ -13,17 +13,19 @@ LEVEL = 0.95
 
 
 def evoked_slope(view: View) -> Value:
-    """Theil and Sen's slope of the trains' peak force over their number, in % of the line's beginning."""
+    """Theil and Sen's slope of alike trains' peak force over their number, in % of the line's beginning."""
     peaks = peaks_of_trains(view)
     if peaks is None:
         return Value(None, why="no force cell was recorded")
-    if len(peaks) < TRAINS_MIN:
-        return Value(None, len(peaks), why=f"{len(peaks)} trains, needed are {TRAINS_MIN}")
-    found = slope(np.arange(len(peaks), dtype=np.float64), np.array(peaks))
+    alike, left_out = alike_peaks(view, peaks)
+    if len(alike) < TRAINS_MIN:
+        told = f"{len(alike)} trains with the same charge, needed are {TRAINS_MIN}"
+        return Value(None, len(alike), why=told, parameters=left_out)
+    found = slope(np.array(list(alike), dtype=np.float64), np.array(list(alike.values())))
     if found is None:
-        return Value(None, len(peaks), why="no force was evoked")
+        return Value(None, len(alike), why="no force was evoked")
     pct, low, high = found
-    return Value(pct, len(peaks), parameters={"low": low, "high": high})
+    return Value(pct, len(alike), parameters={"low": low, "high": high, **left_out})
 
 
 def slope(x: np.ndarray, y: np.ndarray) -> tuple[float, float, float] | None:
@@ -57,8 +59,8 @@ MEASURES = (
         OutcomeKind("slope of evoked force over the trains", "%/train", ("force", "block")),
         evoked_slope,
         "Theil and Sen's slope of peak force above the rest before each train, per train, in % of the line's first "
-        "value; interval of the slope in `parameters`",
-        {"trains_min": TRAINS_MIN, "interval": LEVEL},
+        "value, over trains with the same charge; interval of the slope in `parameters`",
+        {"trains_min": TRAINS_MIN, "interval": LEVEL, "peak_s": PEAK_S, "alike_pct": ALIKE_PCT},
         "more",
         "Sen, J Am Stat Assoc 1968;63:1379; regression slope of evoked torque: users.md P59",
     ),
