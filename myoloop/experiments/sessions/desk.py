@@ -239,7 +239,7 @@ class Desk:
     def _refused(self, command: Command, role: str, name: str) -> str:
         """Why an act cannot be; nothing where it can."""
         if command.role != KEY_ROLE:
-            return f"a {command.role or 'stranger'} may ask nothing here, an {KEY_ROLE}'s key may"
+            return f"role: found {command.role!r}, allowed is who has the key of an {KEY_ROLE}"
         if role not in ROLES:
             return f"who: found {command.who[:64]!r}, allowed is a role and a name; roles are {', '.join(ROLES)}"
         if len(name) > 64 or not name.isprintable():

@@ -29,6 +29,8 @@ _ADVERSE = "adverse_event"
 _PART_OF_A_NAME = re.compile(r"[^a-z0-9_.-]")
 #: What nodes say to one another is no act of a person.
 _PEOPLE = frozenset({"operator", "clinician"})
+#: What is asked at a desk is recorded there, and once more where it is passed on to: that is the act.
+DESK = "supervisor"
 #: No session goes far without one of these.
 _OF_A_SESSION = frozenset({"confirm", "form", "arm", "stop", "end"})
 
@@ -61,6 +63,8 @@ def filled_forms(recording: Recording) -> list[FilledForm]:
     forms, asked = [], {}
     for each in recording.messages({"command", "event"}):
         message = each.received.message
+        if isinstance(message, Command) and message.target == DESK:
+            continue
         if isinstance(message, Command) and message.kind in ("form", "override"):
             arguments = message.arguments
             form = arguments.get("form") if message.kind == "form" else f"override.{arguments.get('item')}"
@@ -100,7 +104,7 @@ def acts_of(recording: Recording) -> list[SessionAct]:
             acts.append(
                 (SessionAct(wall, message.who or "somebody", "any", "stop", "stimulator", None, message.why), "")
             )
-        elif isinstance(message, Command) and message.role in _PEOPLE:
+        elif isinstance(message, Command) and message.role in _PEOPLE and message.target != DESK:
             acts.append((_act(recording, message), message.id))
     return [_answered(act, answers.get(identity)) for act, identity in acts]
 
