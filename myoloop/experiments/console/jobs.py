@@ -137,6 +137,12 @@ def jobs(study: Path) -> list[Job]:
     return [job for job in (_read(folder / name) for name in names) if job is not None]
 
 
+def newest(study: Path, kind: str) -> Job | None:
+    """The newest job of a kind; None where there is none."""
+    names = sorted((each.name for each in (study / JOBS_FOLDER).glob(f"*-{kind}-*")), reverse=True)
+    return next((found for name in names if (found := _read(study / JOBS_FOLDER / name)) is not None), None)
+
+
 def job(study: Path, name: str) -> Job:
     """One job.
 

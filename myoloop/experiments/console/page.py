@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
+from myoloop.experiments.console.jobs import SESSION, newest
 from myoloop.experiments.console.rigs import RunningRig, running_rigs
 from myoloop.experiments.console.security import EVERYBODY, STAFF, Role, Tokens, say_refused
 from myoloop.platform.errors import UserError
@@ -138,7 +139,8 @@ def render(request: Request, template: str, /, status: int = 200, **more: Any) -
     """Fill a template of ``pages/``.
 
     What ``base.html.jinja`` shows is there in each: `role`, `csrf`, `path`, `links`, `study`, `running` (rigs), `card`
-    (of the first, or None), `session`, `subject`, `blinded`, `simulated`, `stop_ports`.
+    (of the first, or None), `session`, `subject`, `blinded`, `simulated`, `stop_ports`, `stopped` (the session
+    whose last attempt was stopped, if that was the last of all).
     """
     return HTMLResponse(_templates.get_template(template).render({**_common(request), **more}), status_code=status)
 
@@ -170,5 +172,15 @@ def _common(request: Request) -> dict[str, Any]:
         "subject": card.subject if card else "",
         "blinded": card is not None and card.blinded,
         "simulated": card is not None and card.simulated,
+        "stopped": "" if rigs else stopped_session(settings.study),
         "stop_ports": [each.card.stop_port for each in rigs if each.card.stop_port is not None],
     }
+
+
+def stopped_session(study: Path) -> str:
+    """The session that was stopped last and may be gone on with, as ``sub-X/ses-NN``; empty where none was."""
+    last = newest(study, SESSION)
+    answer = last.answer if last is not None and last.answer is not None else {}
+    if answer.get("outcome") != "stopped":
+        return ""
+    return "/".join(str(answer.get("session_id", "")).split("/")[:2])

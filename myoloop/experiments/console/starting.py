@@ -168,14 +168,18 @@ async def _go_on(request: Request) -> Response:
 
 def _went_on(request: Request, sent: Mapping[str, Any]) -> Response:
     settings = settings_of(request)
-    name = go_on(
-        settings,
-        session_folder(settings.study, text(sent, "session")),
-        who=name_of(request),
-        why=text(sent, "why"),
-        same_electrodes=flag(sent, "same_electrodes"),
-        second=second_of(settings, sent),
-    )
+    try:
+        name = go_on(
+            settings,
+            session_folder(settings.study, text(sent, "session")),
+            who=name_of(request),
+            why=text(sent, "why"),
+            same_electrodes=flag(sent, "same_electrodes"),
+            second=second_of(settings, sent),
+        )
+    except RunsAlreadyError as error:
+        # The attempt that was stopped is closed in a moment.
+        return JSONResponse({"ok": False, "busy": True, "reason": str(error)}, status_code=409)
     return JSONResponse({"ok": True, "job": name})
 
 

@@ -12,6 +12,9 @@ export function openDialog(id) {
   open = document.getElementById(id);
   before = document.activeElement;
   open.hidden = false;
+  // Below whatever STOP has to say.
+  const below = document.getElementById("stop-said").getBoundingClientRect().bottom;
+  open.style.paddingTop = `${Math.ceil(below) + 8}px`;
   document.getElementById("main").inert = true;
   const first = open.querySelector("[autofocus], button, input, select, textarea");
   if (first) {

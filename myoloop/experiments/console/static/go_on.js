@@ -8,7 +8,8 @@ import { closeDialog, openDialog } from "/static/dialog.js";
 const HOLD_MS = 1000;
 const OPEN_MS = 10000;
 const LOOK_MS = 300;
-// The dialog with the second act hidden again: nothing of an earlier opening is left.
+// How long the attempt that was stopped may take to be closed, with its report.
+const CLOSING_MS = 60000;
 const dialog = document.getElementById("go-on");
 const strip = document.getElementById("go-on-strip");
 const stripText = document.getElementById("go-on-strip-text");
@@ -22,6 +23,13 @@ let session = "";
 let holding = 0;
 let unlocked = 0;
 
+function pass(ms) {
+  return new Promise((then) => {
+    setTimeout(then, ms);
+  });
+}
+
+// Nothing of an earlier opening, or of an earlier hold, is left.
 function lock() {
   clearTimeout(holding);
   clearTimeout(unlocked);
@@ -101,9 +109,7 @@ async function follow(job) {
       location.assign("/session");
       return;
     }
-    await new Promise((again) => {
-      setTimeout(again, LOOK_MS);
-    });
+    await pass(LOOK_MS);
   }
 }
 
@@ -127,7 +133,12 @@ async function goOn() {
     }
   }
   said.textContent = "Starting";
-  const done = await post("/api/go-on", body);
+  let done = await post("/api/go-on", body);
+  for (let waited_ms = 0; done.busy && waited_ms < CLOSING_MS; waited_ms += LOOK_MS) {
+    said.textContent = "The stopped attempt is being closed";
+    await pass(LOOK_MS);
+    done = await post("/api/go-on", body);
+  }
   if (done.ok) {
     await follow(done.job);
   } else {
@@ -154,19 +165,15 @@ addEventListener("click", (event) => {
 // session's own way on.
 addEventListener("myoloop:state", ({ detail: state }) => {
   document.body.dataset.rig = state.rig || "";
+  const paused = state.phase && state.phase.state === "paused";
   if (state.stopped && state.session) {
     stripButton.dataset.goOn = state.session.split("/").slice(0, 2).join("/");
     stripText.textContent = "STOPPED. This attempt has ended, or ends now.";
-  } else if (state.running && state.phase && state.phase.state === "paused") {
-    stripButton.dataset.goOn = "";
-    stripText.textContent = "PAUSED";
   } else if (state.running) {
-    strip.hidden = true;
-    return;
-  } else if (!stripButton.dataset.goOn) {
-    strip.hidden = true;
-    return;
+    stripButton.dataset.goOn = "";
+    stripText.textContent = paused ? "PAUSED" : "";
   }
-  strip.hidden = location.pathname === "/session" && !stripButton.dataset.goOn;
-  stripButton.disabled = Boolean(stripButton.dataset.goOn) && state.running;
+  const stopped = Boolean(stripButton.dataset.goOn);
+  strip.hidden = !stopped && !(state.running && paused && location.pathname !== "/session");
+  stripButton.disabled = stopped && state.rig !== "none";
 });

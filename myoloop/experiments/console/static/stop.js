@@ -99,9 +99,10 @@ addEventListener("myoloop:state", ({ detail: state }) => {
   const gate = state.gate && state.gate.state;
   armed = ["ARMED", "STIMULATING", "CALIBRATING"].includes(gate);
   if (state.stopped) {
-    show("acknowledged", `STOPPED: ${state.stopped.who || "the stimulator"} (acknowledged by the stimulator)`);
+    const who = state.stopped.who ? ` (${state.stopped.who})` : "";
+    show("acknowledged", `STOPPED, the stimulator has acknowledged${who}`);
   } else if (sent && ACKNOWLEDGED.has(gate)) {
-    show("acknowledged", "STOPPED (acknowledged by the stimulator)");
+    show("acknowledged", "STOPPED, the stimulator has acknowledged");
   } else if (!sent && button.dataset.state !== "ready") {
     show("ready", "");
   }
