@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute
 
 from myoloop.experiments.console.day import BADGES
+from myoloop.experiments.console.job_routes import told
 from myoloop.experiments.console.jobs import job
 from myoloop.experiments.console.page import Settings, name_of, render, screen, settings_of
 from myoloop.experiments.console.posted import posted, text
@@ -118,7 +119,10 @@ def _job(request: Request) -> Response:
     settings = settings_of(request)
     found = job(settings.study, request.path_params["job"])
     rigs = running_rigs(settings.temporary, settings.study)
-    return JSONResponse({"ok": True, "state": found.state, "line": found.line, "running": bool(rigs)})
+    # Once the card is there the page knows what it shows.
+    up = any(rig.card.subject for rig in rigs)
+    said = told(found)
+    return JSONResponse({"ok": True, "state": said["state"], "line": said["line"], "running": up})
 
 
 # -- inside --------------------------------------------------------------------------------------------------------

@@ -15,6 +15,11 @@ const CUES = {
   idle: "Wait", cue: "Get ready", await_effort: "Try now", pull: "PULL", ramp_up: "On: rising", hold: "On",
   ramp_down: "Relax", rest: "Relax",
 };
+const DONE = {
+  pause: "pauses after this train", hold: "waits before the next trial", mark: "marked", score: "pain is recorded",
+  attend: "you are here", retry: "checks again", form: "saved", override: "the override is recorded", felt: "recorded",
+  level: "level is set", electrode_changed: "recorded: thresholds are measured anew", skip_mvc: "goes on without it",
+};
 const WAITS = { idle: "", cue: "until it begins", await_effort: "to try", ramp_up: "rising", hold: "on",
   ramp_down: "falling", rest: "until the next" };
 
@@ -41,7 +46,7 @@ function put(selector, text) {
 /** Ask it of the session, and say what became of it. */
 async function ask(kind, why = "", values = {}) {
   const answer = await act(kind, why, values);
-  say(answer.ok ? `done: ${kind.replaceAll("_", " ")}` : answer.reason, answer.ok ? "" : "bad");
+  say(answer.ok ? DONE[kind] || "done" : answer.reason, answer.ok ? "" : "bad");
   return answer;
 }
 
@@ -296,8 +301,18 @@ async function anyForm(name) {
 
 // -- the newest state --------------------------------------------------------------------------------------------
 
+/** A page that was made before the session said who it is has not what the session needs. */
+function renew(state) {
+  const known = document.body.dataset.session === state.session;
+  if (state.phase && state.session && !known && sessionStorage.getItem("renewed") !== state.session) {
+    sessionStorage.setItem("renewed", state.session);
+    location.reload();
+  }
+}
+
 function take(state) {
   newest = state;
+  renew(state);
   hear(state);
   if (state.phase) {
     last = state;
