@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import logging
 import re
+import shutil
 import socket
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import uvicorn
 from starlette.testclient import TestClient
 
 from myoloop.experiments.console.app import make_app
 from myoloop.experiments.console.page import Settings
-from myoloop.experiments.console.security import Origin, Role, Tokens, log
+from myoloop.experiments.console.security import Origin, Role, Tokens, addresses, log
+from myoloop.experiments.console.serving import listen_on
 from myoloop.platform.bus import stop_socket
 from myoloop.platform.keyring import make_keys
 from myoloop.platform.process import write_rig_file
@@ -63,6 +67,31 @@ class Console:
         # Of the server that runs already: one watch for all browsers.
         client.portal = self.client.portal
         return Browser(client, self.origin, self.tokens.to_enter(role) if role is not None else "")
+
+
+class Served:
+    """A console on a port of this host, for a real browser."""
+
+    def __init__(self, study: Path, temporary: Path) -> None:
+        bound = listen_on(0)
+        self.settings = Settings(
+            study=study, port=bound.getsockname()[1], tokens=Tokens(), temporary=temporary, who="jo"
+        )
+        self.app = make_app(self.settings)
+        self.origin = Origin(self.settings.port)
+        config = uvicorn.Config(self.app, ws="websockets-sansio", log_config=None, timeout_graceful_shutdown=1)
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._server.run, args=([bound],))
+        self._bound = bound
+        self._thread.start()
+
+    def address(self, role: Role) -> str:
+        return addresses(self.origin, self.settings.tokens)[role]
+
+    def end(self) -> None:
+        self._server.should_exit = True
+        self._thread.join()
+        self._bound.close()
 
 
 class Rig:
@@ -138,3 +167,37 @@ def rig(place_of_rigs: Path) -> Iterator[Rig]:
     made = Rig()
     yield made
     made.end()
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory, place_of_rigs: Path) -> Iterator[Served]:
+    """A console that a real browser can reach."""
+    made = Served(tmp_path_factory.mktemp("study"), place_of_rigs)
+    yield made
+    made.end()
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    """Debian's Chromium, once for all tests."""
+    from playwright.sync_api import sync_playwright
+
+    where = shutil.which("chromium")
+    assert where is not None, "no chromium here: apt-get install chromium"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=where, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(chromium: Any) -> Iterator[Any]:
+    """A tab of a browser that nobody has used yet; what its scripts complain of fails the test."""
+    context = chromium.new_context(viewport={"width": 1024, "height": 768})
+    context.set_default_timeout(15_000)
+    made = context.new_page()
+    complaints: list[str] = []
+    made.on("pageerror", lambda error: complaints.append(str(error)))
+    yield made
+    context.close()
+    assert not complaints

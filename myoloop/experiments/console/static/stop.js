@@ -4,6 +4,7 @@
 const ACKNOWLEDGED = new Set(["STOPPED", "FAULT", "DISCONNECTED"]);
 const TEXT_FIELDS = new Set(["text", "search", "email", "number", "tel", "url", "password", "date", "time"]);
 const SAME_PRESS_MS = 700;
+const HANGS_MS = 4000;
 
 const button = document.getElementById("stop");
 const said = document.getElementById("stop-said");
@@ -20,11 +21,11 @@ function show(state, text) {
 
 /** Stop the stimulator, now: by the stop node and by the console's server at once, whichever is quicker. */
 export function stop(how) {
-  const options = { method: "POST", keepalive: true, cache: "no-store", credentials: "omit", body: how };
-  const ways = [
-    ...ports.map((port) => fetch(`http://127.0.0.1:${port}/`, { ...options, mode: "cors" })),
-    fetch("/stop", { ...options, mode: "same-origin" }),
-  ];
+  const options = { method: "POST", cache: "no-store", credentials: "omit", body: how };
+  const ways = ports.map((port) => fetch(`http://127.0.0.1:${port}/`, { ...options, mode: "cors", keepalive: true }));
+  // Posts that outlive the page are few in a browser: those to a server that hangs must not use them up.
+  const own = { mode: "same-origin", keepalive: ways.length === 0, signal: AbortSignal.timeout(HANGS_MS) };
+  ways.push(fetch("/stop", { ...options, ...own }));
   sent = true;
   show("sent", "STOP sent");
   dispatchEvent(new CustomEvent("myoloop:stop-sent", { detail: how }));
