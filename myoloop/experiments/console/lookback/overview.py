@@ -83,6 +83,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
         The session's metadata, outcome, reason, end and stamp of what was simulated.
     phases, trials, spans, events, gaps, gate
         Its course, as :class:`~myoloop.experiments.analysis.session.Session` has it.
+    muscles, sites
+        Those that were heard, and where.
     detected
         What the detector found, for :func:`~myoloop.experiments.review.review.review_of`.
     """
@@ -99,6 +101,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     gaps: tuple[dict[str, Any], ...]
     gate: tuple[GateSpan, ...]
     muscles: tuple[str, ...]
+    sites: tuple[dict[str, Any], ...]
     detected: tuple[dict[str, Any], ...]
 
 
@@ -275,6 +278,7 @@ def _facts(
         gaps=tuple(each._asdict() for each in session.gaps),
         gate=tuple(_gate_spans(reports, session.zero_ns)),
         muscles=tuple(session.muscles),
+        sites=tuple(each._asdict() for each in session.sites),
         detected=() if blinded else tuple(asdict(each) for each in detections(session)),
     )  # fmt: skip
     return withhold(facts, session) if blinded else facts

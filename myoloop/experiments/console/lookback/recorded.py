@@ -73,6 +73,12 @@ class Recorded:
         return dict(self._file.metadata)
 
     @property
+    def end_s(self) -> float:
+        """When its last message was recorded."""
+        pieces = self._file.pieces
+        return (max(each.last_ns for each in pieces) - self._recording.zero_ns) * 1e-9 if pieces else 0.0
+
+    @property
     def overview(self) -> Overview | None:
         """What was made of it, once it was made."""
         if self._overview is None:
