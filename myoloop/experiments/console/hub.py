@@ -76,6 +76,7 @@ class Page:
         """Forget what waits; these frames come first."""
         with self._lock:
             self._frames.clear()
+            self._state = None
             if frames:
                 self._frames.append(frames)
 

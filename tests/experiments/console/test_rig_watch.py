@@ -1,0 +1,189 @@
+"""Sessions come and go while pages stay open; pages ask, and somebody answers or it is said why not."""
+
+import asyncio
+import json
+import time
+
+import pytest
+
+from myoloop.experiments.benchmarks.pretend_rig import SESSION, PretendRig
+from myoloop.experiments.console.frames import BINS, read_message
+from myoloop.experiments.console.rig_watch import NoSessionError, RigWatch
+from myoloop.platform.messages import Answer
+
+
+class Room:
+    """A console's link and a rig that may be there; a rig says something each time somebody looks."""
+
+    def __init__(self, base):
+        self.base, self.rig, self.watch = base, None, None
+        self.answers = True
+        self.asked = []
+
+    def begin(self, **more):
+        self.rig = PretendRig(2, **more)
+        self.rig.tell_card()
+
+    def end(self):
+        if self.rig is not None:
+            self.rig.close()
+            self.rig = None
+
+    def turn(self):
+        if self.rig is None:
+            return
+        self.rig.turn(time.monotonic_ns())
+        supervisor = self.rig.buses["supervisor"]
+        for each in supervisor.asked():
+            command = each.received.message
+            self.asked.append(command)
+            if self.answers:
+                said = Answer(t_ns=1, id=command.id, ok=command.kind != "arm", reason=f"{command.kind}: done")
+                supervisor.answer(each.route, said)
+
+    async def see(self, page, wanted, limit_s=20.0):
+        """Everything that the page got until what is wanted was among it."""
+        got = []
+        async with asyncio.timeout(limit_s):
+            while not any(wanted(each) for each in got):
+                self.turn()
+                try:
+                    new = await asyncio.wait_for(page.take(), 0.01)
+                except TimeoutError:
+                    continue
+                got += [json.loads(each) if isinstance(each, str) else each for each in new]
+        return got
+
+    async def with_turns(self, waiting):
+        task = asyncio.ensure_future(waiting)
+        while not task.done():
+            self.turn()
+            await asyncio.wait([task], timeout=0.005)
+        return await task
+
+
+@pytest.fixture
+def room(place_of_rigs):
+    made = Room(place_of_rigs)
+    made.watch = RigWatch(place_of_rigs)
+    made.watch.start()
+    yield made
+    made.watch.close()
+    made.end()
+
+
+def is_state(**values):
+    def check(each):
+        return isinstance(each, dict) and each["kind"] == "state" and all(each[k] == v for k, v in values.items())
+
+    return check
+
+
+def is_frame(each):
+    return isinstance(each, bytes)
+
+
+class TestWatching:
+    def test_a_page_sees_sessions_come_and_go(self, room):
+        async def body():
+            page = room.watch.open("operator")
+            await room.see(page, is_state(rig="none", running=False))
+            for _ in range(2):
+                room.begin()
+                got = await room.see(page, is_state(session=SESSION, view="open"))
+                assert [each["kind"] for each in got if isinstance(each, dict) and each["kind"] == "layout"]
+                got = await room.see(page, is_frame)
+                assert read_message(next(each for each in got if is_frame(each)))[0][0].kind == BINS
+                room.end()
+                await room.see(page, is_state(rig="none", running=False))
+            assert room.watch.card is None
+
+        asyncio.run(body())
+
+    def test_a_rig_that_has_no_card_yet_is_starting(self, room):
+        async def body():
+            room.rig = PretendRig(2)
+            page = room.watch.open("operator")
+            await room.see(page, is_state(rig="starting", running=False))
+
+        asyncio.run(body())
+
+    def test_of_a_blinded_session_no_page_gets_a_signal(self, room):
+        async def body():
+            room.begin(blinded=True)
+            pages = room.watch.open("operator"), room.watch.open("subject")
+            got = []
+            for page, view in zip(pages, ("blinded", "subject"), strict=True):
+                for number in range(5):
+                    got += await room.see(
+                        page,
+                        is_state(view=view, session=SESSION)
+                        if number == 0 and view == "blinded"
+                        else is_state(view=view),
+                    )
+            assert not any(map(is_frame, got))
+            states = [each for each in got if each["kind"] == "state" and each["running"]]
+            assert not any({"dose", "controller", "motion"} & set(each) for each in states)
+            # At equal moments, whatever happens.
+            stamps = [each["t_ns"] for each in states if each["view"] == "blinded"]
+            assert all(stamp % 100_000_000 == 0 for stamp in stamps)
+            assert len(set(stamps)) == len(stamps)
+
+        asyncio.run(body())
+
+
+class TestAsking:
+    def test_the_session_gets_the_act_and_the_page_its_answer(self, room):
+        async def body():
+            room.begin()
+            page = room.watch.open("operator")
+            await room.see(page, is_state(running=True))
+            answer = await room.with_turns(room.watch.ask("pause", who="operator jo", why="a call", arguments={"a": 1}))
+            assert (answer.ok, answer.reason) == (True, "pause: done")
+            (command,) = room.asked
+            assert (command.kind, command.who, command.why, command.role) == (
+                "pause",
+                "operator jo",
+                "a call",
+                "operator",
+            )
+            assert room.watch.shown(answer) == (True, "pause: done")
+
+        asyncio.run(body())
+
+    def test_nobody_to_ask_no_answer_and_an_end_are_told(self, room):
+        async def body():
+            with pytest.raises(NoSessionError, match="no session runs"):
+                await room.watch.ask("pause", who="operator")
+            room.begin()
+            room.answers = False
+            page = room.watch.open("operator")
+            await room.see(page, is_state(running=True))
+            with pytest.raises(NoSessionError, match="has not answered pause within"):
+                await room.with_turns(room.watch.ask("pause", who="operator", timeout_s=0.05))
+            asked = asyncio.ensure_future(room.watch.ask("resume", who="operator"))
+            while not any(command.kind == "resume" for command in room.asked):
+                room.turn()
+                await asyncio.wait([asked], timeout=0.005)
+            room.end()
+            answer = await asyncio.wait_for(asked, 10)
+            assert (answer.ok, answer.reason) == (False, "the session has ended")
+
+        asyncio.run(body())
+
+    def test_a_second_console_looks_on_and_cannot_act(self, room):
+        async def body():
+            room.begin()
+            page = room.watch.open("operator")
+            await room.see(page, is_state(running=True))
+            other = RigWatch(room.base)
+            other.start()
+            try:
+                looks = other.open("operator")
+                await room.see(looks, is_state(running=True))
+                with pytest.raises(NoSessionError, match="another console acts"):
+                    await other.ask("pause", who="operator")
+            finally:
+                other.close()
+
+        asyncio.run(body())
