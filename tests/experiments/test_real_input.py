@@ -111,6 +111,7 @@ def check(folder: Path, record: Path) -> None:
     assert replayed.exact
 
 
+@pytest.mark.prove
 def test_the_median_frequency_falls_as_in_the_record_and_the_request_with_the_estimate(played, record):
     check(played, record)
 
@@ -122,6 +123,7 @@ def test_with_the_reflex_off_the_request_does_not_fall(play):
     assert np.ptp(current_ma) == pytest.approx(0.0, abs=1e-9)
 
 
+@pytest.mark.prove
 def test_the_exported_samples_are_those_of_the_record(played, record, tmp_path):
     import h5py
     import mne

@@ -87,6 +87,7 @@ def test_the_best_policy_tracks_where_open_loop_does_not() -> None:
     assert errors[BASELINE][-5:].mean() > 0.2
 
 
+@pytest.mark.prove
 def test_the_supervisor_lowers_a_target_that_is_out_of_reach() -> None:
     cases = [make_case(person, SEED + n) for n, person in enumerate(population(SEED, 2, "chronic_sci"))]
     findings = parts_policies._high(cases, lambda text: None)

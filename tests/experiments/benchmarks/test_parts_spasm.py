@@ -46,6 +46,7 @@ def test_macro_f1_counts_what_was_not_told_as_wrong() -> None:
     assert parts_spasm.macro_f1(right + Counter({("tonic", "unit"): 5})) == pytest.approx((2 + 2 / 3 + 2 / 3) / 4)
 
 
+@pytest.mark.prove
 def test_its_findings_and_figure_come_out_and_are_the_same_again(monkeypatch: pytest.MonkeyPatch) -> None:
     from matplotlib.figure import Figure
 

@@ -91,7 +91,7 @@ def test_a_size_without_an_interval_is_refused(wrong: dict[str, int]) -> None:
 
 
 #: Parts that take long even on two people, and have small tests of their own.
-LONG = frozenset({"policies", "subject", "evoked", "spasm", "training"})
+LONG = frozenset({"policies", "subject", "evoked", "fatigue", "spasm", "step", "training"})
 
 
 @pytest.mark.parametrize(
@@ -122,6 +122,7 @@ def test_every_part_finds_something_finite_and_draws_it(name: str) -> None:
     assert any(axes.get_xlabel() for axes in figure.axes)
 
 
+@pytest.mark.prove
 def test_a_part_says_the_same_of_the_same_people() -> None:
     for name in ("motion",):
         assert name not in TIMED

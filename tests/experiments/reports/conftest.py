@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -214,9 +215,22 @@ def known_training() -> type[KnownTraining]:
 
 
 @pytest.fixture(scope="session")
-def visit_attempt(tmp_path_factory) -> Path:
-    """The folder of a visit in a study, read only."""
-    study = tmp_path_factory.mktemp("visit") / "study"
+def visit_attempt(tmp_path_factory, worker_id) -> Path:
+    """The folder of a visit in a study, read only; workers that run side by side share it."""
+    base = tmp_path_factory.getbasetemp()
+    if worker_id == "master":
+        return _record_visit(base / "visit" / "study")
+    with (base.parent / "visit.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        study = base.parent / "visit" / "study"
+        done = study.with_name("done")
+        if not done.exists():
+            done.write_text(str(_record_visit(study)), encoding="utf-8")
+        return Path(done.read_text(encoding="utf-8"))
+
+
+def _record_visit(study: Path) -> Path:
+    study.mkdir(parents=True)
     protocol = load_protocol(DATA / "visit.yaml")
     folder = create_attempt(study, "P017", 2)
     places = {"ext": PlaceOnBody("arm"), "flex": PlaceOnBody("arm")}

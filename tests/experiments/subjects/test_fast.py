@@ -44,7 +44,7 @@ def both(person, seed, seconds, current_ma, effort=True):
     return np.vstack(emg), np.array(forces), spasms, features
 
 
-@pytest.mark.parametrize("preset", ["demo", "chronic_sci"])
+@pytest.mark.parametrize("preset", ["demo", pytest.param("chronic_sci", marks=pytest.mark.prove)])
 def test_force_joint_and_spasms_are_those_of_the_full_tier(preset):
     person = replace(draw(5, preset), spasm_rate_per_min=15.0, spasm_in_effort=1.0, amplifier_clock_ppm=0.0)
     _, forces, spasms, features = both(person, 3, 40, 22.0)
@@ -68,6 +68,7 @@ def spectra(emg):
     return rms, np.einsum("f,wfc->wc", f[band], tapered[:, band]) / tapered[:, band].sum(axis=1)
 
 
+@pytest.mark.prove
 def test_features_are_those_of_the_samples_within_the_error_that_is_told():
     # Nothing of the stimulation is in the EMG, but the muscle tires: its mean frequency falls.
     person = replace(
