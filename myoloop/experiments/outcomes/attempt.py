@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from myoloop.experiments.analysis.session import Session
-from myoloop.experiments.outcomes.compute import as_rows, compute
+from myoloop.experiments.outcomes.compute import COMPUTED, as_rows, compute
 from myoloop.experiments.outcomes.registry import OUTCOMES
-from myoloop.experiments.outcomes.view import Value
+from myoloop.experiments.outcomes.view import Value, View
 from myoloop.experiments.outcomes.words import DETECTED
 from myoloop.experiments.protocols.schema import Protocol, load_protocol
 from myoloop.experiments.studies.chained import read_chained
@@ -93,7 +93,9 @@ class Measured:
         }
 
 
-def measure(session: Session, diary: Path | None = None, *, corrected: bool = False) -> Measured:
+def measure(
+    session: Session, diary: Path | None = None, *, corrected: bool = False, also: Sequence[str] = ()
+) -> Measured:
     """Compute a session's outcomes; what keeps them from being computed is told, not raised.
 
     Parameters
@@ -102,6 +104,8 @@ def measure(session: Session, diary: Path | None = None, *, corrected: bool = Fa
         The person's ``record/diary.jsonl``; by default where the study has it.
     corrected
         Whether outcomes of spasms are of the labels that a person corrected, not of what the detector found.
+    also
+        Outcomes beside those that the protocol names: an analysis names them.
 
     Raises
     ------
@@ -119,7 +123,10 @@ def measure(session: Session, diary: Path | None = None, *, corrected: bool = Fa
         written, problem = (), f"the diary cannot be believed: {error}"
     judged = _corrected(session) if corrected else None
     session = judged[0] if judged is not None else session
-    values = {name: _finite(value) for name, value in compute(session, protocol, written).items()}
+    found = compute(session, protocol, written)
+    more = [name for name in also if name in COMPUTED and name not in found]
+    found |= {name: COMPUTED[name](View(session, protocol, written)) for name in more}
+    values = {name: _finite(value) for name, value in found.items()}
     values |= {name: _of_labels(values[name], judged) for name in values if name in OF_LABELS}
     if problem:
         values |= {name: Value(None, why=problem) for name in values if _needs_diary(name)}
