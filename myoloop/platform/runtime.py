@@ -78,7 +78,7 @@ class RuntimeFolder:
             # What is told of the rig in a file is no socket of whoever has the same name.
             if path.suffix != ".json":
                 path.unlink(missing_ok=True)
-        if not _used(self.path) and not _is_locked(self.path):
+        if not _used(self.path) and not is_locked(self.path):
             shutil.rmtree(self.path, ignore_errors=True)
 
 
@@ -124,7 +124,7 @@ def sweep(base: Path) -> None:
     """Remove runtime folders whose supervisor is gone and in which no socket is left."""
     for path in base.glob(f"{PREFIX}*"):
         try:
-            if (path / LOCK).exists() and not _is_locked(path) and not _used(path):
+            if (path / LOCK).exists() and not is_locked(path) and not _used(path):
                 shutil.rmtree(path, ignore_errors=True)
         except OSError:
             continue
@@ -157,10 +157,11 @@ def _is_heard(path: Path) -> bool:
 
 def running(base: Path) -> list[Path]:
     """Runtime folders whose supervisor lives; those of other users are none of ours."""
-    return [path for path in sorted(base.glob(f"{PREFIX}*")) if _is_locked(path)]
+    return [path for path in sorted(base.glob(f"{PREFIX}*")) if is_locked(path)]
 
 
-def _is_locked(path: Path) -> bool:
+def is_locked(path: Path) -> bool:
+    """Whether a folder's lock is held by a process that lives; never where the system has no such locks."""
     if sys.platform == "win32":
         return False
     try:

@@ -23,14 +23,13 @@ from typing import Any, Final
 from myoloop.experiments.console.runner import (
     ENDED_FILE,
     JOB_FILE,
-    LOCK_FILE,
     LOG_FILE,
     OUT_FILE,
     hold,
-    is_held,
     write_whole,
 )
 from myoloop.platform.errors import UserError
+from myoloop.platform.runtime import LOCK, is_locked
 
 #: Below the study.
 JOBS_FOLDER: Final = Path("derivatives") / "jobs"
@@ -106,7 +105,7 @@ def start_job(
     try:
         folder.mkdir(parents=True)
         # Held from before there is anything to be seen: a job is never taken for a lost one.
-        descriptor = hold(folder / LOCK_FILE)
+        descriptor = hold(folder / LOCK)
     except OSError as error:
         raise JobError(f"{folder}: {(error.strerror or str(error)).lower()}") from None
     try:
@@ -162,7 +161,7 @@ def _read(folder: Path) -> Job | None:
     if about is None:
         return None
     # In this order: what ends between the two has left its end behind.
-    held = is_held(folder / LOCK_FILE)
+    held = is_locked(folder)
     ended = _object(folder / ENDED_FILE)
     lines = _tail(folder / LOG_FILE)
     code = ended.get("exit_code") if ended is not None else None

@@ -14,7 +14,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-JOB_FILE, LOCK_FILE, LOG_FILE, OUT_FILE, ENDED_FILE = "job.json", "lock", "log", "out", "ended.json"
+JOB_FILE, LOG_FILE, OUT_FILE, ENDED_FILE = "job.json", "log", "out", "ended.json"
 
 
 def hold(lock: Path) -> int:
@@ -22,21 +22,6 @@ def hold(lock: Path) -> int:
     descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
     fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     return descriptor
-
-
-def is_held(lock: Path) -> bool:
-    """Whether somebody holds it still."""
-    try:
-        descriptor = os.open(lock, os.O_RDWR)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
 
 
 def write_whole(path: Path, data: object) -> None:

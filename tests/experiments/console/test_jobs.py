@@ -12,8 +12,9 @@ from datetime import UTC, datetime
 import pytest
 
 from myoloop.experiments.console.jobs import JOBS_FOLDER, JobError, job, jobs, start_job
-from myoloop.experiments.console.runner import hold, is_held, main
+from myoloop.experiments.console.runner import hold, main
 from myoloop.platform.errors import UserError
+from myoloop.platform.runtime import is_locked
 
 MORNING = datetime(2026, 5, 4, 8, 0, 0, tzinfo=UTC)
 
@@ -89,13 +90,13 @@ def test_a_study_that_cannot_be_written_to_is_told_in_one_line(tmp_path):
 
 
 def test_a_lock_is_held_for_as_long_as_its_descriptor_is_open(tmp_path):
-    assert not is_held(tmp_path / "lock")
+    assert not is_locked(tmp_path)
     descriptor = hold(tmp_path / "lock")
-    assert is_held(tmp_path / "lock")
+    assert is_locked(tmp_path)
     with pytest.raises(OSError, match="unavailable"):
         hold(tmp_path / "lock")
     os.close(descriptor)
-    assert not is_held(tmp_path / "lock")
+    assert not is_locked(tmp_path)
 
 
 def test_the_runner_keeps_answer_log_and_exit_code(tmp_path):
