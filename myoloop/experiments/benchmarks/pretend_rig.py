@@ -54,49 +54,26 @@ _HEARTBEAT_TURNS, _PHASE_TURNS = 4, 10
 _TRIAL_S, _ON_S, _OFF_S = 8.0, 3.0, 6.0
 
 
-class PretendRig:
-    """Streams of a session that nobody plays.
+class PretendStreams:
+    """What the nodes of a session say that nobody plays, 10 ms by 10 ms.
 
     Parameters
     ----------
     muscles, rate_hz
         How many, and how often each is sampled.
-    blinded
-        What the card says.
     """
 
-    def __init__(self, muscles: int = 8, rate_hz: float = 2000.0, *, blinded: bool = False) -> None:
+    def __init__(self, muscles: int = 8, rate_hz: float = 2000.0) -> None:
         self.names = [f"muscle_{number + 1}" for number in range(muscles)]
-        self.samples = round(rate_hz * BLOCK_S)
-        self.runtime = OwnedRuntimeFolder()
-        self._blinded, self._rate_hz = blinded, rate_hz
+        self.rate_hz = rate_hz
+        self._samples = round(rate_hz * BLOCK_S)
         self._random = np.random.default_rng(1)
         self._turn = 0
-        nodes = dict(NODES)
-        make_keys(self.runtime.path, {**nodes, **VISITORS})
-        write_rig_file(self.runtime.path, SESSION, nodes, "pretend")
-        self.buses = {name: Bus(self.runtime, name, session=SESSION) for name in [*nodes, "supervisor"]}
+        self._said: list[tuple[str, Outgoing]] = []
 
-    def tell_card(self, **more: Any) -> None:
-        """Let consoles find it."""
-        card = {
-            "session": SESSION, "study": "", "subject": "SIM01", "protocol": "pretend", "title": "A pretended session",
-            "rig_class": "SIM", "simulated": True, "blinded": self._blinded,
-            "muscles": [
-                {"name": name, "topic": "emg/amp", "column": column, "rate_hz": self._rate_hz, "scale_uv": SCALE_UV,
-                 "offset": 0.0}
-                for column, name in enumerate(self.names)
-            ],
-            "imu": None, "channels": [{"name": "ext", "cap_ma": 25.0, "site": "ext"}],
-            "phases": [{"name": "trains", "kind": "block"}], "stop_port": None, "stimulator": "stim",
-            "director": "director", "sites": [], **more,
-        }  # fmt: skip
-        part = self.runtime.path / "console.json.part"
-        part.write_text(json.dumps(card), encoding="utf-8")
-        part.replace(self.runtime.path / "console.json")
-
-    def turn(self, now_ns: int) -> None:
-        """Say what a rig says in 10 ms."""
+    def turn(self, now_ns: int) -> list[tuple[str, Outgoing]]:
+        """What is said in the next 10 ms, and by which node."""
+        self._said = []
         turn, self._turn = self._turn, self._turn + 1
         in_trial_s = turn * BLOCK_S % _TRIAL_S
         on = _ON_S <= in_trial_s < _OFF_S
@@ -111,30 +88,39 @@ class PretendRig:
                     cycle_worst_ms=4.0, counters=counters if role == "recorder" else {},
                 )  # fmt: skip
                 self._say(name, f"heartbeat/{name}", beat)
+        return self._said
 
-    def close(self) -> None:
-        """End all of it."""
-        for bus in self.buses.values():
-            bus.close()
-        self.runtime.remove()
+    def card(self, *, blinded: bool = False) -> dict[str, Any]:
+        """What such a session would say of itself."""
+        return {
+            "session": SESSION, "study": "", "subject": "SIM01", "protocol": "pretend", "title": "A pretended session",
+            "rig_class": "SIM", "simulated": True, "blinded": blinded,
+            "muscles": [
+                {"name": name, "topic": "emg/amp", "column": column, "rate_hz": self.rate_hz, "scale_uv": SCALE_UV,
+                 "offset": 0.0}
+                for column, name in enumerate(self.names)
+            ],
+            "imu": None, "channels": [{"name": "ext", "cap_ma": 25.0, "site": "ext"}],
+            "phases": [{"name": "trains", "kind": "block"}], "stop_port": None, "stimulator": "stim",
+            "director": "director", "sites": [],
+        }  # fmt: skip
 
     def _say(self, node: str, topic: str, message: Message, array: Any = None) -> None:
-        self.buses[node].publish(Outgoing(topic, message, array))
+        self._said.append((node, Outgoing(topic, message, array)))
 
     def _say_signals(self, turn: int, now_ns: int, effort: float, on: bool) -> None:
         spread = 60.0 + 1500.0 * effort * np.linspace(1.0, 0.2, len(self.names))
-        block = self._random.normal(0.0, spread, (self.samples, len(self.names)))
+        block = self._random.normal(0.0, spread, (self._samples, len(self.names)))
         if on and turn % 3 == 0:
             # An artefact every 30 ms, on all muscles.
             block[2, :] += 20_000.0
             block[3, :] -= 14_000.0
             self._say("stim", "pulse", _pulse(now_ns - round(1e9 * BLOCK_S) + 1_000_000))
         raw = block.astype("<i4")
-        sequence = turn
-        self._say("amp", "emg/amp", Samples(first_sample=turn * self.samples, t_ns=now_ns), raw)
+        self._say("amp", "emg/amp", Samples(first_sample=turn * self._samples, t_ns=now_ns), raw)
         count = len(self.names)
         vital = Vital(
-            topic="emg/amp", samples_seq=sequence, t_ns=now_ns, rate_hz=self._rate_hz, valid_share=(1.0,) * count,
+            topic="emg/amp", samples_seq=turn, t_ns=now_ns, rate_hz=self.rate_hz, valid_share=(1.0,) * count,
             flags=("",) * count,
         )  # fmt: skip
         self._say("amp", "vital/amp", vital)
@@ -174,6 +160,43 @@ class PretendRig:
             self._say("director", "phase", phase)
         if turn % round(_TRIAL_S / BLOCK_S) == round(_OFF_S / BLOCK_S):
             self._say("director", "event", Event(t_ns=now_ns, kind="score", who="director", values={"score": 3.0}))
+
+
+class PretendRig:
+    """Sockets, keys and card of a session that nobody plays.
+
+    Parameters
+    ----------
+    muscles
+        How many are heard, at 2 kHz.
+    blinded
+        What the card says.
+    """
+
+    def __init__(self, muscles: int = 8, *, blinded: bool = False) -> None:
+        self.streams = PretendStreams(muscles)
+        self.runtime = OwnedRuntimeFolder()
+        self._blinded = blinded
+        make_keys(self.runtime.path, {**NODES, **VISITORS})
+        write_rig_file(self.runtime.path, SESSION, dict(NODES), "pretend")
+        self.buses = {name: Bus(self.runtime, name, session=SESSION) for name in [*NODES, "supervisor"]}
+
+    def tell_card(self) -> None:
+        """Let consoles find it."""
+        part = self.runtime.path / "console.json.part"
+        part.write_text(json.dumps(self.streams.card(blinded=self._blinded)), encoding="utf-8")
+        part.replace(self.runtime.path / "console.json")
+
+    def turn(self, now_ns: int) -> None:
+        """Say what a rig says in 10 ms."""
+        for node, outgoing in self.streams.turn(now_ns):
+            self.buses[node].publish(outgoing)
+
+    def close(self) -> None:
+        """End all of it."""
+        for bus in self.buses.values():
+            bus.close()
+        self.runtime.remove()
 
 
 def _pulse(t_ns: int) -> Pulses:
