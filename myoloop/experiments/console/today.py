@@ -91,14 +91,29 @@ def todays_list(study: Path, now: datetime, protocol: Protocol | None = None) ->
     known = participants(study)
     here = {path.name.removeprefix("sub-") for path in study.glob("sub-*") if path.is_dir()}
     people = {person for person in here | known.keys() if person not in known or known[person].status == "enrolled"}
-    found = [person_today(study, person, now, protocol) for person in sorted(people)]
+    loaded: dict[str, Protocol] = {}
+    found = [person_today(study, person, now, protocol, loaded) for person in sorted(people)]
     return sorted(found, key=lambda each: STATES.index(each.state))
 
 
-def person_today(study: Path, person: str, now: datetime, protocol: Protocol | None = None) -> PersonToday:
-    """How one person stands; what cannot be read is said, and lets nothing begin."""
+def person_today(
+    study: Path,
+    person: str,
+    now: datetime,
+    protocol: Protocol | None = None,
+    loaded: dict[str, Protocol] | None = None,
+) -> PersonToday:
+    """How one person stands; what cannot be read is said, and lets nothing begin.
+
+    Parameters
+    ----------
+    protocol
+        As of :func:`todays_list`.
+    loaded
+        Protocols that were read for others already, by the hash of their file; added to.
+    """
     try:
-        return _standing(study, person, now, protocol)
+        return _standing(study, person, now, protocol, {} if loaded is None else loaded)
     except UserError as error:
         return PersonToday(person, "unreadable", "the record cannot be read: nothing may begin", (str(error),))
 
@@ -139,14 +154,17 @@ def _record(study: Path, person: str) -> PersonRecord | None:
         return None
 
 
-def _standing(study: Path, person: str, now: datetime, protocol: Protocol | None) -> PersonToday:
+def _standing(
+    study: Path, person: str, now: datetime, protocol: Protocol | None, loaded: dict[str, Protocol]
+) -> PersonToday:
     zone = load_study(study).zone
     record = _record(study, person)
     attempt = newest_attempt(study, person)
     stands = standing(attempt) if attempt is not None else None
     kept, rig = kept_files(study, person)
     if kept is not None:
-        protocol = load_protocol(kept)
+        key = sha256_of(kept)
+        protocol = loaded[key] = loaded.get(key) or load_protocol(kept)
     asks = _due(record, now)
     shown_in = record.course.plan.zone if record is not None and record.course is not None else time_zone(zone)
     state, says = _state(record, asks, stands, now, shown_in)
