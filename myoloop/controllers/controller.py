@@ -118,6 +118,8 @@ class Controller:
         self._policy_fresh = True
         self._prompted_ns: int | None = None
         self._moved: MotionEstimate | None = None
+        #: Of this step: activity and threshold of the muscles whose effort is waited for, µV.
+        self._awaited: dict[str, tuple[float, float]] = {}
         #: Of the step before, where that took too long.
         self._overrun_ms = 0.0
         topics = [*self._groups, "phase", "report", "pulse"]
@@ -171,6 +173,10 @@ class Controller:
         self._moved = None if self._motion is None else self._motion.step(situation)
         bad = self._bad_signal(given, wait_ns)
         current_ma, reason, trigger, reflex = self._decide(given, estimates, bad)
+        for place, item in enumerate(muscles):
+            if item.muscle in self._awaited:
+                activity_uv, threshold_uv = self._awaited[item.muscle]
+                muscles[place] = msgspec.structs.replace(item, activity_uv=activity_uv, threshold_uv=threshold_uv)
         return [
             Outgoing(
                 "estimate",
@@ -338,6 +344,7 @@ class Controller:
     ) -> tuple[dict[str, float], str, bool, str]:
         """Current by channel, reason of the request, trigger, and what the reflexes did."""
         now_ns, phase = given.now_ns, self._phase
+        self._awaited = {}
         nothing = dict.fromkeys(self._outputs, 0.0)
         why = why_zero(phase, now_ns) or self._blind()
         decision = Decision(nothing, why)
@@ -411,7 +418,14 @@ class Controller:
             now_ns, phase, MappingProxyType(estimates), activity, self._report, self._moved, self._force_now(now_ns),
             self._reflex.set_point_share, self._reflex.let_through, self._overrun_ms,
         )  # fmt: skip
-        return self._policy.decide(given)
+        decision = self._policy.decide(given)
+        if decision.threshold_uv:
+            self._awaited = {
+                name: (activity[name].level_uv, threshold_uv)
+                for name, threshold_uv in decision.threshold_uv.items()
+                if name in activity
+            }
+        return decision
 
     def _calibrate(self, phase: Phase) -> dict[str, float]:
         wanted = dict.fromkeys(self._outputs, 0.0)

@@ -250,6 +250,8 @@ class MuscleEstimate(Message, frozen=True, kw_only=True, omit_defaults=True):
         Of the pair that the muscle belongs to: Falconer and Winter's index, 0 to 1.
     flexion_relaxation
         RMS at full flexion over the largest while flexing.
+    activity_uv, threshold_uv
+        Where a policy waits for effort: the activity that it looks at, and the level above which it is effort.
     """
 
     muscle: str
@@ -274,6 +276,8 @@ class MuscleEstimate(Message, frozen=True, kw_only=True, omit_defaults=True):
     mwave: MWave | None = None
     cocontraction: Measure = Measure()
     flexion_relaxation: Measure = Measure()
+    activity_uv: float | None = None
+    threshold_uv: float | None = None
 
 
 class MotionEstimate(Message, frozen=True, kw_only=True):

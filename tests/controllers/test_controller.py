@@ -273,6 +273,15 @@ def test_a_stream_that_is_not_alive_is_zero_at_once(kit: SimpleNamespace) -> Non
     assert _ma(loop.step(not_alive={"emg/other": "silent"})[1]) == 20.0
 
 
+def test_it_tells_activity_and_threshold_of_the_muscle_whose_effort_is_waited_for(kit: SimpleNamespace) -> None:
+    loop = Loop(kit, policy="emg_trigger")
+    assert {muscle.threshold_uv for muscle in loop.live(0.1, kind="rest")[0].muscles} == {None}
+    first, other = loop.live(2.0, phase="rest")[0].muscles
+    # At rest it is under the threshold, which is at least twice what rest is.
+    assert 0 < first.activity_uv < first.threshold_uv
+    assert (other.activity_uv, other.threshold_uv) == (None, None)
+
+
 def test_a_gap_makes_the_windows_it_touches_invalid(kit: SimpleNamespace) -> None:
     loop = Loop(kit, policy="emg_trigger")
     loop.live(2.0, phase="rest")

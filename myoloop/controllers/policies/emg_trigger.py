@@ -155,7 +155,12 @@ class EmgTrigger(Restorable):
             level = towards(level, goal, seconds, target.ramp_up_s, target.ramp_down_s) if gradual else 0.0
             self._level[target.channel] = level
             current[target.channel] = level * target.current_ma
-        return Decision(current, reason, waiting and self._triggered_ns is not None)
+        activity = given.activity.get(self._settings.muscle)
+        threshold_uv = {}
+        if activity is not None and activity.usable:
+            threshold_uv[self._settings.muscle] = self._threshold_uv(activity)
+        triggered = waiting and self._triggered_ns is not None
+        return Decision(current, reason, triggered, threshold_uv=threshold_uv)
 
     def reset(self) -> None:
         """Forget trigger and ramp."""
@@ -214,6 +219,8 @@ class EmgTrigger(Restorable):
         return "timed out" if late and settings.timeout_s > 0 else ""
 
     def _is_above(self, activity: Activity) -> bool:
+        return activity.level_uv > self._threshold_uv(activity)
+
+    def _threshold_uv(self, activity: Activity) -> float:
         margin = max(self._settings.sigmas * activity.rest_sigma, self._log_ratio)
-        threshold_uv = max(activity.rest_uv * math.exp(margin), self._settings.threshold_uv)
-        return activity.level_uv > threshold_uv
+        return max(activity.rest_uv * math.exp(margin), self._settings.threshold_uv)

@@ -78,6 +78,8 @@ class GuardedPolicy:
             reason, trigger = one_line(decision.reason), bool(decision.trigger)
             saturated, held = bool(decision.saturated), _finite(decision.held)
             fault = one_line(decision.fault)
+            told_uv = {str(name): _finite(value) for name, value in decision.threshold_uv.items()}
+            threshold_uv = {name: value for name, value in told_uv.items() if value is not None}
         except Exception as error:  # noqa: BLE001 - a policy is anybody's code; whatever it does ends in zero
             return self._zero("failed", said(error), type(error).__name__)
         if wrong:
@@ -85,7 +87,7 @@ class GuardedPolicy:
         if fault:
             # The same with other figures is no other cause.
             self._faults.tell(f"policy says {_DIGIT.split(fault, maxsplit=1)[0]}", f"policy {self._name!r} {fault}")
-        return Decision(current_ma, reason, trigger, saturated, held, fault)
+        return Decision(current_ma, reason, trigger, saturated, held, fault, threshold_uv)
 
     def reset(self) -> bool:
         """Reset it; whether that succeeded."""

@@ -114,6 +114,8 @@ class Decision:
         Controlled quantity over its set point while the trial holds; None where it is not known, or not controlled.
     fault
         What the policy has found wrong with itself and decides without; told once, as a fault of the controller.
+    threshold_uv
+        By muscle: level of its activity above which the policy takes it for effort; for the record and the page.
     """
 
     current_ma: Mapping[str, float]
@@ -122,6 +124,7 @@ class Decision:
     saturated: bool = False
     held: float | None = None
     fault: str = ""
+    threshold_uv: Mapping[str, float] = field(default_factory=dict)
 
 
 @runtime_checkable

@@ -195,7 +195,10 @@ class Feed:
         self._estimate = message
         if not self.view.scope:
             return
-        known = {each.muscle: each.level_uv for each in message.muscles}
+        # Where effort is waited for it is drawn as it is looked at: what crosses the threshold is what counts.
+        known = {
+            each.muscle: each.level_uv if each.activity_uv is None else each.activity_uv for each in message.muscles
+        }
         self._levels.append((message.t_ns, [_or_nan(known.get(each.name)) for each in self.card.muscles]))
         if message.motion is not None:
             angle = message.motion.angle_rad
@@ -263,7 +266,8 @@ class Feed:
         return {
             "name": muscle.name,
             "level_uv": said.level_uv,
-            "threshold_uv": getattr(said, "threshold_uv", None),
+            "activity_uv": said.activity_uv,
+            "threshold_uv": said.threshold_uv,
             "quality": vital.flags[muscle.column] if vital is not None and known else None,
             "valid_share": vital.valid_share[muscle.column] if vital is not None and known else None,
             "spasm_kind": said.spasm_kind,

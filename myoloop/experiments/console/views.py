@@ -71,7 +71,7 @@ OPEN: Final[dict[str, Any]] = {
     ),
     "muscles": [
         {
-            **_named("name", "level_uv", "threshold_uv", "quality", "valid_share", "spasm_kind"),
+            **_named("name", "level_uv", "activity_uv", "threshold_uv", "quality", "valid_share", "spasm_kind"),
             "fatigue": _MEASURE, "spasm": _MEASURE, "effort": _MEASURE,
         }
     ],

@@ -62,6 +62,14 @@ def test_threshold_is_the_larger_of_what_rest_says_and_the_level_that_is_set(kit
     assert _first(_Person(kit, threshold_uv=10.0, ratio=5.0).live("await_effort", 0.5, 20.0)) is None
 
 
+def test_it_tells_the_threshold_that_decides(kit: SimpleNamespace) -> None:
+    for settings, threshold_uv in (({}, 10.0), ({"threshold_uv": 30.0}, 30.0)):
+        told = [each.threshold_uv for each in _Person(kit, **settings).live("await_effort", 0.1)]
+        assert told == [{"agonist": pytest.approx(threshold_uv)}] * 10
+        assert _first(_Person(kit, **settings).live("await_effort", 0.5, threshold_uv * 0.99)) is None
+        assert _first(_Person(kit, **settings).live("await_effort", 0.5, threshold_uv * 1.01)) is not None
+
+
 def test_hold_is_how_long_the_effort_must_last(kit: SimpleNamespace) -> None:
     assert _first(_Person(kit, sustain_ms=0.0).live("await_effort", 0.5, 20.0)) == 0
     assert _first(_Person(kit, sustain_ms=300.0).live("await_effort", 0.5, 20.0)) == 30

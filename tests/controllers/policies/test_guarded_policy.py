@@ -99,6 +99,11 @@ def test_every_kind_of_real_number_is_a_plain_one_then(guard: Any, value: Any, m
     travels(decision, made.faults.take())
 
 
+def test_a_threshold_that_is_no_number_is_not_told(guard: Any) -> None:
+    made = guard(Decision({"ch1": 1.0}, threshold_uv={"a": np.float32(12.5), "b": math.nan, "c": "30"}))
+    assert made.policy.decide(GIVEN).threshold_uv == {"a": 12.5}
+
+
 @pytest.mark.parametrize(
     ("answer", "why"),
     [

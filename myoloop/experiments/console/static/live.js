@@ -84,9 +84,9 @@ function muscles(state) {
     if (limit !== null && limit !== undefined) {
       scope.thresholds.set(muscle.name, limit);
     }
-    const over = limit !== null && limit !== undefined && muscle.level_uv > limit;
+    const over = limit !== null && limit !== undefined && muscle.activity_uv > limit;
     const level = `${fixed(muscle.level_uv, 0)} µV`;
-    write(part("level"), limit === null || limit === undefined ? level : `${level}, ${over ? "over" : "under"} ${fixed(limit, 0)}`, over ? "good" : "");
+    write(part("level"), limit === null || limit === undefined ? level : `${fixed(muscle.activity_uv, 0)} µV, ${over ? "over" : "under"} ${fixed(limit, 0)}`, over ? "good" : "");
     const fatigue = measure(muscle.fatigue);
     write(part("fatigue"), fatigue.valid ? fatigue.text : `– ${fatigue.why}`, fatigue.valid ? "" : "quiet");
     const spasm = measure(muscle.spasm, 0);
