@@ -231,30 +231,32 @@ def _start(request: Request, sent: Mapping[str, Any]) -> Response:
     place, path = here.place, str(attempt_folder(here.place))
     if kind == _OVERVIEW:
         opened = here.blinded and may_see_all(place.study, place.subject, str(role_of(request)))
-        arguments = ["overview", path, *(["--opened"] if opened else [])]
+        verb, arguments = "overview", [*(["--opened"] if opened else []), "--", path]
     elif kind == _REPORT:
-        arguments = ["report", path, *(["--blinded"] if not here.whole else [])]
+        verb, arguments = "report", [*(["--blinded"] if not here.whole else []), "--", path]
     elif kind == _COMPARE:
         if not here.whole:
             raise UserError("compare: the session is blinded; what a controller asks for follows what the muscle did")
         known, name = controllers_here(place.study), text(sent, "controller")
         if name not in known:
             raise UserError(f"controller: found {name[:64]!r}, allowed: {', '.join(sorted(known))}")
-        arguments = ["replay", path, "--controller", str(known[name]), "--out", str(instead_folder(place))]
+        verb = "replay"
+        arguments = ["--controller", str(known[name]), "--out", str(instead_folder(place)), "--", path]
     else:
         raise PostedError(f"work: found {kind[:32]!r}, allowed: {_OVERVIEW}, {_REPORT}, {_COMPARE}")
-    return _started(request, kind, f"{kind} of {_name(place)}", arguments)
+    return _started(request, kind, f"{kind} of {_name(place)}", verb, arguments)
 
 
 def _index(request: Request) -> Response:
     study = settings_of(request).study
-    return _started(request, _INDEX, "index of the study", ["index", str(study)])
+    return _started(request, _INDEX, "index of the study", "index", ["--", str(study)])
 
 
-def _started(request: Request, kind: str, title: str, arguments: list[str]) -> Response:
+def _started(request: Request, kind: str, title: str, verb: str, arguments: list[str]) -> Response:
     study = settings_of(request).study
     already = next((each.id for each in jobs(study) if each.title == title and each.state == "running"), None)
-    return JSONResponse({"ok": True, "reason": "", "job": already or start_job(study, kind, title, arguments)})
+    name = already or start_job(study, kind, title, verb, arguments)
+    return JSONResponse({"ok": True, "reason": "", "job": name})
 
 
 def _name(place: AttemptPlace) -> str:

@@ -25,7 +25,7 @@ class Visitor:
         self._cookie = {"cookie": f"{Origin(PORT).cookie_name}={tokens.cookie(role)}"}
 
     def get(self, path: str, **query):
-        return self._client.get(path, params=query, headers=self._cookie, follow_redirects=False)
+        return self._client.get(path, params=query or None, headers=self._cookie, follow_redirects=False)
 
     def post(self, path: str, said: object):
         headers = {**self._cookie, "origin": Origin(PORT).url, CSRF_HEADER: self._csrf}

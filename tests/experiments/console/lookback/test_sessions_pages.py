@@ -32,8 +32,8 @@ def started(monkeypatch) -> list[tuple]:
     """Jobs that would have been started."""
     found: list[tuple] = []
 
-    def start(study, kind, title, arguments, **_):
-        found.append((kind, title, list(arguments)))
+    def start(study, kind, title, verb, arguments, **_):
+        found.append((kind, title, [verb, *arguments]))
         return f"job-{len(found)}"
 
     monkeypatch.setattr(sessions_api, "start_job", start)
@@ -59,7 +59,7 @@ def test_the_list_says_what_nobody_has_read_and_then_how_each_session_ended(own,
     visitor = visit(own.root, Role.OPERATOR)
     assert "not read yet" in visitor.get("/sessions").text
     assert visitor.post("/api/sessions/index", {}).json()["job"] == "job-1"
-    assert started == [("index", "index of the study", ["index", str(own.root)])]
+    assert started == [("index", "index of the study", ["index", "--", str(own.root)])]
     index_study(own.root)
     [line], unread = lines_of(own.root, settled_ns=0)
     assert (line.person, line.session, line.status, line.look, unread) == ("P017", 3, "interrupted", "warn", 0)
@@ -169,7 +169,8 @@ class TestWork:
         [(kind, title, arguments)] = started
         assert (kind, title) == ("compare", "compare of sub-P017/ses-03/att-1")
         assert arguments[0] == "replay"
-        assert arguments[-1].endswith("derivatives/instead/sub-P017/ses-03_att-1")
+        assert arguments[arguments.index("--out") + 1].endswith("derivatives/instead/sub-P017/ses-03_att-1")
+        assert arguments[-2:] == ["--", str(study.attempt)]
 
     @pytest.mark.parametrize(
         ("said", "says"),
