@@ -304,8 +304,9 @@ def _at_desk(asked: bool, speed: str, script: str | None) -> bool:
 def _open_console(study: Path, **options: object) -> None:
     from myoloop.experiments.sessions.console_beside import start_console
 
-    url = start_console(study, {f"--{name}": value for name, value in options.items()})
-    typer.echo(f"console: {url}", err=True)
+    beside = start_console(study, {f"--{name}": value for name, value in options.items()})
+    for role, address in beside.addresses.items():
+        typer.echo(f"{role:10} {address}", err=True)
 
 
 def _check_speed(speed: str) -> None:
