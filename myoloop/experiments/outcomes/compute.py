@@ -72,11 +72,21 @@ def trigger_latency(view: View) -> Value:
     """From the prompt to the trigger: what `effort_after_ms` counts from the trial's begin, less the cue."""
     if view.yoked:
         return Value(None, why=_YOKED)
-    cues_ms = [1e3 * item.block.cue_s for item in view.protocol.phases if item.block is not None]
-    told = [number(trial, "effort_after_ms") for trial in view.trials() if trial.outcome == "effort"]
-    if not told or not cues_ms:
-        return Value(None, why="no effort started a train")
-    return Value(float(np.nanmedian(told)) - cues_ms[0], len(told))
+    cues_ms: dict[str, set[float]] = {}
+    for phase in view.protocol.phases:
+        if phase.block is not None:
+            cues_ms.setdefault(phase.block.name, set()).add(1e3 * phase.block.cue_s)
+    # Each block has its own cue; where two of one name differ, whose a trial is cannot be told.
+    told = [
+        number(trial, "effort_after_ms") - next(iter(cues_ms[trial.name]))
+        for trial in view.trials()
+        if trial.outcome == "effort" and len(cues_ms.get(trial.name, ())) == 1
+    ]
+    told = [value for value in told if np.isfinite(value)]
+    if not told:
+        begun = any(trial.outcome == "effort" for trial in view.trials())
+        return Value(None, why="whose cue it was is not known" if begun else "no effort started a train")
+    return Value(float(np.median(told)), len(told))
 
 
 def dose_share(view: View) -> Value:
@@ -249,7 +259,7 @@ def as_rows(found: Mapping[str, Value]) -> list[dict[str, Any]]:
         {
             "outcome": name,
             "text": OUTCOMES[name].text,
-            "unit": OUTCOMES[name].unit,
+            "unit": each.unit or OUTCOMES[name].unit,
             "value": each.value,
             "valid": each.valid,
             "n": each.n,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from myoloop.experiments.analysis.tracks import Interval, SampleTrack
+from myoloop.experiments.outcomes.force import NO_REST, Rest, force_of, rests_before
 from myoloop.experiments.outcomes.view import Floats, Value, View, number, within
 from myoloop.experiments.sessions.maximal import PLATEAU_S
 
@@ -15,23 +16,18 @@ from myoloop.experiments.sessions.maximal import PLATEAU_S
 RANGE_PERCENT = (2.5, 97.5)
 #: Long trains of twitches are looked at in the first and last so much of them.
 PART = 0.2
-#: The rest before a train, above which its force is told.
-BEFORE_S = 0.5
-#: After a train or a burst of calibration force falls for about so long.
-FALLS_S = 0.5
 #: A peak is the mean over so long: the largest of many samples alone would be one with much noise.
 PEAK_S = 0.1
 #: So many trains at either end are compared.
 TRAINS_COMPARED = 3
+#: A unit within a name.
+WRITTEN = {"N": "newton", "Nm": "newton_metre"}
 #: Trains are alike whose charge is within so much of their median's.
 ALIKE_PCT = 5.0
 #: A strongest contraction is believed of at least so many that scatter by no more than this (SENIAM, ISEK; GK).
 MVC_REPEATS, CV_MAX_PCT = 3, 10.0
 #: The angle at rest may have moved by so much from the first rest to the last; beyond it the zero has drifted (GK).
 DRIFT_MAX_DEG = 5.0
-#: States of a trial in which current is given.
-_GIVEN = ("ramp_up", "hold", "ramp_down")
-_NO_FORCE = "no force cell was recorded"
 
 
 def active_rom(view: View) -> Value:
@@ -99,127 +95,146 @@ def twitch_amplitude(view: View) -> Value:
 def evoked_fatigue(view: View) -> Value:
     """Loss of peak force above rest from the first three trains to the last three that are alike, as a share."""
     peaks = peaks_of_trains(view)
-    if peaks is None:
-        return Value(None, why=_NO_FORCE)
+    if peaks.why:
+        return Value(None, why=peaks.why)
     alike, left_out = alike_peaks(view, peaks)
-    newton = list(alike.values())
-    if len(newton) < 2 * TRAINS_COMPARED:
-        told = f"{len(newton)} trains with the same charge, needed are {2 * TRAINS_COMPARED}"
-        return Value(None, len(newton), why=told, parameters=left_out)
-    first, last = np.median(newton[:TRAINS_COMPARED]), np.median(newton[-TRAINS_COMPARED:])
+    told = list(alike.values())
+    if len(told) < 2 * TRAINS_COMPARED:
+        why = f"{len(told)} trains with the same charge, needed are {2 * TRAINS_COMPARED}"
+        return Value(None, len(told), why=why, parameters=left_out)
+    first, last = np.median(told[:TRAINS_COMPARED]), np.median(told[-TRAINS_COMPARED:])
     if not first > 0:
         return Value(None, why="no force was evoked")
-    return Value(float(1.0 - last / first), len(newton), parameters=left_out)
+    return Value(float(1.0 - last / first), len(told), parameters=left_out)
 
 
-def peaks_of_trains(view: View) -> dict[int, float] | None:
-    """Peak force of each train above the rest before it, N, by the train's number from 1; None without a force cell."""
-    force = _force(view)
-    if force is None:
-        return None
-    t_s, newton = force
+class Peaks(NamedTuple):
+    """Peak force of trains above rest.
+
+    Attributes
+    ----------
+    by_train
+        By the train's number from 1, in `unit`.
+    unit
+        Of the force.
+    after_effort
+        Of how many trains the person was asked to pull until just before: their force is not of the current alone.
+    why
+        Why there is none; empty where there is.
+    """
+
+    by_train: dict[int, float]
+    unit: str
+    after_effort: int = 0
+    why: str = ""
+
+
+def peaks_of_trains(view: View) -> Peaks:
+    """Peak force of each train above the rest before it."""
+    force = force_of(view)
+    if force.why:
+        return Peaks({}, "", why=force.why)
     trains = view.trains()
-    rests = rests_before(view, t_s, newton, trains)
-    peaks = {}
-    for n, (span, rest_n) in enumerate(zip(trains, rests, strict=True), 1):
-        keep = within(t_s, span)
-        if keep.any() and rest_n is not None:
-            peak_n = _plateau(t_s[keep], newton[keep], PEAK_S)
-            peaks[n] = (float(np.max(newton[keep])) if peak_n is None else peak_n) - rest_n
-    return peaks
+    rests = rests_before(view, force, trains)
+    peaks, after_effort = {}, 0
+    for n, (span, rest) in enumerate(zip(trains, rests, strict=True), 1):
+        keep = within(force.t_s, span)
+        if keep.any() and rest is not None:
+            peak = _plateau(force.t_s[keep], force.value[keep], PEAK_S)
+            peaks[n] = (float(np.max(force.value[keep])) if peak is None else peak) - rest.value
+            after_effort += rest.after_effort
+    return Peaks(peaks, force.unit, after_effort, "" if peaks else _why_none(trains, rests))
 
 
-def alike_peaks(view: View, peaks: Mapping[int, float]) -> tuple[dict[int, float], dict[str, Any]]:
+def _why_none(trains: Sequence[Interval], rests: Sequence[Rest | None]) -> str:
+    if not trains:
+        return "no train was given"
+    return "no sample of force in any train" if any(rests) else NO_REST
+
+
+def alike_peaks(view: View, found: Peaks) -> tuple[dict[int, float], dict[str, Any]]:
     """The peaks of trains that were given alike, and how many were not.
 
     A stronger train evokes more force, however tired the muscle is: the first ones of a session, while current still
     rises onto new ground, are weaker than those that follow. Where no record tells of charge, all are taken.
     """
+    peaks = found.by_train
+    said = {"trains_after_effort": found.after_effort} if found.after_effort else {}
     charges = {}
     for trial, (begin_s, _, end_s) in zip(view.session.trials, view.session.trial_times_s, strict=True):
         if trial.kind == "block":
             inside = [n for n, span in enumerate(view.trains(), 1) if begin_s <= span.begin_s < end_s and n in peaks]
             charges.update(dict.fromkeys(inside, number(trial, "charge_mc")))
     if not np.isfinite(list(charges.values())).any():
-        return dict(peaks), {}
+        return dict(peaks), said
     median_mc = float(np.nanmedian(list(charges.values())))
     within_mc = ALIKE_PCT / 100.0 * median_mc
     kept = {n: peak for n, peak in peaks.items() if abs(charges.get(n, np.nan) - median_mc) <= within_mc}
-    return kept, {"trains_left_out": len(peaks) - len(kept)}
-
-
-def rests_before(view: View, t_s: Floats, newton: Floats, trains: Sequence[Interval]) -> list[float | None]:
-    """Force at rest before each train: the median of the half second before it, N; None without a sample there.
-
-    Where force still falls from a burst of calibration or another train, the rest before the nearest train that has
-    one of its own.
-    """
-    given = [Interval(span.begin_s, span.end_s) for span in view.session.trial_spans if span.state in _GIVEN]
-    ends_s = np.array([each.end_s for each in given if each.end_s is not None])
-    medians: list[float | None] = []
-    own = []
-    for n, span in enumerate(trains):
-        before = within(t_s, Interval(span.begin_s - BEFORE_S, span.begin_s))
-        medians.append(float(np.median(newton[before])) if before.any() else None)
-        falling = (ends_s > span.begin_s - BEFORE_S - FALLS_S) & (ends_s <= span.begin_s)
-        if before.any() and not falling.any():
-            own.append(n)
-    for n, rest_n in enumerate(medians):
-        if own and rest_n is not None and n not in own:
-            medians[n] = medians[min(own, key=lambda other: abs(other - n))]
-    return medians
+    return kept, {"trains_left_out": len(peaks) - len(kept), **said}
 
 
 def torque_time_integral(view: View) -> Value:
     """Force above its rest before each train, integrated over the trains."""
-    force = _force(view)
-    if force is None:
-        return Value(None, why=_NO_FORCE)
-    t_s, newton = force
-    each, trains = [], view.trains()
-    for span, rest_n in zip(trains, rests_before(view, t_s, newton, trains), strict=True):
-        keep = within(t_s, span)
-        if keep.any() and rest_n is not None:
-            each.append(float(np.trapezoid(newton[keep] - rest_n, t_s[keep])))
+    force = force_of(view)
+    if force.why:
+        return Value(None, why=force.why)
+    trains = view.trains()
+    rests = rests_before(view, force, trains)
+    each, after_effort = [], 0
+    for span, rest in zip(trains, rests, strict=True):
+        keep = within(force.t_s, span)
+        if keep.any() and rest is not None:
+            each.append(float(np.trapezoid(force.value[keep] - rest.value, force.t_s[keep])))
+            after_effort += rest.after_effort
     if not each:
-        return Value(None, why="no train with force was given" if trains else "no train was given")
-    return Value(sum(each), len(each), parameters={"median_per_train_newton_s": float(np.median(each))})
+        return Value(None, why=_why_none(trains, rests))
+    below = sum(one < 0 for one in each)
+    doubt = ""
+    if sum(each) < 0 or 2 * below > len(each):
+        doubt = (
+            f"force is below its rest in {below} of {len(each)} trains: the rest was none, or the cell is turned round"
+        )
+    parameters: dict[str, Any] = {f"median_per_train_{WRITTEN[force.unit]}_s": float(np.median(each))}
+    if after_effort:
+        parameters["trains_after_effort"] = after_effort
+    return Value(sum(each), len(each), doubt=doubt, parameters=parameters, unit=f"{force.unit}*s")
 
 
 def mvc_force(view: View) -> Value:
     """Largest plateau of whole contractions, above the force before each."""
-    if _force(view) is None:
-        return Value(None, why=_NO_FORCE)
-    told = [pull.forward_n for pull in pulls(view)]
+    force = force_of(view)
+    if force.why:
+        return Value(None, why=force.why)
+    told = [pull.forward for pull in pulls(view)]
     if not told:
         return Value(None, why="no maximal contraction with force was made")
     doubt, parameters = scatter(told)
-    return Value(max(told), len(told), doubt=doubt, parameters=parameters)
+    return Value(max(told), len(told), doubt=doubt, parameters=parameters, unit=force.unit)
 
 
 class Pull(NamedTuple):
-    """The force of one whole maximal contraction, above the force before it.
+    """The force of one whole maximal contraction, above the force before it, in the cell's unit.
 
     Attributes
     ----------
-    forward_n
+    forward
         Largest plateau in the cell's own direction.
-    either_way_n
+    either_way
         The larger of those in both directions: an antagonist pulls the cell the other way.
     """
 
     muscle: str
-    forward_n: float
-    either_way_n: float
+    forward: float
+    either_way: float
 
 
 def pulls(view: View) -> list[Pull]:
     """Every whole maximal contraction with force, in order; none where there is no cell."""
-    force = _force(view)
-    if force is None:
-        return []
-    t_s, newton = force
-    told = []
+    force = force_of(view)
+    t_s, value = force.t_s, force.value
+    told: list[Pull] = []
+    if force.why:
+        return told
     for trial, (begin_s, _, end_s) in zip(view.session.trials, view.session.trial_times_s, strict=True):
         if trial.kind != "mvc" or trial.outcome != "done":
             continue
@@ -227,7 +242,7 @@ def pulls(view: View) -> list[Pull]:
         before = within(t_s, Interval(begin_s - PLATEAU_S, begin_s))
         if not before.any():
             continue
-        above = newton[pull] - float(np.median(newton[before]))
+        above = value[pull] - float(np.median(value[before]))
         forward, back = _plateau(t_s[pull], above), _plateau(t_s[pull], -above)
         if forward is not None and back is not None:
             told.append(Pull(str(trial.values.get("muscle", "")), forward, max(forward, back)))
@@ -241,13 +256,6 @@ def _plateau(t_s: Floats, values: Floats, lasts_s: float = PLATEAU_S) -> float |
     samples = max(1, min(len(values), round(lasts_s / float(np.median(np.diff(t_s))))))
     sums = np.concatenate(([0.0], np.cumsum(values)))
     return float(np.max(sums[samples:] - sums[:-samples]) / samples)
-
-
-def _force(view: View) -> tuple[Floats, Floats] | None:
-    track = _track(view, "force/")
-    if track is None:
-        return None
-    return track.t_s, track.channel(track.record.descriptor.channels[0]).astype(np.float64)
 
 
 def _gyroscope(view: View) -> tuple[Floats, Floats] | None:

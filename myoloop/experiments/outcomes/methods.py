@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from myoloop.experiments.outcomes.force import BEFORE_S
 from myoloop.experiments.outcomes.mechanical import (
     ALIKE_PCT,
-    BEFORE_S,
     CV_MAX_PCT,
     DRIFT_MAX_DEG,
     MVC_REPEATS,
@@ -32,7 +32,7 @@ _FIRST: dict[str, tuple[str, Mapping[str, Any], str]] = {
     "evoked_fatigue": ("1 - median peak above rest of the last trains over that of the first, of trains with the same "
                        "charge", {"trains_compared": TRAINS_COMPARED, "before_s": BEFORE_S, "peak_s": PEAK_S,
                                   "alike_pct": ALIKE_PCT}, "less"),
-    "torque_time_integral": ("trapezoid over each train of force above the median before it",
+    "torque_time_integral": ("trapezoid over each train of force above the median at rest before it",
                              {"before_s": BEFORE_S}, "more"),
     "resting_emg": ("median level in the last rest over that in the first, geometric mean of muscles",
                     {"settling_s": 1.0}, "less"),

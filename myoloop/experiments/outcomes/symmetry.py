@@ -43,7 +43,7 @@ def symmetry(view: View) -> Value:
             emg[str(trial.values["muscle"])].append(peak_uv)
     for pull in pulls(view):
         if pull.muscle in force:
-            force[pull.muscle].append(pull.either_way_n)
+            force[pull.muscle].append(pull.either_way)
     by_emg, by_force = (_told(each, pair) for each in (emg, force))
     parts = {**by_force.parts("force"), **by_emg.parts("EMG")}
     count = sum(map(len, emg.values()))

@@ -44,6 +44,8 @@ class Value:
         The same by site.
     parameters
         What this one value was made with, beside what its outcome always is: windows that were left out, repeats.
+    unit
+        Of this one value, where it depends on what was recorded: force in N or in Nm; empty where it is the outcome's.
     """
 
     value: float | None
@@ -54,6 +56,7 @@ class Value:
     code: str = ""
     codes: Mapping[str, str] | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    unit: str = ""
 
     @property
     def valid(self) -> bool:

@@ -46,8 +46,9 @@ def series(session: Session, protocol: Protocol | None, walked: LoopWalk) -> lis
     if view is None:
         return found
     peaks = peaks_of_trains(view)
-    if peaks:
-        found.append(Series("peak force", "N above rest", np.array(list(peaks), float), np.array(list(peaks.values()))))
+    if peaks.by_train:
+        number, value = (np.array(list(each), float) for each in (peaks.by_train, peaks.by_train.values()))
+        found.append(Series("peak force", f"{peaks.unit} above rest", number, value))
     trains = view.trains()
     for muscle, waves in walked.mwaves.items():
         at_s = np.array([each.t_s for each in waves])

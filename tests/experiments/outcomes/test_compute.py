@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from myoloop.experiments.analysis.dosing import Amount, ChannelDose
 from myoloop.experiments.analysis.tracks import EventRow, Interval, JointTrack, MeasureTrack, PhaseSpan, TrialSpan
@@ -93,6 +94,20 @@ def test_trials_and_their_beginnings() -> None:
     assert value_of("effort_started_share", trials=rows) == pytest.approx(3 / 5)
     # The cue of 0.3 s is not the person's.
     assert value_of("trigger_latency", trials=rows) == pytest.approx(600.0)
+
+
+def test_the_cue_that_counts_is_that_of_the_trials_own_block() -> None:
+    first = next(phase for phase in DEMO.phases if phase.block is not None)
+    second = first.model_copy(update={"block": first.block.model_copy(update={"name": "later", "cue_s": 1.0})})
+    two = DEMO.model_copy(update={"phases": [*DEMO.phases, second]})
+    rows = (
+        trial(1, effort_after_ms=800.0),
+        *(replace(trial(number, effort_after_ms=1700.0), name="later") for number in (2, 3)),
+    )
+    found = COMPUTED["trigger_latency"](View(view(trials=rows).session, two))
+    assert (found.value, found.n) == (pytest.approx(700.0), 3)
+    # Of trials of a block that the protocol does not have nothing is known.
+    assert value_of("trigger_latency", trials=rows[1:]) is None
 
 
 def test_the_dose_is_what_was_delivered_over_what_was_planned(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -241,6 +256,78 @@ def test_a_burst_of_calibration_just_before_the_first_train_is_not_taken_for_res
     given = {"samples": {"force/cell": sampled(("N",), force)}, "trial_spans": (burst, *trains(8))}
     assert value_of("evoked_fatigue", **given) == pytest.approx(1 - 26 / 36)
     assert value_of("torque_time_integral", **given) == pytest.approx(4 * (38 + 24) / 2 * 8, rel=0.05)
+
+
+def pulled_up_to_the_train(kind: str, pull: float = 40.0, train: float = 10.0) -> dict[str, Any]:
+    """Rest at 2 N until 8 s; then the person pulls until each train, which evokes `train` above rest."""
+    force = np.full(T_S.shape, 2.0)
+    spans = []
+    for begin_s in (10.0, 20.0):
+        force[(begin_s - 2.0 <= T_S) & (begin_s - 0.2 > T_S)] = 2.0 + pull
+        force[(begin_s <= T_S) & (begin_s + 4.0 > T_S)] = 2.0 + train
+        spans += [
+            TrialSpan("await_effort", kind, 1, 1, begin_s - 2.0, begin_s - 0.2),
+            TrialSpan("hold", "block", 1, 1, begin_s, begin_s + 4.0),
+        ]
+    return {"samples": {"force/cell": sampled(("N",), force)}, "trial_spans": tuple(spans)}
+
+
+@pytest.mark.parametrize("kind", ["block", "mvc"])
+def test_force_while_the_person_pulls_is_not_taken_for_rest(kind: str) -> None:
+    given = pulled_up_to_the_train(kind)
+    rest = (PhaseSpan("before", "rest", 0, 0.0, 8.0),)
+    found = COMPUTED["torque_time_integral"](view(**given, phases=rest))
+    assert found.value == pytest.approx(2 * 10 * 4, rel=0.05)
+    assert found.valid
+    assert found.parameters["trains_after_effort"] == 2
+    # Even of a rest phase that is over in a moment, but not of none.
+    short = (PhaseSpan("before", "rest", 0, 0.0, 0.4),)
+    assert value_of("torque_time_integral", **given, phases=short) == pytest.approx(2 * 10 * 4, rel=0.05)
+    for phases in ((), (PhaseSpan("before", "rest", 0, 0.0, 0.1),), (PhaseSpan("pull", "mvc", 0, 0.0, 8.0),)):
+        found = COMPUTED["torque_time_integral"](view(**given, phases=phases))
+        assert found.value is None
+        assert "the person pulls until each train" in found.why
+
+
+def test_the_rest_of_a_train_that_has_one_of_its_own_serves_those_that_have_none() -> None:
+    given = pulled_up_to_the_train("block")
+    third = TrialSpan("hold", "block", 1, 3, 30.0, 34.0)
+    found = COMPUTED["torque_time_integral"](view(**{**given, "trial_spans": (*given["trial_spans"], third)}))
+    assert found.value == pytest.approx(2 * 10 * 4, rel=0.05)
+    assert (found.n, found.parameters["trains_after_effort"]) == (3, 2)
+
+
+def test_force_below_its_rest_is_doubted() -> None:
+    rest = (PhaseSpan("before", "rest", 0, 0.0, 8.0),)
+    found = COMPUTED["torque_time_integral"](view(**pulled_up_to_the_train("mvc", train=-5.0), phases=rest))
+    assert found.value is not None
+    assert found.value < 0
+    assert not found.valid
+    assert "below its rest in 2 of 2 trains" in found.doubt
+
+
+def test_force_is_told_in_the_unit_that_it_was_recorded_in() -> None:
+    given = pulled_up_to_the_train("block")
+    pull = {"trials": (trial(1, "done", "mvc"),), "trial_times_s": ((8.0, None, 9.8),)}
+    force = given["samples"]["force/cell"].channel("")
+
+    def rows(**cells: Any) -> dict[str, dict[str, Any]]:
+        one = view(**{**given, **pull, "samples": cells}, phases=(PhaseSpan("before", "rest", 0, 0.0, 8.0),))
+        named = {name: COMPUTED[name](one) for name in ("torque_time_integral", "mvc_force", "evoked_fatigue")}
+        return {row["outcome"]: row for row in as_rows(named)}
+
+    # The angle of a dynamometer stands before its torque.
+    dynamometer = sampled(("rad", "Nm"), force)
+    dynamometer.channel = lambda name: force if name == "c1" else np.full(T_S.shape, 99.0)
+    told = rows(**{"force/dynamometer": dynamometer})
+    assert (told["torque_time_integral"]["unit"], told["mvc_force"]["unit"]) == ("Nm*s", "Nm")
+    assert told["torque_time_integral"]["value"] == pytest.approx(80.0, rel=0.05)
+    assert told["mvc_force"]["value"] == pytest.approx(40.0)
+    told = rows(**{"force/cell": sampled(("N",), force)})
+    assert (told["torque_time_integral"]["unit"], told["mvc_force"]["unit"]) == ("N*s", "N")
+    told = rows(**{"force/cell": sampled(("V",), force)})
+    assert [row["value"] for row in told.values()] == [None] * 3
+    assert all(row["why"] == "no force in N or Nm was recorded: force/cell c0 in 'V'" for row in told.values())
 
 
 def test_noise_of_the_cell_makes_no_peak() -> None:

@@ -15,8 +15,8 @@ LEVEL = 0.95
 def evoked_slope(view: View) -> Value:
     """Theil and Sen's slope of alike trains' peak force over their number, in % of the line's beginning."""
     peaks = peaks_of_trains(view)
-    if peaks is None:
-        return Value(None, why="no force cell was recorded")
+    if peaks.why:
+        return Value(None, why=peaks.why)
     alike, left_out = alike_peaks(view, peaks)
     if len(alike) < TRAINS_MIN:
         told = f"{len(alike)} trains with the same charge, needed are {TRAINS_MIN}"
