@@ -60,9 +60,8 @@ async def do(
         answer = await watch.ask(kind, who=who, why=why, arguments=arguments)
     except NoSessionError as error:
         return Done(ok=False, reason=str(error), status=409)
-    ok, reason = watch.shown(answer)
     told = {name: answer.values[name] for name in TOLD if name in answer.values}
-    return Done(ok=ok, reason=reason, values=told, status=200 if ok else 409)
+    return Done(ok=answer.ok, reason=answer.reason, values=told, status=200 if answer.ok else 409)
 
 
 def routes() -> list[BaseRoute]:

@@ -22,7 +22,7 @@ import zmq
 from myoloop.experiments.console.card import Card, read_card
 from myoloop.experiments.console.feed import Feed
 from myoloop.experiments.console.hub import Hub, Page
-from myoloop.experiments.console.views import View, shown_answer, view_of
+from myoloop.experiments.console.views import shown_reason, view_of
 from myoloop.platform.bus import AT_ONCE, Bus
 from myoloop.platform.clock import Clock, MonotonicClock
 from myoloop.platform.errors import UserError
@@ -169,7 +169,7 @@ class RigWatch:
         arguments: Mapping[str, Any] | None = None,
         timeout_s: float = 5.0,
     ) -> Answer:
-        """Ask the running session to do an act, and wait for what becomes of it.
+        """Ask the running session to do an act, and wait for what becomes of it, as a page may be told it.
 
         Raises
         ------
@@ -197,17 +197,13 @@ class RigWatch:
         self._wanted.append(wanted)
         self._wake.set()
         try:
-            return await asyncio.wait_for(wanted.answer, timeout_s)
+            answer = await asyncio.wait_for(wanted.answer, timeout_s)
         except TimeoutError:
             raise NoSessionError(f"the session has not answered {kind} within {timeout_s:g} s") from None
         finally:
             self._asked.pop(command.id, None)
-
-    def shown(self, answer: Answer) -> tuple[bool, str]:
-        """What of an answer a page may show."""
-        card = self.card
-        view = view_of("operator", blinded=card is None or card.blinded)
-        return shown_answer(view, answer.ok, answer.reason, from_director=answer.values.get("from") == "director")
+        view = view_of("operator", blinded=attached.card.blinded)
+        return msgspec.structs.replace(answer, reason=shown_reason(view, kind, answer.reason))
 
     # -- the thread --------------------------------------------------------------------------------------------
 
@@ -335,11 +331,6 @@ def no_session(rig: str, now_ns: int) -> dict[str, Any]:
         "gate": {"state": "", "rule": "", "reason": "", "latched": "", "alive": False},
         "pain": [], "recording": {"alive": False, "growing": False}, "nodes": [], "events": [], "stopped": None,
     }  # fmt: skip
-
-
-def view_now(card: Card | None, screen: str) -> View | None:
-    """Which view a screen has of a session."""
-    return None if card is None else view_of(screen, blinded=card.blinded)
 
 
 def _settle(wanted: _Wanted, answer: Answer) -> None:

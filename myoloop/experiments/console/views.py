@@ -142,6 +142,14 @@ ACTS: Final = frozenset(
 #: Told in words, as long as nothing has been given that differs between arms.
 EARLY: Final = frozenset({"check", "mvc", "tolerance"})
 
+#: Acts that a stimulator may refuse, and how refusals of theirs begin that say nothing of what flows.
+_BY_STIMULATOR: Final = frozenset({"serve", "raise"})
+_SAME_IN_EVERY_ARM: Final = (
+    "nothing that can be served", "meant for ", "the last one is under way", "a script serves", "the session ",
+    "nothing is there to be raised", "raise.channel", "steps are at least", "step.", "a step is", "arm names",
+    "not answered", "who: ", "role: ", "serve: was asked", "raise: was asked",
+)  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class View:
@@ -208,14 +216,15 @@ def shown(rules: Mapping[str, Any], said: Mapping[str, Any]) -> dict[str, Any]:
     return {name: _through(rule, said[name]) for name, rule in rules.items() if name in said}
 
 
-def shown_answer(view: View, ok: bool, reason: str, from_director: bool) -> tuple[bool, str]:
-    """What of an answer to an act may be shown: in a blinded session the director's own words only.
+def shown_reason(view: View, kind: str, reason: str) -> str:
+    """What of a refusal may be shown: in a blinded session nothing that only a stimulator can know.
 
-    The stimulator's refusals tell of a device that still gives current, or of electrodes that only current finds.
+    It says that a device still gives current, or has found an electrode off, in the arm that gives current alone. All
+    acts but these are refused by the session's desk or its director.
     """
-    if view.rules is OPEN or ok or from_director:
-        return ok, reason
-    return ok, "refused by the stimulator"
+    if view.rules is OPEN or kind not in _BY_STIMULATOR or not reason or reason.startswith(_SAME_IN_EVERY_ARM):
+        return reason
+    return "refused by the stimulator"
 
 
 def _through(rule: Rule, value: Any) -> Any:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from myoloop.experiments.console.card import Card
-from myoloop.experiments.console.views import BLINDED, OPEN, SUBJECT, VIEWS, shown, shown_answer, view_of
+from myoloop.experiments.console.views import BLINDED, OPEN, SUBJECT, VIEWS, shown, shown_reason, view_of
 from myoloop.platform.messages import (
     Dose,
     Estimate,
@@ -161,16 +161,20 @@ class TestBlinded:
     def test_is_what_a_card_gets_that_does_not_say(self):
         assert Card("sub-P001/ses-01/att-1").blinded
 
-    def test_has_the_same_answers_to_acts_whatever_the_stimulator_refuses(self):
-        view = view_of("operator", blinded=True)
-        assert shown_answer(view, False, "device: has not acknowledged zero", from_director=False) == (
-            False,
-            "refused by the stimulator",
-        )
-        assert shown_answer(view, False, "nothing is waited for", from_director=True) == (
-            False,
-            "nothing is waited for",
-        )
+    @pytest.mark.parametrize(
+        ("kind", "reason", "told"),
+        [
+            ("serve", "device: has not acknowledged zero", "refused by the stimulator"),
+            ("raise", "ext: lead off", "refused by the stimulator"),
+            ("raise", "steps are at least 300 ms apart", "steps are at least 300 ms apart"),
+            ("serve", "meant for arm, the session waits for nothing", "meant for arm, the session waits for nothing"),
+            ("resume", "a reason is needed", "a reason is needed"),
+            ("serve", "", ""),
+        ],
+    )
+    def test_has_the_same_refusals_in_every_arm(self, kind, reason, told):
+        assert shown_reason(view_of("operator", blinded=True), kind, reason) == told
+        assert shown_reason(view_of("operator", blinded=False), kind, reason) == reason
 
 
 class TestRules:
