@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator
+from functools import partial
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -13,7 +14,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from myoloop.experiments.console import acts, feed_socket, job_routes, starting, stopping
-from myoloop.experiments.console.page import STATIC, Settings
+from myoloop.experiments.console.page import STATIC, Settings, entrance
 from myoloop.experiments.console.rig_watch import RigWatch
 from myoloop.experiments.console.screens import SCREENS, Screen
 from myoloop.experiments.console.security import ENTER_PATH, Guard, Origin, log, now_s
@@ -51,7 +52,7 @@ def make_app(settings: Settings, screens: tuple[Screen, ...] = SCREENS, *, watch
             *(route for each in screens for route in each.routes()),
             Mount("/static", StaticFiles(directory=STATIC), name="static"),
         ],
-        middleware=[Middleware(Guard, origin=origin, tokens=settings.tokens)],
+        middleware=[Middleware(Guard, origin=origin, tokens=settings.tokens, entrance=partial(entrance, settings))],
         lifespan=watching,
     )
     app.state.settings = settings

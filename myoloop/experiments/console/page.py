@@ -152,6 +152,19 @@ def message(request: Request, heading: str, text: str, *, status: int = 200) -> 
     return render(request, "message.html.jinja", status=status, heading=heading, text=text)
 
 
+def entrance(settings: Settings) -> str:
+    """The page of who has not entered, or entered with another run of the console: STOP, and how to enter."""
+    rigs = running_rigs(settings.temporary, settings.study)
+    return _templates.get_template("entrance.html.jinja").render(
+        role="nobody", may_run=False, csrf="", path="", links=(), session="", subject="", blinded=False,
+        simulated=False, stopped="", stop_ports=_stop_ports(rigs), running=rigs,
+    )  # fmt: skip
+
+
+def _stop_ports(rigs: list[RunningRig]) -> list[int]:
+    return [each.card.stop_port for each in rigs if each.card.stop_port is not None]
+
+
 def _common(request: Request) -> dict[str, Any]:
     role, settings = role_of(request), settings_of(request)
     rigs = running_rigs(settings.temporary, settings.study)
@@ -173,7 +186,7 @@ def _common(request: Request) -> dict[str, Any]:
         "blinded": card is not None and card.blinded,
         "simulated": card is not None and card.simulated,
         "stopped": "" if rigs else stopped_session(settings.study),
-        "stop_ports": [each.card.stop_port for each in rigs if each.card.stop_port is not None],
+        "stop_ports": _stop_ports(rigs),
     }
 
 

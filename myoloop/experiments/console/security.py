@@ -13,6 +13,7 @@ from typing import Final
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import cookie_parser
+from starlette.responses import HTMLResponse, PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 log = logging.getLogger("myoloop.console")
@@ -191,12 +192,18 @@ class Guard:
     """Stands before the application: what is refused here reaches nothing behind it, and is one line in the log.
 
     STOP passes whatever else is wrong with it.
+
+    Parameters
+    ----------
+    entrance
+        Makes the page for who has not entered; a line of text if not given.
     """
 
-    def __init__(self, app: ASGIApp, origin: Origin, tokens: Tokens) -> None:
+    def __init__(self, app: ASGIApp, origin: Origin, tokens: Tokens, entrance: Callable[[], str] | None = None) -> None:
         self._app = app
         self._origin = origin
         self._tokens = tokens
+        self._entrance = entrance
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve or refuse one request or websocket."""
@@ -218,7 +225,8 @@ class Guard:
         )
         if refusal is not None:
             say_refused(scope, role, refusal.why)
-            await _refuse(scope, receive, send, refusal)
+            page = self._entrance() if self._entrance and refusal.status == 401 and scope.get("method") == "GET" else ""
+            await _refuse(scope, receive, send, refusal, page)
             return
         scope.setdefault("state", {})["role"] = role
         if not is_request:
@@ -275,23 +283,13 @@ def _limited(receive: Receive) -> Receive:
     return limited
 
 
-async def _refuse(scope: Scope, receive: Receive, send: Send, refusal: Refusal) -> None:
+async def _refuse(scope: Scope, receive: Receive, send: Send, refusal: Refusal, page: str = "") -> None:
     if scope["type"] == "websocket":
         await receive()
         await send({"type": "websocket.close", "code": 1008, "reason": ""})
         return
-    body = f"{refusal.why}\n".encode()
-    await send(
-        {
-            "type": "http.response.start",
-            "status": refusal.status,
-            "headers": [
-                (b"content-type", b"text/plain; charset=utf-8"),
-                (b"content-length", str(len(body)).encode()),
-            ],
-        }
-    )
-    await send({"type": "http.response.body", "body": body})
+    made = HTMLResponse(page, refusal.status) if page else PlainTextResponse(f"{refusal.why}\n", refusal.status)
+    await made(scope, receive, send)
 
 
 def now_s() -> float:

@@ -83,6 +83,13 @@ def test_who_has_not_entered_sees_nothing(console, refused, path):
     assert len(refused()) == 1
 
 
+def test_who_has_not_entered_may_stop_all_the_same(console, rig):
+    page = console.browser().get("/session").text
+    assert 'id="stop"' in page
+    assert rig.session not in page
+    assert 'csrf" content=""' in page
+
+
 @pytest.mark.parametrize("cookie", ["wrong", ""])
 def test_a_wrong_cookie_is_nobodys(console, refused, cookie):
     answer = console.browser().get("/", headers={"cookie": f"{console.origin.cookie_name}={cookie}"})

@@ -111,6 +111,22 @@ def test_stop_is_shown_as_sent_then_as_acknowledged_and_stays_until_somebody_has
     assert page.is_enabled("#stop")
 
 
+def test_a_page_of_an_earlier_run_of_the_console_still_stops_and_says_what_to_do(served, page, rig):
+    page.context.add_cookies([{"name": served.origin.cookie_name, "value": "of another run", "url": served.origin.url}])
+    page.goto(served.origin.url)
+    assert "Nobody has entered here" in page.inner_text("h1")
+    page.keyboard.press("Space")
+    assert rig.heard_stop()
+    page.context.clear_cookies()
+    page.goto(served.address(Role.OPERATOR))
+    page.wait_for_selector("#link[data-state=up]")
+    page.context.clear_cookies()
+    page.evaluate("import('/static/feed.js').then((feed) => feed.leave())")
+    page.wait_for_selector("#link:has-text('enter again')")
+    page.click("#stop")
+    assert rig.heard_stop()
+
+
 def test_a_stop_that_reaches_nobody_says_so(served, page):
     quiet(page)
     page.goto(served.address(Role.OPERATOR))
@@ -138,6 +154,7 @@ def test_stop_works_while_a_dialog_is_open(served, page, rig):
 def test_after_a_stop_it_goes_on_by_a_reason_a_held_switch_and_a_confirmation(served, page):
     asked = []
     quiet(page)
+    page.clock.install()
     page.route(
         "**/api/go-on",
         lambda route: (
@@ -158,9 +175,13 @@ def test_after_a_stop_it_goes_on_by_a_reason_a_held_switch_and_a_confirmation(se
     assert not asked
     hold(page, 1300)
     page.click("#go-on-confirm")
-    page.wait_for_function("document.getElementById('go-on-said').textContent === 'no'")
+    page.wait_for_selector("#go-on-said:text-is('no')")
     assert asked == [{"session": "sub-P001/ses-01", "why": "stopped by mistake", "same_electrodes": False}]
     assert page.is_disabled("#go-on-confirm"), "both acts again for another try"
+    hold(page, 1300)
+    assert page.is_enabled("#go-on-confirm")
+    page.clock.run_for(11_000)
+    assert page.is_disabled("#go-on-confirm"), "confirmed too late"
 
 
 def test_after_a_pause_it_goes_on_in_the_same_way_by_the_act_resume(served, page):
@@ -186,7 +207,7 @@ def test_after_a_pause_it_goes_on_in_the_same_way_by_the_act_resume(served, page
 def hold(page, ms: int) -> None:
     page.hover("#go-on-hold")
     page.mouse.down()
-    page.wait_for_timeout(ms)
+    page.clock.run_for(ms)
     page.mouse.up()
 
 
@@ -223,6 +244,7 @@ class FrozenConsole:
     """``myoloop console`` as a process that can be frozen."""
 
     def __init__(self, study) -> None:
+        self.study = study
         self.process = subprocess.Popen(
             [sys.executable, "-P", "-m", "myoloop", "console", str(study), "--port=0", "--no-open", "--json"],
             stdout=subprocess.PIPE,
@@ -245,17 +267,6 @@ def frozen(tmp_path, place_of_rigs):
     made = FrozenConsole(tmp_path)
     yield made
     assert made.end() == 0
-
-
-def test_with_the_server_frozen_the_stop_node_still_stops(frozen, page, rig, node):
-    page.goto(frozen.addresses["operator"])
-    page.wait_for_selector("#link[data-state=up]")
-    frozen.freeze()
-    for _ in range(3):
-        page.click("#stop")
-        assert json.loads(rig.heard_stop())["who"] == "stop node"
-        page.keyboard.press("Space")
-        assert json.loads(rig.heard_stop())["who"] == "stop node"
 
 
 @pytest.mark.prove
@@ -307,3 +318,26 @@ def test_from_click_to_stop_bytes_it_takes_50_ms_at_most(frozen, chromium, rig, 
     found = f"{with_server}: median {taken[100]:.1f} ms, p99 {taken[197]:.1f} ms, worst {taken[-1]:.1f} ms"
     logging.getLogger(__name__).info(found)
     assert taken[197] <= 50, found
+
+
+def test_a_session_is_stopped_from_a_page_whose_server_is_frozen(frozen, page, place_of_rigs, eventually):
+    """Nothing pretended: a virtual subject, its own stop node, its record."""
+    session = subprocess.Popen(
+        [sys.executable, "-P", "-m", "myoloop", "run", "crps_motor_reeducation", "--subject=SIM:demo", "--desk",
+         "--json", f"--out={frozen.study}"],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    try:
+        page.goto(frozen.addresses["operator"])
+        page.wait_for_selector("body[data-rig=running]", timeout=60_000)
+        frozen.freeze()
+        page.click("#stop")
+        said, _ = session.communicate(timeout=60)
+    finally:
+        if session.poll() is None:
+            session.terminate()
+            session.communicate(timeout=60)
+    answer = json.loads(said)
+    assert session.returncode == 3
+    assert answer["outcome"] == "stopped"
+    assert "stop node" in answer["reason"]

@@ -6,8 +6,10 @@
 // Nothing that the session shows is computed with the page's own clock.
 
 const AGAIN_MS = 500;
+const AGAIN_MAX_MS = 5000;
 let socket = null;
 let newest = null;
+let again_ms = AGAIN_MS;
 
 function tell(kind, detail) {
   dispatchEvent(new CustomEvent(`myoloop:${kind}`, { detail }));
@@ -37,12 +39,31 @@ function take(message) {
 function connect() {
   socket = new WebSocket(`ws://${location.host}/feed`);
   socket.binaryType = "arraybuffer";
-  socket.addEventListener("open", () => show("up"));
-  socket.addEventListener("message", take);
-  socket.addEventListener("close", () => {
-    show("down");
-    setTimeout(connect, AGAIN_MS);
+  let opened = false;
+  socket.addEventListener("open", () => {
+    opened = true;
+    again_ms = AGAIN_MS;
+    show("up");
   });
+  socket.addEventListener("message", take);
+  socket.addEventListener("close", async () => {
+    show("down");
+    if (!opened && (await isStranger())) {
+      // A console that was opened anew knows nobody yet: its printed address is to be opened.
+      document.getElementById("link").textContent = "enter again by the console's new address";
+      again_ms = AGAIN_MAX_MS;
+    }
+    setTimeout(connect, again_ms);
+    again_ms = Math.min(AGAIN_MAX_MS, 2 * again_ms);
+  });
+}
+
+async function isStranger() {
+  try {
+    return (await fetch("/", { method: "HEAD", cache: "no-store" })).status === 401;
+  } catch {
+    return false;
+  }
 }
 
 /** Send one message to the session; says whether there was a link to send it by. */
@@ -52,6 +73,11 @@ export function send(message) {
   }
   socket.send(JSON.stringify(message));
   return true;
+}
+
+/** Give the link up and look for another. */
+export function leave() {
+  socket.close();
 }
 
 /** The newest state, or null before the first. */

@@ -10,7 +10,7 @@ const button = document.getElementById("stop");
 const said = document.getElementById("stop-said");
 let ports = (document.body.dataset.stopPorts || "").split(" ").filter(Boolean);
 let armed = false;
-let running = Boolean(document.body.dataset.session);
+let running = "running" in document.body.dataset;
 let sent = false;
 let pressed_ms = -Infinity;
 
@@ -95,7 +95,10 @@ button.addEventListener("click", (event) => {
 });
 
 addEventListener("myoloop:state", ({ detail: state }) => {
-  ports = (state.stop_ports || (state.stop_port ? [state.stop_port] : [])).map(String);
+  // A port that is known is given up for another one only: to post to one that is closed costs nothing.
+  if (state.stop_ports && state.stop_ports.length > 0) {
+    ports = state.stop_ports.map(String);
+  }
   running = Boolean(state.running);
   const gate = state.gate && state.gate.state;
   armed = ["ARMED", "STIMULATING", "CALIBRATING"].includes(gate);
@@ -114,4 +117,7 @@ addEventListener("myoloop:state", ({ detail: state }) => {
   }
 });
 
-import("/static/feed.js");
+// Who has not entered is told nothing.
+if (document.body.dataset.role !== "nobody") {
+  import("/static/feed.js");
+}
