@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from myoloop.platform import wire
-from myoloop.platform.bus import stop_socket
-from myoloop.platform.messages import Event, Heartbeat, Samples
+from myoloop.platform.bus import Bus, stop_socket
+from myoloop.platform.messages import Answer, Command, Event, Heartbeat, Samples
 from myoloop.platform.recording.folder import create_attempt
 from myoloop.platform.recording.reader import Recording
 from myoloop.platform.steps import Received
@@ -171,6 +171,41 @@ class TestRunning:
         eventually(lambda: (running.turn(0.02) and said.extend(running.operator.heard())) or len(said) > 5, "beats")
         assert {type(each.message) for each in said} == {Heartbeat}
         assert {each.message.role for each in said} == {"supervisor"}
+
+
+class TestVisitors:
+    @pytest.mark.parametrize(("visitor", "role"), [("console", "operator"), ("observer", "observer")])
+    def test_what_a_visitor_asks_is_heard_with_the_role_of_its_key_and_answered(
+        self, supervisor, eventually, visitor, role
+    ):
+        made = supervisor({"stimulator": "stimulator"})
+        bus = Bus(made.runtime, visitor, session="s1")
+        try:
+            bus.ask(Command(t_ns=1, id="c-1", kind="mark", target="supervisor", who="clinician CD", role="director"))
+            (asked,) = eventually(lambda: made.turn(0.02) or made.take_asked(), "the command")
+            command = asked.received.message
+            assert (command.kind, command.who, command.role) == ("mark", "clinician CD", role)
+            made.bus.answer(asked.route, Answer(t_ns=2, id=command.id, ok=False, reason="not now"))
+            (answer,) = eventually(bus.answers, "the answer")
+            assert (answer.message.id, answer.message.reason) == ("c-1", "not now")
+            assert made.take_asked() == []
+        finally:
+            bus.close()
+
+    def test_a_console_that_leaves_takes_nothing_of_the_rig_with_it_and_one_that_stays_keeps_nothing(
+        self, supervisor, short_folder
+    ):
+        made = supervisor({"stimulator": "stimulator"})
+        card = made.runtime.path / "console.json"
+        card.write_text("{}")
+        Bus(made.runtime, "console", session="s1").close()
+        assert card.exists()
+        stays = Bus(made.runtime, "console", session="s1")
+        try:
+            made.close()
+            assert list(short_folder.iterdir()) == []
+        finally:
+            stays.close()
 
 
 class TestEnding:

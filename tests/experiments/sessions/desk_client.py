@@ -1,7 +1,7 @@
 """A console without pages: a process that attaches to a running rig, looks on, and serves it when it is told to.
 
-Run by a test as ``python desk_client.py RUNTIME NAME``; each line on standard input is an order (``serve``), each on
-standard output one thing seen: a phase as it changes, or the answer to an act.
+Run by a test as ``python desk_client.py RUNTIME NAME``; each line on standard input is an order (``serve``, ``stop``),
+each on standard output one thing seen: a phase as it changes, or the answer to an act.
 """
 
 from __future__ import annotations
@@ -108,7 +108,9 @@ def main() -> None:
             continue
         if not order:
             break
-        client.serving = True
+        if order.startswith(b"stop"):
+            client.ask("stop", who="subject")
+        client.serving = client.serving or order.startswith(b"serve")
     client.bus.close()
 
 

@@ -47,8 +47,8 @@ class Page:
         )
         self.said: list[dict] = []
 
-    def serve(self) -> None:
-        self.process.stdin.write(b"serve\n")
+    def order(self, what: str) -> None:
+        self.process.stdin.write(what.encode() + b"\n")
 
     def until(self, reached, patience_s: float = 60.0):
         """Read what it says until something in it is so."""
@@ -108,7 +108,7 @@ def test_a_console_that_is_killed_and_another_that_goes_on_serve_a_whole_session
     assert [(each["name"], each["cap_ma"]) for each in card["channels"]] == [("ext", 20.0)]
     first = Page(runtime, "A")
     try:
-        first.serve()
+        first.order("serve")
         first.until(lambda seen: seen.get("trial_state") == "hold" and seen["kind"] == "calibration")
     finally:
         first.end()
@@ -120,7 +120,7 @@ def test_a_console_that_is_killed_and_another_that_goes_on_serve_a_whole_session
         # Nobody holds the button any more, and nobody else serves.
         steps_left_alone(second, 1_500_000_000)
         assert len(audited(attempt, "step")) == 1
-        second.serve()
+        second.order("serve")
         second.until(lambda seen: seen.get("state") == "ended")
     finally:
         second.end()
@@ -146,6 +146,25 @@ def test_a_console_that_is_killed_and_another_that_goes_on_serve_a_whole_session
     # What a console had asked when it was killed was answered to nobody, and is on record.
     assert left == []
     assert not [act for act in acts_of(recording) if act.act in ("serve", "raise", "felt")]
+
+
+def test_the_persons_own_button_ends_the_session_as_a_stop_key_does(started, eventually):
+    _, runtime, attempt, _ = started
+    page = Page(runtime, "A")
+    try:
+        page.order("serve")
+        page.until(lambda seen: seen.get("trial_state") == "hold" and seen["kind"] == "calibration")
+        page.order("stop")
+        assert page.until(lambda seen: seen.get("answer") == "stop")["ok"]
+        page.until(lambda seen: seen.get("state") == "ended")
+    finally:
+        page.end()
+    eventually(lambda: (attempt / "report" / "report.html").is_file(), "the report", 60.0)
+    recording = Recording.open(attempt)
+    assert (recording.complete, recording.outcome, recording.reason) == (True, "stopped", "subject's own button")
+    (stop,) = (each.received.message for each in recording.messages({"stop"}))
+    assert (stop.who, stop.why) == ("subject", "subject's own button")
+    assert [(row["who"], row["why"]) for row in audited(attempt, "stop")] == [("subject", "subject's own button")]
 
 
 def _is_zombie(pid: int) -> bool:
