@@ -99,9 +99,12 @@ class MinMax:
         first_sample, t_ns, invalid
             As in :class:`~myoloop.platform.messages.Samples`.
         block
-            (n_samples, n_columns), raw. One that has not all the columns is left out, and so missing.
+            (n_samples, n_columns), raw. One without all the columns, or with a mask of another length, is left out and
+            so missing.
         """
         if block.ndim != 2 or not len(block) or block.shape[1] <= int(self._columns.max(initial=-1)):
+            return
+        if invalid and len(invalid) != (block.size + 7) // 8:
             return
         first = self._counted(source, first_sample, t_ns, len(block))
         if first != self._next:

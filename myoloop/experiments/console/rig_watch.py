@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import threading
 import uuid
 from collections import deque
@@ -22,6 +23,7 @@ import zmq
 from myoloop.experiments.console.card import Card, read_card
 from myoloop.experiments.console.feed import Feed
 from myoloop.experiments.console.hub import Hub, Page
+from myoloop.experiments.console.security import log
 from myoloop.experiments.console.views import shown_reason, view_of
 from myoloop.platform.bus import AT_ONCE, Bus
 from myoloop.platform.clock import Clock, MonotonicClock
@@ -80,11 +82,12 @@ class Attached:
         rig = read_rig_file(folder)
         self.folder, self.card = folder, card
         self.nodes: dict[str, str] = rig["nodes"]
-        self.acts = True
+        #: Whether it may act, and whether another console does.
+        self.acts, self.taken = True, False
         try:
             self.bus = Bus(RuntimeFolder(folder), CONSOLE, session=rig["session"])
-        except (RuntimeFolderError, KeyError):
-            self.acts = False
+        except (RuntimeFolderError, KeyError) as error:
+            self.acts, self.taken = False, isinstance(error, RuntimeFolderError)
             self.bus = Bus(RuntimeFolder(folder), ONLOOKER, session=rig["session"])
         try:
             self.feeds = {each: Feed(card, view_of(each, blinded=card.blinded)) for each in SCREENS}
@@ -180,7 +183,8 @@ class RigWatch:
         if attached is None:
             raise NoSessionError("no session runs")
         if not attached.acts:
-            raise NoSessionError("another console acts; this one only looks on")
+            why = "another console acts; this one only looks on" if attached.taken else "this session takes no acts"
+            raise NoSessionError(why)
         if len(self._asked) + len(self._wanted) >= _UNANSWERED:
             raise NoSessionError("the session does not answer")
         loop = asyncio.get_running_loop()
@@ -211,7 +215,11 @@ class RigWatch:
         try:
             next_ns = self._clock.now_ns()
             while not self._ended.is_set():
-                self._turn()
+                try:
+                    self._turn()
+                except Exception:  # noqa: BLE001 - pages must go on being told something, and the session is none of our business
+                    log.exception("the live view failed; it begins anew")
+                    self._leave()
                 # Later than planned is not made up for: a turn that comes late is followed by none sooner.
                 now_ns = self._clock.now_ns()
                 next_ns = max(next_ns + FRAME_NS, now_ns)
@@ -238,7 +246,7 @@ class RigWatch:
         """Notice that the rig has gone, or one has come."""
         there = running(self._base)
         if self._attached is not None:
-            if self._attached.folder in there:
+            if self._attached.folder in there and not self._may_act_now(self._attached):
                 return
             self._leave()
         cards = [(folder, card) for folder in there if (card := read_card(folder)) is not None]
@@ -248,6 +256,19 @@ class RigWatch:
             with contextlib.suppress(OSError, ValueError, KeyError, TypeError, RuntimeFolderError, zmq.ZMQError):
                 self._attach(Attached(folder, card))
                 return
+
+    @staticmethod
+    def _may_act_now(attached: Attached) -> bool:
+        """Whether the console that acted is gone, and this one has only looked on so far."""
+        if not attached.taken:
+            return False
+        try:
+            claim = RuntimeFolder(attached.folder).claim(CONSOLE)
+        except (RuntimeFolderError, OSError):
+            return False
+        if claim is not None:
+            os.close(claim)
+        return claim is not None
 
     def _attach(self, attached: Attached) -> None:
         for screen, feed in attached.feeds.items():

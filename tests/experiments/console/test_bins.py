@@ -136,3 +136,8 @@ class TestLimits:
         bins = MinMax([3], [1.0], [0.0], RATE_HZ)
         bins.add(SOURCE, 0, 0, np.ones((20, 2), "<i4"))
         assert bins.take() == []
+
+    def test_a_block_with_a_mask_of_another_size_is_missing(self):
+        bins = MinMax([0], [1.0], [0.0], RATE_HZ)
+        bins.add(SOURCE, 0, 0, np.ones((20, 1), "<i4"), b"\0")
+        assert bins.take() == []

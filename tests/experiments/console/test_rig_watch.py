@@ -7,6 +7,7 @@ import time
 import pytest
 
 from myoloop.experiments.benchmarks.pretend_rig import SESSION, PretendRig
+from myoloop.experiments.console.feed import Feed
 from myoloop.experiments.console.frames import BINS, read_message
 from myoloop.experiments.console.rig_watch import NoSessionError, RigWatch
 from myoloop.platform.messages import Answer
@@ -131,6 +132,22 @@ class TestWatching:
 
         asyncio.run(body())
 
+    def test_a_fault_of_its_own_is_logged_and_the_view_begins_anew(self, room, caplog, monkeypatch):
+        def fails(*_):
+            monkeypatch.undo()
+            raise ZeroDivisionError
+
+        async def body():
+            room.begin()
+            page = room.watch.open("operator")
+            await room.see(page, is_state(running=True))
+            monkeypatch.setattr(Feed, "take", fails)
+            await room.see(page, is_state(running=False))
+            await room.see(page, is_state(running=True))
+
+        asyncio.run(body())
+        assert [record.getMessage() for record in caplog.records] == ["the live view failed; it begins anew"]
+
 
 class TestAsking:
     def test_the_session_gets_the_act_and_the_page_its_answer(self, room):
@@ -170,7 +187,7 @@ class TestAsking:
 
         asyncio.run(body())
 
-    def test_a_second_console_looks_on_and_cannot_act(self, room):
+    def test_a_second_console_looks_on_and_acts_when_the_first_is_gone(self, room):
         async def body():
             room.begin()
             page = room.watch.open("operator")
@@ -182,6 +199,9 @@ class TestAsking:
                 await room.see(looks, is_state(running=True))
                 with pytest.raises(NoSessionError, match="another console acts"):
                     await other.ask("pause", who="operator")
+                room.watch.close()
+                await room.see(looks, lambda each: not is_frame(each) and each["kind"] == "layout" and each["streams"])
+                assert (await room.with_turns(other.ask("pause", who="operator"))).ok
             finally:
                 other.close()
 
