@@ -20,6 +20,12 @@ def analyse(
     out: Annotated[
         Path | None, typer.Option(help="Folder for the tables; by default derivatives/tables in the study.")
     ] = None,
+    use: Annotated[
+        str, typer.Option(help="Statuses that are used, with commas: complete, interrupted, incomplete, recovered.")
+    ] = "",
+    corrected: Annotated[
+        bool, typer.Option("--corrected", help="Outcomes of spasms from the labels that a person corrected.")
+    ] = False,
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
     cluster: Annotated[
         str, typer.Option(help="Address of a Dask scheduler instead, such as tcp://host:8786; it must see the study.")
@@ -34,9 +40,10 @@ def analyse(
     Example: myoloop analyse study --workers 2
     """
     with clear_errors():
+        from myoloop.experiments.analysis.statuses import statuses
         from myoloop.experiments.analysis.study_tables import analyse as analyse_study
         from myoloop.experiments.training.jobs import Jobs
 
         jobs = Jobs(workers=workers, cluster=cluster, say=lambda line: typer.echo(line, err=True))
-        found = analyse_study(study, out, jobs)
+        found = analyse_study(study, out, jobs, use=statuses(use), corrected=corrected)
         say({"folder": str(found.folder), **found.as_data()}, as_json, found.words())

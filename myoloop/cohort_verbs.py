@@ -74,6 +74,13 @@ def cohort(
     out: Annotated[
         Path | None, typer.Option(help="Folder for report and tables; outside of the study where arms are told.")
     ] = None,
+    use: Annotated[
+        str,
+        typer.Option(
+            help="Statuses, with commas, such as complete,recovered: the primary estimate of these, beside the "
+            "registered one; without an analysis file what is used."
+        ),
+    ] = "",
     workers: Workers = 1,
     cluster: Cluster = "",
     as_json: Json = False,
@@ -85,13 +92,14 @@ def cohort(
     Example: myoloop cohort study --analysis analysis.yaml --blinded
     """
     with clear_errors():
+        from myoloop.experiments.analysis.statuses import statuses
         from myoloop.experiments.cohorts.opening import open_arms
         from myoloop.experiments.cohorts.view import say_cohort
         from myoloop.experiments.training.jobs import Jobs
 
         jobs = Jobs(workers=workers, cluster=cluster, say=lambda line: typer.echo(line, err=True))
         found, folder = open_arms(
-            study, analysis, key, blinded=blinded, who=who, role=role, why=why, out=out, jobs=jobs
+            study, analysis, key, blinded=blinded, who=who, role=role, why=why, out=out, jobs=jobs, use=statuses(use)
         )
         from myoloop.experiments.reports.cohort import write_cohort_report
 

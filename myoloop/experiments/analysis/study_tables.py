@@ -27,6 +27,7 @@ from myoloop.experiments.analysis.tables import SCHEMAS, TABLES, SessionKey, ses
 from myoloop.experiments.analysis.tracks import TRAIN_PAUSE_INTERVALS, TRAIN_PAUSE_MIN_S
 from myoloop.experiments.index.study import Row, attempt_folder, index_study
 from myoloop.experiments.outcomes.attempt import Diary, diary_of
+from myoloop.experiments.studies.audit import REVIEW_FILE
 from myoloop.experiments.studies.personrecord import record_path
 from myoloop.experiments.training.jobs import Item, Jobs, Result
 from myoloop.platform.errors import UserError
@@ -44,7 +45,10 @@ PARAMETERS: dict[str, Any] = {
     "delivered_pulses": "of the best account: ledger, acknowledged, predicted, sent; nominal of a blinded session",
     "fatigue": "newest valid estimate of the stimulated muscle while the session ran",
     "spasm_labels": "detected",
+    "use": "every status that the index does not exclude",
+    "last_attempt": "the newest attempt at its session among those that are in the tables",
 }
+CORRECTED = "corrected"
 #: Rows that are written at once: few enough for the memory, enough for the file.
 _ROWS = 250_000
 
@@ -66,7 +70,9 @@ class StudyTables:
     notes
         What a reader must know of sessions that are in them.
     input_sha256
-        Over the recordings, diaries, code and parameters that they were made of.
+        Over the recordings, diaries, reviews, code and parameters that they were made of.
+    parameters
+        What they were made with, beside what each outcome says of itself.
     """
 
     folder: Path
@@ -76,13 +82,14 @@ class StudyTables:
     left_out: tuple[tuple[str, str], ...]
     notes: tuple[tuple[str, str], ...]
     input_sha256: str
+    parameters: Mapping[str, Any]
 
     def as_data(self) -> dict[str, Any]:
         """JSON-ready."""
         return {
             "code_version": myoloop.__version__,
             "code_sha256": code_sha256(),
-            "parameters": PARAMETERS,
+            "parameters": dict(self.parameters),
             "input_sha256": self.input_sha256,
             "tables": {
                 name: {"rows": self.rows[name], "sha256": self.sha256[name], "columns": SCHEMAS[name].names}
@@ -102,7 +109,14 @@ class StudyTables:
         return "\n".join(lines)
 
 
-def analyse(study: Path | str, out: Path | None = None, jobs: Jobs | None = None) -> StudyTables:
+def analyse(
+    study: Path | str,
+    out: Path | None = None,
+    jobs: Jobs | None = None,
+    *,
+    use: Sequence[str] = (),
+    corrected: bool = False,
+) -> StudyTables:
     """Make the tables of a study.
 
     Parameters
@@ -111,6 +125,10 @@ def analyse(study: Path | str, out: Path | None = None, jobs: Jobs | None = None
         Folder for them; by default ``derivatives/tables`` in the study. Tables that stand there are replaced.
     jobs
         Where sessions are read; a cluster must see the study and `out` under the same paths.
+    use
+        Statuses of the index that are in the tables; none named: every one that it does not exclude.
+    corrected
+        Whether outcomes of spasms are of the labels that a person corrected.
 
     Raises
     ------
@@ -122,7 +140,12 @@ def analyse(study: Path | str, out: Path | None = None, jobs: Jobs | None = None
     folder = study / FOLDER if out is None else out
     index = index_study(study, jobs)
     left_out = [(row.path, why_not(row)) for row in index.rows if not row.usable]
-    items = [_item(study, folder, row) for row in index.usable()]
+    wanted = [row for row in index.usable() if not use or row.facts.status in use]
+    others = [row for row in index.usable() if use and row.facts.status not in use]
+    left_out += [(row.path, f"{row.facts.status}: the tables use {', '.join(use)}") for row in others]
+    last = {(row.person, row.session): row.path for row in wanted}
+    parameters = parameters_of(use, corrected=corrected)
+    items = [_item(study, folder, row, parameters, last=last[row.person, row.session] == row.path) for row in wanted]
     done = jobs.run("tables", tabulate, items)
     told = list(zip(items, done, strict=True))
     left_out += [(item["key"]["session"], found["problem"]) for item, found in told if found["problem"]]
@@ -133,7 +156,7 @@ def analyse(study: Path | str, out: Path | None = None, jobs: Jobs | None = None
     input_sha256 = _sha256("".join(f"{item['key']['session']} {item['made_of']}\n" for item in used))
     rows, sha256 = {}, {}
     for name in TABLES:
-        rows[name], sha256[name] = _join(name, [Path(item["kept"]) for item in used], folder, input_sha256, len(used))
+        rows[name], sha256[name] = _join(name, [Path(item["kept"]) for item in used], folder, input_sha256, parameters)
     notes = [(item["key"]["session"], found["note"]) for item, found in told if found["note"]]
     made = StudyTables(
         folder=folder,
@@ -143,6 +166,7 @@ def analyse(study: Path | str, out: Path | None = None, jobs: Jobs | None = None
         left_out=tuple(sorted(left_out)),
         notes=(*(("study", problem) for problem in index.problems), *notes),
         input_sha256=input_sha256,
+        parameters=parameters,
     )
     replace_file(folder / SUMMARY, json.dumps(made.as_data(), indent=1, sort_keys=True).encode() + b"\n")
     return made
@@ -190,7 +214,7 @@ def tabulate(item: Item) -> Result:
             diary = diary_of(session)
         except UserError as error:
             note = f"the diary cannot be believed: {error}"
-        tables = session_tables(session, SessionKey(**item["key"]), diary)
+        tables = session_tables(session, SessionKey(**item["key"]), diary, corrected=item["corrected"])
         kept.mkdir(parents=True, exist_ok=True)
         for name, table in tables.items():
             replace_file(kept / f"{name}.parquet", _to_bytes(table))
@@ -221,35 +245,55 @@ def code_sha256() -> str:
     return found.hexdigest()
 
 
-def _item(study: Path, folder: Path, row: Row) -> dict[str, Any]:
+def made_from(study: Path, row: Row) -> dict[str, str]:
+    """Hashes of what the numbers of a session are made from: its recording, the person's diary, its review."""
+    # The chain's head stands for all of a whole recording, compacted or not; nothing vouches for the tail of a cut one.
+    good = row.facts.verified == "good"
+    return {
+        "recorded": row.facts.head if good else _file_sha256(study / row.path / SESSION_FILE),
+        "written": _if_there(record_path(study, row.person, "diary")),
+        "reviewed": _if_there(study / row.path / REVIEW_FILE),
+    }
+
+
+def _if_there(path: Path) -> str:
+    return _file_sha256(path) if path.is_file() else "none"
+
+
+def _item(study: Path, folder: Path, row: Row, parameters: Mapping[str, Any], *, last: bool) -> dict[str, Any]:
     place = place_of(study / row.path)
     if place is None:
         raise ValueError(f"{row.path}: not an attempt's folder")
     key = SessionKey(
-        row.path, row.person, row.session, row.attempt, row.facts.status, row.grade, "; ".join(row.reasons)
+        row.path, row.person, row.session, row.attempt, row.facts.status, row.grade, "; ".join(row.reasons), last
     )
-    diary = record_path(study, row.person, "diary")
-    written = hashlib.sha256(diary.read_bytes()).hexdigest() if diary.is_file() else ""
-    # The chain's head stands for all of a whole recording, compacted or not; nothing vouches for the tail of a cut one.
-    recorded = row.facts.head if row.facts.verified == "good" else _file_sha256(study / row.path / SESSION_FILE)
-    made_of = f"{recorded} {written} {code_sha256()} {json.dumps(PARAMETERS)}"
+    made_of = f"{' '.join(made_from(study, row).values())} {code_sha256()} {json.dumps(parameters)}"
     return {
         "attempt": str(attempt_folder(place).absolute()),
         "kept": str((folder / _KEPT / f"sub-{row.person}" / f"ses-{row.session:02d}_att-{row.attempt}").absolute()),
         "key": key._asdict(),
         "made_of": _sha256(made_of),
+        "corrected": parameters["spasm_labels"] == CORRECTED,
     }
 
 
-def _join(name: str, kept: Sequence[Path], folder: Path, input_sha256: str, sessions: int) -> tuple[int, str]:
+def parameters_of(use: Sequence[str], *, corrected: bool) -> dict[str, Any]:
+    """What tables are made with."""
+    labels = {"spasm_labels": CORRECTED} if corrected else {}
+    return {**PARAMETERS, **labels, **({"use": list(use)} if use else {})}
+
+
+def _join(
+    name: str, kept: Sequence[Path], folder: Path, input_sha256: str, parameters: Mapping[str, Any]
+) -> tuple[int, str]:
     """Write one table of all sessions; its rows and hash."""
     told = {
         "table": name,
         "code_version": myoloop.__version__,
         "code_sha256": code_sha256(),
-        "parameters": PARAMETERS,
+        "parameters": dict(parameters),
         "input_sha256": input_sha256,
-        "sessions": sessions,
+        "sessions": len(kept),
     }
     schema = SCHEMAS[name].with_metadata({"myoloop": json.dumps(told, sort_keys=True)})
     path = folder / f"{name}.parquet"

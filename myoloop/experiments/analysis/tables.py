@@ -36,6 +36,8 @@ class SessionKey(NamedTuple):
         ``sub-P017/ses-05/att-1``.
     status, grade, reasons
         Of the index; the reasons are what kept it from a better grade.
+    last_attempt
+        Whether no later attempt at the same session is in the tables; a cohort uses no other one.
     """
 
     session: str
@@ -45,12 +47,13 @@ class SessionKey(NamedTuple):
     status: str = ""
     grade: str = ""
     reasons: str = ""
+    last_attempt: bool = True
 
 
 #: What every row of every table begins with.
 KEY = (
-    ("session", _TEXT), ("person", _TEXT), ("session_number", _COUNT), ("attempt", _COUNT), ("simulated", _FLAG),
-    ("code_version", _TEXT),
+    ("session", _TEXT), ("person", _TEXT), ("session_number", _COUNT), ("attempt", _COUNT), ("last_attempt", _FLAG),
+    ("simulated", _FLAG), ("code_version", _TEXT),
 )  # fmt: skip
 _FATIGUE = (
     ("muscle", _TEXT), ("fatigue", _NUMBER), ("fatigue_low", _NUMBER), ("fatigue_high", _NUMBER),
@@ -99,7 +102,9 @@ SCHEMAS: dict[str, pa.Schema] = {name: pa.schema([*KEY, *columns]) for name, col
 TABLES = tuple(SCHEMAS)
 
 
-def session_tables(session: Session, key: SessionKey, diary: Diary = ()) -> dict[str, pa.Table]:
+def session_tables(
+    session: Session, key: SessionKey, diary: Diary = (), *, corrected: bool = False
+) -> dict[str, pa.Table]:
     """Make the tables of one session.
 
     Parameters
@@ -108,13 +113,15 @@ def session_tables(session: Session, key: SessionKey, diary: Diary = ()) -> dict
         Which it is in its study.
     diary
         What the person wrote down after it.
+    corrected
+        Whether outcomes of spasms are of the labels that a person corrected.
 
     Returns
     -------
     dict
         By name, each as :data:`SCHEMAS` says.
     """
-    measured = measure(session)
+    measured = measure(session, corrected=corrected)
     rows = {
         "sessions": [_session(session, key, measured)],
         "trials": _trials(session),
@@ -144,6 +151,7 @@ def _table(name: str, session: Session, key: SessionKey, columns: Mapping[str, A
         "person": key.person,
         "session_number": key.session_number,
         "attempt": key.attempt,
+        "last_attempt": key.last_attempt,
         "simulated": session.simulated,
         "code_version": myoloop.__version__,
     }

@@ -5,9 +5,9 @@ Arms that are withheld are withheld here: an estimate that needs them says so an
 
 from __future__ import annotations
 
-import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,13 +15,13 @@ import pandas as pd
 
 from myoloop.experiments.cohorts import effects
 from myoloop.experiments.cohorts.effects import Estimated, not_estimated
-from myoloop.experiments.cohorts.gathering import CohortError, Gathered, SessionRow
+from myoloop.experiments.cohorts.frames import DosePoint, Frames, Response, input_sha256
+from myoloop.experiments.cohorts.gathering import CohortError, Gathered
 from myoloop.experiments.cohorts.people import People
 from myoloop.experiments.cohorts.registered import Arms, DoseResponse, Estimate, MissingRule, Registered
 from myoloop.experiments.outcomes.registry import OUTCOMES
 
 WITHHELD = "arms are withheld"
-_COLUMNS = ["person", "session", "t", "y", "test", "stratum", "station", "head"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,36 +63,15 @@ class Line:
             return None
         if self.is_ratio:
             return _percent(e.value), _percent(e.low), _percent(e.high)
+        if self.scale == "log":
+            # A geometric mean, in the outcome's own unit.
+            return math.exp(e.value), math.exp(e.low), math.exp(e.high)
         return e.value, e.low, e.high
 
     @property
     def shown_unit(self) -> str:
         """Of what is shown."""
         return "%" if self.is_ratio else self.unit
-
-
-@dataclass(frozen=True, slots=True)
-class DosePoint:
-    """One person's change beside the dose before it; `change` on the scale of the analysis."""
-
-    person: str
-    arm: str
-    dose_mc: float
-    change: float
-    last_session: int
-
-
-@dataclass(frozen=True, slots=True)
-class Response:
-    """How one person's outcome moved from baseline to the last session used, in per cent of baseline."""
-
-    person: str
-    arm: str
-    baseline: float
-    last: float
-    last_session: int
-    change_pct: float
-    responder: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +84,8 @@ class Result:
         Of the analysis file; empty where nothing was registered.
     skipped
         Values that a scale could not take, one line each.
+    not_compared
+        Who has sessions that are used and is in no comparison of arms, and why.
     """
 
     registered: Registered
@@ -113,6 +94,7 @@ class Result:
     dose: tuple[DosePoint, ...]
     responses: tuple[Response, ...]
     skipped: tuple[str, ...]
+    not_compared: tuple[tuple[str, str], ...] = ()
 
     @property
     def is_registered(self) -> bool:
@@ -124,18 +106,31 @@ class Result:
         return next((each for each in self.lines if each.part == part and outcome in ("", each.outcome)), None)
 
 
+@dataclass(frozen=True, slots=True)
+class Other:
+    """A study gathered with other recordings than the analysis file has it."""
+
+    gathered: Gathered
+    use: tuple[str, ...]
+
+
 def exploratory_plan(gathered: Gathered, people: People) -> Registered:
     """What is analysed where nothing was registered: the protocol's own primary outcome, and all of it exploratory.
 
     Raises
     ------
     UserError
-        If no session that is used names a primary outcome.
+        If no session that is used names a primary outcome, or they name several.
     """
     used = [row for row in gathered.rows if row.used]
-    named = [row.primary for row in used if row.primary]
+    named = [name for name, _ in Counter(row.primary for row in used if row.primary).most_common()]
     if not named:
         raise CohortError(f"{gathered.study}: no session can be used, so nothing can be analysed; see myoloop index")
+    if len(named) > 1:
+        raise CohortError(
+            f"{gathered.study}: sessions name {len(named)} primary outcomes ({', '.join(sorted(named))}); "
+            "an analysis file has to say which is meant"
+        )
     others = sorted({name for row in used for name in row.outcomes} - {named[0]})
     two = people.view == "open" and len(people.arms) == 2
     reference = "sham" if "sham" in people.arms else people.arms[0] if two else ""
@@ -154,8 +149,15 @@ def exploratory_plan(gathered: Gathered, people: People) -> Registered:
     )
 
 
-def analyse(gathered: Gathered, people: People, registered: Registered, analysis_sha256: str) -> Result:
+def analyse(
+    gathered: Gathered, people: People, registered: Registered, analysis_sha256: str, *, other: Other | None = None
+) -> Result:
     """Do everything that is registered, and what is told beside it.
+
+    Parameters
+    ----------
+    other
+        The study gathered with other recordings than the registered ones: one more line beside the primary.
 
     Raises
     ------
@@ -163,13 +165,16 @@ def analyse(gathered: Gathered, people: People, registered: Registered, analysis
         If the registered arms are not those of the study.
     """
     _check_arms(people, registered)
-    data = _Data(gathered, people, registered)
+    data = _Lines(gathered, people, registered)
     lines: list[Line] = []
     for part, each in registered.estimates():
         lines.append(data.line(part if analysis_sha256 else "exploratory", each, registered.missing_data))
     primary = registered.primary
     lines += _sensitivity(data, primary, registered)
-    points = data.dose_points(registered.dose_response) if registered.dose_response is not None else ()
+    if other is not None:
+        line = _Lines(other.gathered, people, registered).line("sensitivity", primary, registered.missing_data)
+        lines.append(replace(line, what=f"{line.what}; recordings used: {', '.join(other.use)}"))
+    points = data.frames.dose_points(registered.dose_response) if registered.dose_response is not None else ()
     if registered.dose_response is not None:
         lines.append(
             data.dose_line(registered.dose_response, points, "secondary" if analysis_sha256 else "exploratory")
@@ -179,10 +184,10 @@ def analyse(gathered: Gathered, people: People, registered: Registered, analysis
     for name in others:
         kind: Any = "arms" if registered.arms is not None and people.view != "pooled" else "trend"
         lines.append(data.line("exploratory", Estimate(outcome=name, contrast=kind), registered.missing_data))
-    skipped = tuple(dict.fromkeys(data.skipped))
     return Result(
         registered=registered, analysis_sha256=analysis_sha256, lines=tuple(lines), dose=points,
-        responses=data.responses(), skipped=skipped,
+        responses=data.frames.responses(), skipped=tuple(dict.fromkeys(data.frames.skipped)),
+        not_compared=data.frames.not_compared(),
     )  # fmt: skip
 
 
@@ -194,9 +199,15 @@ def _check_arms(people: People, registered: Registered) -> None:
         raise CohortError(
             f"analysis file: arms: found {', '.join(sorted(wanted))}, the study has {', '.join(people.arms) or 'none'}"
         )
+    rest = sorted(set(people.arms) - wanted - set(registered.arms.others))
+    if rest:
+        raise CohortError(
+            f"analysis file: arms: the study has {', '.join(people.arms)}, two are compared; the rest must be named: "
+            f"others: [{', '.join(rest)}]"
+        )
 
 
-def _sensitivity(data: _Data, primary: Estimate, registered: Registered) -> list[Line]:
+def _sensitivity(data: _Lines, primary: Estimate, registered: Registered) -> list[Line]:
     """The primary estimate under other rules; exploratory by their nature, and named so in the report."""
     found = []
     rules: tuple[MissingRule, ...] = ("available", "completers", "baseline_carried_forward")
@@ -205,68 +216,43 @@ def _sensitivity(data: _Data, primary: Estimate, registered: Registered) -> list
             line = data.line("sensitivity", primary, rule)
             found.append(replace(line, what=f"{line.what}; missing data: {rule.replace('_', ' ')}"))
     if primary.contrast == "arms" and primary.scale != "rate":
-        frame = data.frame(primary.outcome, primary.scale, registered.missing_data)
+        last_t, level, held = data.frames.last_t, registered.confidence, registered.covariates
         for name, make in (
-            ("each person's own slope", lambda: effects.two_stage(frame, registered.confidence).times(data.last_t)),
-            ("last session alone", lambda: effects.at_last(frame, data.last_t, registered.confidence)),
+            ("each person's own slope", lambda frame: effects.two_stage(frame, level, held).times(last_t)),
+            ("last session alone", lambda frame: effects.at_last(frame, last_t, level, held)),
         ):
             line = data.line("sensitivity", primary, registered.missing_data, given=make)
             found.append(replace(line, what=f"{line.what}; {name}"))
     return found
 
 
-class _Data:
-    """Values of the used sessions, arranged for one model after the other."""
+class _Lines:
+    """Estimates of a study, one after the other."""
 
     def __init__(self, gathered: Gathered, people: People, registered: Registered) -> None:
-        self._used = gathered.used()
+        self.frames = Frames(gathered, people, registered)
         self._people = people
         self._plan = registered
-        self.skipped: list[str] = []
-        self.last_t = float(registered.sessions - registered.baseline)
 
-    def frame(self, outcome: str, scale: str, rule: str, arm: str | None = None) -> pd.DataFrame:
-        """A row for each person and session from baseline on."""
-        rows = []
-        for (name, session), row in sorted(self._used.items()):
-            person = self._people.of(name)
-            y = self._value(row, outcome, scale)
-            if person is None or y is None or not self._plan.baseline <= session <= self._plan.sessions:
-                continue
-            if arm is not None and person.arm != arm:
-                continue
-            t = float(session - self._plan.baseline)
-            rows.append((name, session, t, y, self._test(person.arm), person.stratum, person.station, row.head))
-        frame = pd.DataFrame(rows, columns=_COLUMNS)
-        if rule == "completers":
-            whole = frame.groupby("person")["session"].nunique()
-            wanted = set(whole[whole == self._plan.sessions - self._plan.baseline + 1].index)
-            return frame[frame["person"].isin(wanted)].reset_index(drop=True)
-        if rule == "baseline_carried_forward":
-            return self._carried(frame)
-        return frame
-
-    def line(self, part: str, wanted: Estimate, rule: str, given: Any = None) -> Line:
+    def line(
+        self, part: str, wanted: Estimate, rule: str, given: Callable[[pd.DataFrame], Estimated] | None = None
+    ) -> Line:
         """One estimate."""
-        plan, view = self._plan, self._people.view
-        arm = wanted.arm
-        needs_arms = wanted.contrast == "arms" or arm is not None
+        view, arm, between = self._people.view, wanted.arm, wanted.contrast == "arms"
+        needs_arms = between or arm is not None
         hidden = needs_arms and (view == "pooled" or (view == "coded" and arm is not None)) and self._people.allocated
-        frame = self.frame(wanted.outcome, wanted.scale, rule, None if hidden else arm)
+        frame = self.frames.frame(
+            wanted.outcome, wanted.scale, rule, None if hidden else arm, compared=between and not hidden
+        )
         if hidden:
             estimate = not_estimated(WITHHELD)
-        elif given is not None:
-            estimate = given()
         elif not len(frame):
-            estimate = not_estimated("no session has a value of it", frame)
-        elif wanted.contrast == "mean":
-            estimate = effects.mean_of_people(frame, plan.confidence)
-        elif wanted.contrast == "trend":
-            estimate = effects.trend(frame, plan.confidence, plan.random, wanted.scale)
-        elif wanted.scale == "rate":
-            estimate = effects.rate_effect(frame, plan.confidence, plan.covariates).times(self.last_t)
+            told = "nobody in one of the arms has a value of it" if between else "no session has a value of it"
+            estimate = not_estimated(told, frame)
+        elif why := effects.mostly_filled(frame):
+            estimate = not_estimated(why, frame)
         else:
-            estimate = effects.arms_effect(frame, plan.confidence, plan.random, plan.covariates).times(self.last_t)
+            estimate = given(frame) if given is not None else self._estimated(wanted, frame)
         kind = OUTCOMES[wanted.outcome]
         return Line(
             part=part, outcome=wanted.outcome, what=self._words(wanted), contrast=wanted.contrast, scale=wanted.scale,
@@ -274,26 +260,23 @@ class _Data:
             input_sha256=input_sha256(frame),
         )  # fmt: skip
 
-    def dose_points(self, wanted: DoseResponse) -> tuple[DosePoint, ...]:
-        """Change from baseline to the last session used, and the charge of all sessions before that one."""
-        found = []
-        for name, first, last in self._ends():
-            person = self._people.of(name)
-            ys = [self._value(row, wanted.outcome, wanted.scale) for row in (first, last)]
-            if person is None or ys[0] is None or ys[1] is None:
-                continue
-            dose_mc = sum(mc for session, mc in person.dose_mc.items() if first.session <= session < last.session)
-            found.append(DosePoint(name, person.arm, dose_mc, ys[1] - ys[0], last.session))
-        return tuple(found)
+    def _estimated(self, wanted: Estimate, frame: pd.DataFrame) -> Estimated:
+        plan, level, held = self._plan, self._plan.confidence, self._plan.covariates
+        if wanted.contrast == "mean":
+            return effects.mean_of_people(frame, level, wanted.scale)
+        if wanted.contrast == "trend":
+            return effects.trend(frame, level, plan.random, wanted.scale, held)
+        if wanted.scale == "rate":
+            return effects.rate_effect(frame, level, held).times(self.frames.last_t)
+        return effects.arms_effect(frame, level, plan.random, held).times(self.frames.last_t)
 
     def dose_line(self, wanted: DoseResponse, points: Sequence[DosePoint], part: str) -> Line:
         """Slope of the change on the dose."""
-        rows = [(each.person, each.dose_mc, each.change, self._test(each.arm), "") for each in points]
-        frame = pd.DataFrame(rows, columns=["person", "dose", "change", "test", "head"])
+        frame = self.frames.of_doses(points)
         if self._people.view != "open" and self._people.allocated:
             estimate = not_estimated(f"{WITHHELD}, and with them what was given")
         else:
-            estimate = effects.slope_on_dose(frame, self._plan.confidence)
+            estimate = effects.slope_on_dose(frame, self._plan.confidence, self._plan.covariates)
         kind = OUTCOMES[wanted.outcome]
         return Line(
             part=part, outcome=wanted.outcome, what=f"change of {kind.text} per mC delivered before", contrast="dose",
@@ -301,52 +284,10 @@ class _Data:
             input_sha256=input_sha256(frame.rename(columns={"change": "y"})),
         )  # fmt: skip
 
-    def responses(self) -> tuple[Response, ...]:
-        """Everybody's own change, the largest first."""
-        rule = self._plan.responder
-        outcome = rule.outcome if rule is not None else self._plan.primary.outcome
-        found = []
-        for name, first, last in self._ends():
-            person, before, after = self._people.of(name), _of(first, outcome), _of(last, outcome)
-            if person is None or before is None or after is None or before == 0.0:
-                continue
-            change_pct = 100.0 * (after - before) / abs(before)
-            reached = rule is not None and (
-                change_pct >= rule.change_pct if rule.change_pct >= 0 else change_pct <= rule.change_pct
-            )
-            found.append(Response(name, person.arm, before, after, last.session, change_pct, reached))
-        return tuple(sorted(found, key=lambda each: (-each.change_pct, each.person)))
-
-    def _ends(self) -> list[tuple[str, SessionRow, SessionRow]]:
-        """First and last session used of everybody who has the baseline and a later one."""
-        found = []
-        for name in sorted({person for person, _ in self._used}):
-            first = self._used.get((name, self._plan.baseline))
-            later = [row for (who, session), row in sorted(self._used.items())
-                     if who == name and self._plan.baseline < session <= self._plan.sessions]  # fmt: skip
-            if first is not None and later:
-                found.append((name, first, later[-1]))
-        return found
-
-    def _value(self, row: SessionRow, outcome: str, scale: str) -> float | None:
-        value = _of(row, outcome)
-        if value is None or scale != "log":
-            return value
-        if value <= 0.0:
-            self.skipped.append(f"{row.path}: {outcome} is {value:g}, which has no logarithm")
-            return None
-        return math.log(value)
-
-    def _test(self, arm: str) -> int:
-        """1 in the test arm; of coded arms B."""
-        if self._people.view == "coded":
-            return int(arm == "B")
-        return int(self._plan.arms is not None and arm == self._plan.arms.test)
-
     def _words(self, wanted: Estimate) -> str:
         kind, last = OUTCOMES[wanted.outcome].text, self._plan.sessions
         if wanted.contrast == "mean":
-            return f"{kind}: mean over people"
+            return f"{kind}: {'geometric mean' if wanted.scale == 'log' else 'mean'} over people"
         if wanted.contrast == "trend":
             return f"{kind}: change per session{f' in the arm {wanted.arm}' if wanted.arm else ', all together'}"
         if self._people.view == "coded":
@@ -354,33 +295,6 @@ class _Data:
         arms = self._plan.arms
         told = f"{arms.test} against {arms.reference}" if arms is not None else "between arms"
         return f"{kind}: {told} at session {last}"
-
-    def _carried(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """Fill a missing session with the person's baseline."""
-        rows: list[tuple[Any, ...]] = []
-        for name, own in frame.groupby("person"):
-            base = own[own["t"] == 0]
-            if not len(base):
-                continue
-            known = {int(row.session): tuple(row) for row in own.itertuples(index=False)}
-            first = base.iloc[0]
-            for session in range(self._plan.baseline, self._plan.sessions + 1):
-                filled = (name, session, float(session - self._plan.baseline), first["y"], first["test"],
-                          first["stratum"], first["station"], first["head"])  # fmt: skip
-                rows.append(known.get(session, filled))
-        return pd.DataFrame(rows, columns=_COLUMNS)
-
-
-def input_sha256(frame: pd.DataFrame) -> str:
-    """Hash of what went into an estimate: who, when, which value, from which recording."""
-    columns = [name for name in ("person", "session", "dose", "test", "y", "head") if name in frame]
-    lines = ["\t".join(map(repr, row)) for row in frame[columns].astype(object).itertuples(index=False, name=None)]
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
-
-
-def _of(row: SessionRow, outcome: str) -> float | None:
-    found = row.outcomes.get(outcome)
-    return None if found is None else found.value
 
 
 def _percent(log: float) -> float:

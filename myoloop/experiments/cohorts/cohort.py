@@ -7,24 +7,24 @@ import hashlib
 import io
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import myoloop
-from myoloop.experiments.cohorts.analysis import Line, Result, analyse, exploratory_plan
+from myoloop.experiments.analysis.study_tables import code_sha256
+from myoloop.experiments.cohorts.analysis import Line, Other, Result, analyse, exploratory_plan
 from myoloop.experiments.cohorts.flow import flow, harms
-from myoloop.experiments.cohorts.gathering import CODE, FOLDER, Gathered, gather
+from myoloop.experiments.cohorts.gathering import FOLDER, Choice, Gathered, gather
 from myoloop.experiments.cohorts.people import People, read_people
-from myoloop.experiments.cohorts.registered import load_registered
+from myoloop.experiments.cohorts.registered import Registered, load_registered
 from myoloop.experiments.studies.secret_files import refuse_inside
-from myoloop.experiments.training.jobs import Jobs, code_sha256
+from myoloop.experiments.training.jobs import Jobs
 from myoloop.platform.errors import UserError
 from myoloop.platform.recording.folder import replace_file
 from myoloop.platform.sealed import StudyKey
 
 SIMULATED = "SIMULATED: effects planted in virtual people, none of a treatment"
-_DEFAULT_USE = ("complete",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Cohort:
     Attributes
     ----------
     code_sha256
-        Of the code that every number depends on.
+        Of the package: every number depends on it.
     input_sha256
         Of all recordings that are used and all doses.
     """
@@ -63,6 +63,7 @@ def make_cohort(
     *,
     coded: bool = False,
     jobs: Jobs | None = None,
+    use: tuple[str, ...] = (),
 ) -> Cohort:
     """Gather and analyse a study.
 
@@ -74,6 +75,9 @@ def make_cohort(
         The study's; without it arms stay closed.
     coded
         Show arms as A and B though the key is there.
+    use
+        Statuses of recordings: the primary estimate of these stands beside the registered one. Without an analysis
+        file, what is used.
 
     Raises
     ------
@@ -82,10 +86,28 @@ def make_cohort(
     """
     registered, sha256 = load_registered(analysis) if analysis is not None else (None, "")
     people = read_people(study, key, coded=coded)
-    use, also = (registered.use, registered.outcomes()) if registered is not None else (_DEFAULT_USE, ())
-    gathered = gather(study, use, jobs, also=also)
-    result = analyse(gathered, people, registered or exploratory_plan(gathered, people), sha256)
-    return Cohort(gathered, people, result, code_sha256(("experiments/cohorts", *CODE)), _input(gathered, people))
+    if registered is None:
+        gathered = gather(study, Choice(use=use) if use else Choice(), jobs)
+        plan = exploratory_plan(gathered, people)
+        plan = plan.model_copy(update={"use": use}) if use else plan
+        result = analyse(gathered, people, plan, "")
+    else:
+        choice = choice_of(registered)
+        gathered = gather(study, choice, jobs)
+        other = None
+        if use and set(use) != set(registered.use):
+            other = Other(gather(study, replace(choice, use=use), jobs), use)
+        result = analyse(gathered, people, registered, sha256, other=other)
+    return Cohort(gathered, people, result, code_sha256(), _input(gathered, people))
+
+
+def choice_of(registered: Registered) -> Choice:
+    """What a registered analysis looks at."""
+    return Choice(
+        use=registered.use, also=registered.outcomes(), first=registered.baseline, last=registered.sessions,
+        protocol=registered.protocol, doubtful=registered.doubtful == "use",
+        corrected=registered.labels == "corrected",
+    )  # fmt: skip
 
 
 def output_folder(study: Path, out: Path | None, people: People) -> Path:
@@ -115,9 +137,10 @@ def tables(cohort: Cohort) -> dict[str, str]:
         ),
         "people.csv": _csv(
             ("person", "status", "arm", "stratum", "station", "sessions planned", "begun", "complete",
-             f"dose (mC, {people.dose_is})", "adverse events"),
+             f"dose (mC, {people.dose_is})", "adverse events", "not in comparisons of arms"),
             ((p.name, p.status, p.arm, p.stratum, p.station, p.planned, p.begun, p.complete,
-              _number(sum(p.dose_mc.values())), len(p.events)) for p in people.people),
+              _number(sum(p.dose_mc.values())), len(p.events), dict(result.not_compared).get(p.name, ""))
+             for p in people.people),
         ),
         "estimates.csv": _estimates(cohort),
         "dose_response.csv": _csv(
@@ -178,17 +201,21 @@ def _sessions(cohort: Cohort) -> str:
         values = [_number(found.value) if (found := row.outcomes.get(name)) is not None else "" for name in names]
         rows.append(
             (row.person, person.arm if person is not None else "", row.session, row.attempt, row.status, row.grade,
-             "yes" if row.used else "no", row.excluded, *values, row.head)
+             "yes" if row.used else "no", row.excluded, row.protocol, row.protocol_sha256, *values,
+             "; ".join(f"{name}: {each.doubt}" for name, each in row.outcomes.items() if each.doubt), row.head)
         )  # fmt: skip
-    columns = ("person", "arm", "session", "attempt", "status", "grade", "used", "excluded", *names, "chain_head")
+    columns = (
+        "person", "arm", "session", "attempt", "status", "grade", "used", "excluded", "protocol", "protocol_sha256",
+        *names, "doubtful", "chain_head",
+    )  # fmt: skip
     return _csv(columns, rows)
 
 
 def _estimates(cohort: Cohort) -> str:
     columns = (
         "part", "what", "outcome", "contrast", "scale", "shown", "low", "high", "shown unit", "estimate", "error", "p",
-        "people", "sessions", "method", "note", "not estimated", "confidence", "simulated", "myoloop", "code_sha256",
-        "analysis_sha256", "input_sha256",
+        "people", "sessions", "filled in", "method", "note", "not estimated", "confidence", "simulated", "myoloop",
+        "code_sha256", "analysis_sha256", "input_sha256",
     )  # fmt: skip
     return _csv(columns, (_estimate(cohort, line) for line in cohort.result.lines))
 
@@ -197,7 +224,7 @@ def _estimate(cohort: Cohort, line: Line) -> tuple[Any, ...]:
     shown, e = line.shown() or (None, None, None), line.estimate
     return (
         line.part, line.what, line.outcome, line.contrast, line.scale, *map(_number, shown), line.shown_unit,
-        _number(e.value), _number(e.error), _number(e.p), e.people, e.sessions, e.method, e.note, e.why,
+        _number(e.value), _number(e.error), _number(e.p), e.people, e.sessions, e.filled, e.method, e.note, e.why,
         cohort.result.registered.confidence, "yes" if cohort.gathered.simulated else "no", myoloop.__version__,
         cohort.code_sha256, cohort.result.analysis_sha256, line.input_sha256,
     )  # fmt: skip

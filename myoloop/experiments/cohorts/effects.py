@@ -7,7 +7,11 @@ The mixed model of an outcome y of person i at session t (t = 0 at baseline) is
 with u and v normal (REML). Both arms have one mean at baseline, as randomisation has it: the model is adjusted for
 baseline by that constraint (Liang and Zeger 2000), and a person whose baseline is missing still counts. The effect is
 ``c`` times the last session's t. Counts per time have the same equation on the log scale, by generalised estimating
-equations with exchangeable correlation and Mancl and DeRouen's covariance for few clusters.
+equations with exchangeable correlation and Mancl and DeRouen's covariance for few clusters; each session counts by the
+time in which it could tell, whose logarithm is an offset.
+
+Data frames have a row for each person and session: ``person``, ``t``, ``y``, ``test`` (1 in the test arm), covariates
+by their names. ``told_min`` is the time that a rate is of; rows that are ``filled`` in were never recorded.
 """
 
 from __future__ import annotations
@@ -29,11 +33,17 @@ _MIXED = (
     "with {df} d.f. (people less {lost})"
 )
 _COUNTS = (
-    "Poisson generalised estimating equations, log link, exchangeable by person, Mancl-DeRouen covariance, baseline "
-    "constrained equal between arms; Wald interval, Student's t with {df} d.f. (people less {lost})"
+    "Poisson generalised estimating equations, log link, {weighed}, exchangeable by person, Mancl-DeRouen covariance, "
+    "baseline constrained equal between arms; Wald interval, Student's t with {df} d.f. (people less {lost})"
 )
+_OFFSET = "offset by the minutes in which it could be told"
+_UNWEIGHED = "every session the same weight (how long it could be told is not known of all)"
 _MEAN = "mean of people's means; Student's t with {df} d.f."
+_GEOMETRIC = "geometric mean of people's geometric means; Student's t of logarithms with {df} d.f."
 _TWO_STAGE = "each person's least-squares slope, then {test}; Student's t with {df} d.f."
+#: With more of its sessions filled in than so much, an estimate would be of what nobody recorded.
+FILLED_MAX_PCT = 50.0
+_TOO_MANY = "too few people for the covariates, or they cannot be told apart from each other or the arms"
 #: A variance smaller than so much of the residual one is at zero.
 _BOUNDARY = 1e-4
 _RANDOM = {"intercept": "intercept", "intercept_and_slope": "intercept and slope"}
@@ -50,7 +60,9 @@ class Estimated:
     p
         Two-sided, of no effect.
     people, sessions
-        It rests on.
+        It rests on; sessions that were recorded.
+    filled
+        Sessions that a rule for missing data filled in beside them.
     note
         What happened while it was fitted, empty if nothing.
     curve
@@ -64,6 +76,7 @@ class Estimated:
     p: float | None = None
     people: int = 0
     sessions: int = 0
+    filled: int = 0
     method: str = ""
     note: str = ""
     why: str = ""
@@ -79,8 +92,21 @@ class Estimated:
 
 def not_estimated(why: str, data: pd.DataFrame | None = None) -> Estimated:
     """Say why there is none."""
-    people, sessions = _counts(data) if data is not None else (0, 0)
-    return Estimated(value=None, why=why, people=people, sessions=sessions)
+    people, sessions, filled = _counts(data) if data is not None else (0, 0, 0)
+    return Estimated(value=None, why=why, people=people, sessions=sessions, filled=filled)
+
+
+def mostly_filled(data: pd.DataFrame) -> str:
+    """Why sessions that were filled in leave nothing to estimate; empty where they do not."""
+    if "filled" not in data or not data["filled"].any():
+        return ""
+    recorded = data[~data["filled"].astype(bool)]
+    if recorded.groupby("person").size().max() < 2:
+        return "nobody has a second recorded value: all after baseline would be filled in"
+    share_pct = 100.0 * (len(data) - len(recorded)) / len(data)
+    if share_pct > FILLED_MAX_PCT:
+        return f"{share_pct:.0f} % of the sessions would be filled in, allowed are {FILLED_MAX_PCT:g} %"
+    return ""
 
 
 def arms_effect(data: pd.DataFrame, level: float, random: str, covariates: tuple[str, ...] = ()) -> Estimated:
@@ -107,36 +133,44 @@ def rate_effect(data: pd.DataFrame, level: float, covariates: tuple[str, ...] = 
     return _counted(data, columns, "test", level)
 
 
-def trend(data: pd.DataFrame, level: float, random: str, scale: str) -> Estimated:
+def trend(data: pd.DataFrame, level: float, random: str, scale: str, covariates: tuple[str, ...] = ()) -> Estimated:
     """Change per session of everybody in `data`."""
     if not len(data) or data["person"].nunique() < 3:
         return not_estimated("fewer than three people with data", data)
     if data["t"].nunique() < 2:
         return not_estimated("one session alone has no trend", data)
-    columns = {"1": 1.0, "t": data["t"]}
+    columns = {"1": 1.0, "t": data["t"], **_dummies(data, covariates)}
     if scale == "rate":
         return _counted(data, columns, "t", level)
     return _mixed(data, columns, "t", level, random)
 
 
-def mean_of_people(data: pd.DataFrame, level: float) -> Estimated:
-    """Mean over people of each one's mean over sessions."""
+def mean_of_people(data: pd.DataFrame, level: float, scale: str = "raw") -> Estimated:
+    """Mean over people of each one's mean over sessions; of logarithms that of the geometric mean."""
     means = data.groupby("person")["y"].mean() if len(data) else pd.Series(dtype=float)
     if len(means) < 2:
         return not_estimated("fewer than two people with data", data)
+    if scale == "log":
+        # That a geometric mean is 1 in some unit is no hypothesis.
+        return replace(_t(means.to_numpy(), level, _GEOMETRIC, data), p=None)
     return _t(means.to_numpy(), level, _MEAN, data)
 
 
-def two_stage(data: pd.DataFrame, level: float) -> Estimated:
-    """Each person's own slope, then Welch's test between arms (or a mean, where there is one): no mixed model."""
-    slopes = [
-        (int(rows["test"].iloc[0]), float(np.polyfit(rows["t"], rows["y"], 1)[0]))
-        for _, rows in data.groupby("person")
-        if rows["t"].nunique() >= 2
+def two_stage(data: pd.DataFrame, level: float, covariates: tuple[str, ...] = ()) -> Estimated:
+    """Each person's own slope, then Welch's test between arms: no mixed model. With covariates, least squares."""
+    rows = [
+        {**own.iloc[0].to_dict(), "y": float(np.polyfit(own["t"], own["y"], 1)[0])}
+        for _, own in data.groupby("person")
+        if own["t"].nunique() >= 2
     ]
-    test, reference = (np.array([each for arm, each in slopes if arm == which]) for which in (1, 0))
+    slopes = pd.DataFrame(rows, columns=data.columns)
+    test, reference = (slopes.loc[slopes["test"] == which, "y"].to_numpy(np.float64) for which in (1, 0))
     if min(len(test), len(reference)) < 2:
         return not_estimated("fewer than two people with two sessions in an arm", data)
+    held = _dummies(slopes, covariates)
+    if held:
+        method = _TWO_STAGE.format(test="least squares between arms", df="{df:g}")
+        return _least_squares(slopes, {"1": 1.0, "test": slopes["test"], **held}, level, method, data)
     errors = [float(np.var(each, ddof=1)) / len(each) for each in (test, reference)]
     value, error = float(test.mean() - reference.mean()), math.sqrt(sum(errors))
     if error == 0.0:
@@ -146,25 +180,28 @@ def two_stage(data: pd.DataFrame, level: float) -> Estimated:
     return _wald(value, error, df, level, _TWO_STAGE.format(test="Welch's comparison", df=f"{df:.1f}"), data)
 
 
-def slope_on_dose(people: pd.DataFrame, level: float) -> Estimated:
+def slope_on_dose(people: pd.DataFrame, level: float, covariates: tuple[str, ...] = ()) -> Estimated:
     """Change of the outcome per unit of dose, within arms where there are two: least squares over people.
 
     Parameters
     ----------
     people
-        Columns ``person``, ``dose``, ``change``, and ``test``.
+        Columns ``person``, ``dose``, ``change``, and ``test``; covariates by their names.
     """
-    columns = {"1": np.ones(len(people)), "dose": people["dose"]}
+    columns: dict[str, Any] = {"1": np.ones(len(people)), "dose": people["dose"]}
     if len(people) and people["test"].nunique() == 2:
         columns["arm"] = people["test"]
-    design = pd.DataFrame(columns).astype(float)
+    columns |= _dummies(people, covariates)
+    design = _design(columns, len(people))
     df = len(people) - len(columns)
     within = people["dose"] - people.groupby("test")["dose"].transform("mean") if len(people) else people
     if df < 2 or float(np.abs(within).max()) < 1e-9:
         return not_estimated("too few people, or no difference of dose within an arm", people)
+    if not _apart(design):
+        return not_estimated(_TOO_MANY, people)
     import statsmodels.api as sm
 
-    fit = sm.OLS(people["change"].astype(float), design).fit()
+    fit = sm.OLS(people["change"].to_numpy(np.float64), design).fit()
     held = ", arm held constant" if "arm" in columns else ""
     return _wald(
         float(fit.params["dose"]), float(fit.bse["dose"]), df, level,
@@ -172,27 +209,42 @@ def slope_on_dose(people: pd.DataFrame, level: float) -> Estimated:
     )  # fmt: skip
 
 
-def at_last(data: pd.DataFrame, last_t: float, level: float) -> Estimated:
+def at_last(data: pd.DataFrame, last_t: float, level: float, covariates: tuple[str, ...] = ()) -> Estimated:
     """Analysis of covariance at the last session: difference between arms, baseline held constant."""
     base = data[data["t"] == 0].set_index("person")["y"]
     end = data[data["t"] == last_t].set_index("person")
     both = end.join(base.rename("base"), how="inner").reset_index()
     if len(both) < 5 or both["test"].nunique() < 2:
         return not_estimated("fewer than five people with first and last session", both)
+    columns = {"1": 1.0, "base": both["base"], "test": both["test"], **_dummies(both, covariates)}
+    method = "analysis of covariance of the last session on baseline; Student's t with {df:g} d.f."
+    return _least_squares(both, columns, level, method, both)
+
+
+def _least_squares(
+    rows: pd.DataFrame, columns: dict[str, Any], level: float, method: str, of: pd.DataFrame
+) -> Estimated:
+    """Difference between arms of `y`, other columns held constant."""
     import statsmodels.api as sm
 
-    design = pd.DataFrame({"1": 1.0, "base": both["base"], "test": both["test"]}).astype(float)
-    fit = sm.OLS(both["y"].astype(float), design).fit()
-    df = len(both) - 3
-    method = f"analysis of covariance of the last session on baseline; Student's t with {df} d.f."
-    return _wald(float(fit.params["test"]), float(fit.bse["test"]), df, level, method, both)
+    design = _design(columns, len(rows))
+    df = len(rows) - design.shape[1]
+    if df < 1 or not _apart(design):
+        return not_estimated(_TOO_MANY, of)
+    fit = sm.OLS(rows["y"].to_numpy(np.float64), design).fit()
+    value, error = float(fit.params["test"]), float(fit.bse["test"])
+    if not error > 0.0:
+        return not_estimated("no scatter between people", of)
+    return _wald(value, error, df, level, method.format(df=df), of)
 
 
 def _mixed(data: pd.DataFrame, columns: dict[str, Any], of: str, level: float, random: str) -> Estimated:
     from statsmodels.regression.mixed_linear_model import MixedLM
 
     frame = data.reset_index(drop=True)
-    design = pd.DataFrame({name: _column(each, len(frame)) for name, each in columns.items()})
+    design = _design(columns, len(frame))
+    if not _apart(design):
+        return not_estimated(_TOO_MANY, data)
     y = frame["y"].astype(float).to_numpy()
     spread = float(np.std(y))
     if spread == 0.0:
@@ -216,7 +268,9 @@ def _mixed(data: pd.DataFrame, columns: dict[str, Any], of: str, level: float, r
                 notes.append("a variance between people is at zero")
             method = _MIXED.format(random=f"random {used}", df=df, lost=lost)
             found = _wald(value, math.sqrt(variance), df, level, method, data)
-            return replace(found, note="; ".join(notes), curve=_curve(beta, cov, design, df, level))
+            return replace(
+                found, note="; ".join(filter(None, (*notes, found.note))), curve=_curve(beta, cov, design, df, level)
+            )
     return not_estimated("the mixed model could not be fitted", data)
 
 
@@ -271,10 +325,16 @@ def _counted(data: pd.DataFrame, columns: dict[str, Any], of: str, level: float)
     frame = data.reset_index(drop=True)
     if bool((frame["y"] < 0.0).any()) or not frame["y"].any():
         return not_estimated("rates are below zero, or all zero", data)
-    design = pd.DataFrame({name: _column(each, len(frame)) for name, each in columns.items()})
+    design = _design(columns, len(frame))
+    if not _apart(design):
+        return not_estimated(_TOO_MANY, data)
+    told_min = _column(frame["told_min"], len(frame)) if "told_min" in frame else np.full(len(frame), np.nan)
+    known = bool(np.all(np.isfinite(told_min) & (told_min > 0.0)))
+    # What was counted, where it is known over how long: a rate of a long rest then weighs more than one of a short one.
+    counted = frame["y"].to_numpy(np.float64) * (told_min if known else 1.0)
     model = sm.GEE(
-        frame["y"].astype(float), design, groups=frame["person"], family=sm.families.Poisson(),
-        cov_struct=sm.cov_struct.Exchangeable(),
+        counted, design, groups=frame["person"], family=sm.families.Poisson(),
+        cov_struct=sm.cov_struct.Exchangeable(), offset=np.log(told_min) if known else None,
     )  # fmt: skip
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -284,7 +344,18 @@ def _counted(data: pd.DataFrame, columns: dict[str, Any], of: str, level: float)
         return not_estimated("the estimating equations did not converge", data)
     lost = len(columns) - 1
     df = max(1, frame["person"].nunique() - lost)
-    return _wald(value, error, df, level, _COUNTS.format(df=df, lost=lost), data)
+    method = _COUNTS.format(df=df, lost=lost, weighed=_OFFSET if known else _UNWEIGHED)
+    return _wald(value, error, df, level, method, data)
+
+
+def _design(columns: dict[str, Any], rows: int) -> pd.DataFrame:
+    return pd.DataFrame({name: _column(each, rows) for name, each in columns.items()})
+
+
+def _apart(design: pd.DataFrame) -> bool:
+    """Whether every column tells something that the others do not."""
+    rank = int(np.linalg.matrix_rank(design.to_numpy()))
+    return rank == len(design.columns)
 
 
 def _column(values: Any, rows: int) -> Floats:
@@ -311,13 +382,15 @@ def _t(values: Floats, level: float, method: str, data: pd.DataFrame) -> Estimat
 def _wald(value: float, error: float, df: float, level: float, method: str, data: pd.DataFrame) -> Estimated:
     reach = float(stats.t.ppf(0.5 + level / 2, df)) * error
     p = 2.0 * float(stats.t.sf(abs(value) / error, df))
-    people, sessions = _counts(data)
+    people, sessions, filled = _counts(data)
+    note = f"{filled} of {sessions + filled} sessions filled in; the interval takes them as recorded" if filled else ""
     return Estimated(
         value=value, low=value - reach, high=value + reach, error=error, p=p, people=people, sessions=sessions,
-        method=method,
+        filled=filled, method=method, note=note,
     )  # fmt: skip
 
 
-def _counts(data: pd.DataFrame) -> tuple[int, int]:
-    """People and sessions."""
-    return (int(data["person"].nunique()) if len(data) else 0), len(data)
+def _counts(data: pd.DataFrame) -> tuple[int, int, int]:
+    """People, sessions that were recorded, sessions that were filled in."""
+    filled = int(data["filled"].astype(bool).sum()) if len(data) and "filled" in data else 0
+    return (int(data["person"].nunique()) if len(data) else 0), len(data) - filled, filled

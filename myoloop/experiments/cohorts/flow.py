@@ -91,9 +91,10 @@ def flow(gathered: Gathered, people: People, result: Result) -> tuple[Step, ...]
         _step("At least one session that can be used", used, people, sessions=len(gathered.used()),
               lost=tuple(f"{n} recording{'s' if n > 1 else ''}: {why}" for why, n in sorted(excluded.items())))
     )  # fmt: skip
-    steps.append(
-        _step("Analysed for the primary outcome", analysed, people, lost=_lost("no value of it", used, analysed))
-    )
+    apart = dict(result.not_compared) if result.registered.primary.contrast == "arms" else {}
+    without = [each for each in used if each.name not in apart]
+    lost = (*_lost("no value of it", without, analysed), *(f"{name} {why}" for name, why in apart.items()))
+    steps.append(_step("Analysed for the primary outcome", analysed, people, lost=lost))
     return tuple(steps)
 
 
@@ -156,6 +157,8 @@ def _analysed(gathered: Gathered, people: People, result: Result) -> list[Person
         row.person for row in gathered.rows
         if row.used and (found := row.outcomes.get(primary)) is not None and found.value is not None
     }  # fmt: skip
+    if result.registered.primary.contrast == "arms":
+        names -= set(dict(result.not_compared))
     return [each for each in people.people if each.name in names]
 
 

@@ -8,25 +8,26 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from myoloop.experiments.analysis.session import load
+from myoloop.experiments.analysis.session import Session, load
+from myoloop.experiments.analysis.study_tables import code_sha256, made_from
 from myoloop.experiments.index.study import Index, Row, index_study
-from myoloop.experiments.outcomes.attempt import measure
-from myoloop.experiments.outcomes.compute import COMPUTED
-from myoloop.experiments.outcomes.view import View
-from myoloop.experiments.training.jobs import Jobs, code_sha256
+from myoloop.experiments.outcomes.attempt import OF_LABELS, Measured, measure
+from myoloop.experiments.outcomes.view import Value
+from myoloop.experiments.training.jobs import Jobs
 from myoloop.platform.errors import UserError
 from myoloop.platform.recording.folder import place_of, replace_file
 from myoloop.platform.recording.layout import RecordingError
 
 FOLDER = "derivatives/cohort"
-#: What an outcome of a session depends on besides its recording.
-CODE = ("experiments/analysis", "experiments/outcomes", "experiments/protocols", "experiments/screening", "platform")
-_FORMAT = "myoloop-cohort-session-1"
+#: Statuses that are used where nothing else is asked for.
+COMPLETE = ("complete",)
+_FORMAT = "myoloop-cohort-session-2"
 
 
 class CohortError(UserError):
@@ -35,11 +36,25 @@ class CohortError(UserError):
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """One outcome of one session; `why` says why there is none, or what a reader must know."""
+    """One outcome of one session.
+
+    Attributes
+    ----------
+    value
+        That may be used; None where there is none, or where it is left out because it is doubtful.
+    why
+        Why there is none, or what a reader must know.
+    doubt
+        Why its outcome does not believe it, whether or not it is used; empty where it does.
+    told_min
+        Of a rate: the minutes, all muscles together, in which it could be told; None where they are not known.
+    """
 
     value: float | None
     n: int
     why: str = ""
+    doubt: str = ""
+    told_min: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +87,8 @@ class SessionRow:
     wall_start: str
     duration_s: float
     head: str
+    protocol: str = ""
+    protocol_version: str = ""
     protocol_sha256: str = ""
     outcomes: Mapping[str, Measurement] = field(default_factory=dict)
     primary: str = ""
@@ -105,27 +122,66 @@ class Gathered:
         return {(row.person, row.session): row for row in self.rows if row.used}
 
     @property
-    def people(self) -> tuple[str, ...]:
-        """Who has any attempt."""
-        return tuple(sorted({row.person for row in self.rows}))
+    def protocols(self) -> tuple[str, ...]:
+        """Each protocol that was played in a session that is used, by its version and hash, with how many."""
+        played = Counter((r.protocol, r.protocol_version, r.protocol_sha256[:12]) for r in self.rows if r.used)
+        return tuple(
+            f"{name} {version} ({sha256 or 'hash not known'}), {n} sessions"
+            for (name, version, sha256), n in sorted(played.items())
+        )
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """Every value of a session that is used which its outcome does not believe, and what became of it."""
+        return tuple(
+            f"{row.path}: {name}: {each.doubt}; {'left out' if each.value is None else 'used'}"
+            for row in self.rows if row.used
+            for name, each in row.outcomes.items() if each.doubt
+        )  # fmt: skip
 
 
-def gather(study: Path | str, use: Sequence[str], jobs: Jobs | None = None, *, also: Sequence[str] = ()) -> Gathered:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """What of a study an analysis looks at.
+
+    Attributes
+    ----------
+    use
+        Statuses of recordings.
+    also
+        Outcomes that are computed though the protocol does not name them: the analysis does.
+    first, last
+        Sessions by number; None: every one.
+    protocol
+        Its id; None: whatever was played, as long as it is one.
+    doubtful
+        Whether values that their outcome does not believe are used.
+    corrected
+        Whether outcomes of spasms are of labels that a person corrected.
+    """
+
+    use: tuple[str, ...] = COMPLETE
+    also: tuple[str, ...] = ()
+    first: int | None = None
+    last: int | None = None
+    protocol: str | None = None
+    doubtful: bool = False
+    corrected: bool = False
+
+
+def gather(study: Path | str, choice: Choice, jobs: Jobs | None = None) -> Gathered:
     """Index a study and measure every session that may be used.
 
     Parameters
     ----------
-    use
-        Statuses that the analysis uses.
     jobs
         Where recordings are read.
-    also
-        Outcomes that are computed though the protocol does not name them: the analysis does.
 
     Raises
     ------
     CohortError
-        If there is no session in it, or sessions of people and of virtual subjects stand in one study.
+        If there is no session in it, or sessions of people and of virtual subjects stand in one study, or those of
+        several protocols.
     UserError
         If the study cannot be indexed.
     """
@@ -134,20 +190,36 @@ def gather(study: Path | str, use: Sequence[str], jobs: Jobs | None = None, *, a
     if not index.rows:
         raise CohortError(f"{study}: holds no session; a study folder has sub-X/ses-NN/att-N")
     simulated = _one_population(index)
-    reasons = _reasons(index, use)
+    reasons = _reasons(index, choice)
     read = [row for row in index.rows if not reasons[row.path]]
-    wanted = sorted(also)
-    items = [{"attempt": str((study / row.path).absolute()), "head": row.facts.head, "also": wanted} for row in read]
-    results = (jobs or Jobs()).run("outcomes", session_values, items)
+    _one_protocol(study, read)
+    results = (jobs or Jobs()).run("outcomes", session_values, [session_item(study, row, choice) for row in read])
     measured = {row.path: result for row, result in zip(read, results, strict=True)}
-    rows = tuple(_row(row, reasons[row.path], measured.get(row.path)) for row in index.rows)
-    return Gathered(study, rows, simulated, index.problems)
+    rows = tuple(_row(row, reasons[row.path], measured.get(row.path), choice) for row in index.rows)
+    told = [f"{path}: {each['note']}" for path, each in sorted(measured.items()) if each.get("note")]
+    found = Gathered(study, rows, simulated, (*index.problems, *told))
+    if len(found.protocols) > 1:
+        versions = f"one protocol in several versions: {'; '.join(found.protocols)}"
+        found = Gathered(study, rows, simulated, (*found.problems, versions))
+    return found
+
+
+def session_item(study: Path, row: Row, choice: Choice) -> dict[str, Any]:
+    """What the outcomes of one attempt depend on besides the code."""
+    return {
+        "attempt": str((study / row.path).absolute()),
+        "also": sorted(choice.also),
+        "corrected": choice.corrected,
+        **made_from(study, row),
+    }
 
 
 def session_values(item: Mapping[str, Any]) -> dict[str, Any]:
-    """Outcomes of one attempt, from what was kept if recording and code are the same; what is wrong is told."""
+    """Outcomes of one attempt, from what was kept if all that they hang on is the same; what is wrong is told."""
     attempt = Path(item["attempt"])
-    key = hashlib.sha256(f"{_FORMAT} {item['head']} {item['also']} {code_sha256(CODE)}".encode()).hexdigest()
+    hangs_on = {name: value for name, value in item.items() if name != "attempt"}
+    told = json.dumps([_FORMAT, hangs_on, code_sha256()], sort_keys=True)
+    key = hashlib.sha256(told.encode()).hexdigest()
     kept = _kept_path(attempt)
     try:
         found = json.loads(kept.read_text("utf-8"))
@@ -155,22 +227,23 @@ def session_values(item: Mapping[str, Any]) -> dict[str, Any]:
             return dict(found["values"])
     except (OSError, ValueError, AttributeError, KeyError):
         pass
-    values = _measure(attempt, item["also"])
+    values = _measure(attempt, item["also"], corrected=item["corrected"])
     kept.parent.mkdir(parents=True, exist_ok=True)
     replace_file(kept, (json.dumps({"key": key, "values": values}, sort_keys=True) + "\n").encode())
     return values
 
 
-def _measure(attempt: Path, also: Sequence[str]) -> dict[str, Any]:
+def _measure(attempt: Path, also: Sequence[str], *, corrected: bool) -> dict[str, Any]:
     try:
         session = load(attempt)
-        measured = measure(session)
     except RecordingError as error:
-        return {"problem": " ".join(str(error).split())}
+        return {"problem": _one_line(error)}
+    try:
+        measured, values, note = measured_of(session, also, corrected=corrected)
+    except RecordingError as error:
+        return {"problem": _one_line(error)}
     if measured.protocol is None:
         return {"problem": measured.missing}
-    view = View(session, measured.protocol)
-    more = {name: COMPUTED[name](view) for name in also if name in COMPUTED and name not in measured.values}
     guesses = [
         each.values.get("guess")
         for each in session.events
@@ -178,17 +251,44 @@ def _measure(attempt: Path, also: Sequence[str]) -> dict[str, Any]:
     ]
     return {
         "problem": "",
+        "note": note,
+        "protocol_version": session.metadata.get("protocol_version", ""),
         "protocol_sha256": session.metadata.get("sha256.protocol.yaml", ""),
         "primary": measured.protocol.outcomes.primary.measure or "",
         "guess": str(guesses[-1]) if guesses else None,
-        "outcomes": {
-            name: [_finite(each.value), each.n, each.why] for name, each in {**measured.values, **more}.items()
-        },
+        "outcomes": {name: _told(each) for name, each in values.items()},
     }
 
 
-def _finite(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None
+def measured_of(session: Session, also: Sequence[str], *, corrected: bool) -> tuple[Measured, Mapping[str, Value], str]:
+    """A session's outcomes with its diary and review, and what of these cannot be believed."""
+    try:
+        measured = measure(session, corrected=corrected, also=also)
+    except RecordingError:
+        raise
+    except UserError as error:
+        problem = f"the review cannot be believed: {_one_line(error)}"
+        measured = measure(session, also=also)
+        values = {
+            name: Value(None, why=problem) if name in OF_LABELS else each for name, each in measured.values.items()
+        }
+        return measured, values, problem
+    return measured, measured.values, measured.diary_problem
+
+
+def _told(value: Value) -> dict[str, Any]:
+    """As it is kept: with its doubt, whatever an analysis makes of that."""
+    number = value.value if value.value is not None and math.isfinite(value.value) else None
+    doubt = (value.doubt or value.why or "not valid") if number is not None and not value.valid else ""
+    told = value.parameters.get("told_min")
+    minutes = math.fsum(told.values()) if isinstance(told, Mapping) else told
+    known = isinstance(minutes, int | float) and math.isfinite(minutes) and minutes > 0
+    told_min = float(minutes) if known and minutes is not None else None
+    return asdict(Measurement(number, value.n, value.why, doubt, told_min))
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
 
 
 def _is_guess(form: object) -> bool:
@@ -206,7 +306,19 @@ def _one_population(index: Index) -> bool:
     return counts["simulated"] > 0
 
 
-def _reasons(index: Index, use: Sequence[str]) -> dict[str, str]:
+def _one_protocol(study: Path, rows: Sequence[Row]) -> None:
+    """Refuse sessions of several protocols: one mean over them is of nothing."""
+    # Of a recording that tells of none, no outcome can be had: it is left out with that reason.
+    played = Counter(row.facts.protocol for row in rows if row.facts.protocol)
+    if len(played) > 1:
+        told = ", ".join(f"{name} ({n})" for name, n in sorted(played.items()))
+        raise CohortError(
+            f"{study}: sessions of {len(played)} protocols: {told}; name the one to analyse in the analysis file, as "
+            f"protocol: {played.most_common(1)[0][0]}"
+        )
+
+
+def _reasons(index: Index, choice: Choice) -> dict[str, str]:
     """Why each attempt is not used; empty where it is."""
     found: dict[str, str] = {}
     last: dict[tuple[str, int], Row] = {}
@@ -215,9 +327,18 @@ def _reasons(index: Index, use: Sequence[str]) -> dict[str, str]:
             found[row.path] = f"refused: {row.facts.reason}"
         elif row.exclusions:
             found[row.path] = "; ".join(f"{each.code}: {each.reason}" for each in row.exclusions)
-        elif row.facts.status not in use:
+        elif row.facts.status not in choice.use:
             told = f", {row.facts.reason}" if row.facts.reason else ""
-            found[row.path] = f"{row.facts.status}{told}: the analysis uses {', '.join(use)}"
+            found[row.path] = f"{row.facts.status}{told}: the analysis uses {', '.join(choice.use)}"
+        elif choice.protocol is not None and row.facts.protocol != choice.protocol:
+            found[row.path] = (
+                f"another protocol, {row.facts.protocol or 'not told'}: the analysis is of {choice.protocol}"
+            )
+        elif not (choice.first or row.session) <= row.session <= (choice.last or row.session):
+            found[row.path] = (
+                f"outside of the analysis, session {row.session}: it has {choice.first or 1} to "
+                f"{choice.last or 'the last'}"
+            )
         elif row.facts.population not in ("person", "simulated"):
             found[row.path] = "nobody was stimulated, or it is not known whether it was simulated"
         else:
@@ -229,17 +350,28 @@ def _reasons(index: Index, use: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def _row(row: Row, excluded: str, values: Mapping[str, Any] | None) -> SessionRow:
+def _row(row: Row, excluded: str, values: Mapping[str, Any] | None, choice: Choice) -> SessionRow:
     values = values or {}
     if values.get("problem"):
         excluded, values = f"outcomes cannot be had: {values['problem']}", {}
     return SessionRow(
         person=row.person, session=row.session, attempt=row.attempt, path=row.path, status=row.facts.status,
         grade=row.grade, excluded=excluded, wall_start=row.facts.wall_start or "", duration_s=row.facts.duration_s,
-        head=row.facts.head, protocol_sha256=str(values.get("protocol_sha256", "")),
-        outcomes={name: Measurement(*each) for name, each in values.get("outcomes", {}).items()},
+        head=row.facts.head, protocol=row.facts.protocol, protocol_version=str(values.get("protocol_version", "")),
+        protocol_sha256=str(values.get("protocol_sha256", "")),
+        outcomes={
+            name: believed(Measurement(**each), doubtful=choice.doubtful)
+            for name, each in values.get("outcomes", {}).items()
+        },
         primary=str(values.get("primary", "")), guess=values.get("guess"),
     )  # fmt: skip
+
+
+def believed(found: Measurement, *, doubtful: bool) -> Measurement:
+    """A value as an analysis takes it: without a number where it is doubtful and those are left out."""
+    if not found.doubt or doubtful:
+        return found
+    return replace(found, value=None, why=f"left out as doubtful: {found.doubt}")
 
 
 def _kept_path(attempt: Path) -> Path:

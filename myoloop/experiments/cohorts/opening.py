@@ -26,6 +26,7 @@ def open_arms(
     why: str = "",
     out: Path | None = None,
     jobs: Jobs | None = None,
+    use: tuple[str, ...] = (),
 ) -> tuple[Cohort, Path]:
     """Make a cohort as its reader may see it, and say where its report goes.
 
@@ -48,4 +49,4 @@ def open_arms(
     if opens:
         new = {"known_to": who, "analysis": analysis.name if analysis is not None else "none"}
         record_act(audit_of(study), datetime.now(UTC), who, role, ACT, "arms of all", "blinded", new, why)
-    return make_cohort(study, analysis, key, coded=blinded, jobs=jobs), folder
+    return make_cohort(study, analysis, key, coded=blinded, jobs=jobs, use=use), folder

@@ -35,6 +35,10 @@ Contrast = Literal["arms", "trend", "mean"]
 #: Statuses that an analysis may use; a refused recording is never used.
 Use = Literal["complete", "interrupted", "incomplete", "recovered"]
 MissingRule = Literal["available", "completers", "baseline_carried_forward"]
+#: What is done with a value that its own outcome does not believe.
+Doubtful = Literal["leave_out", "use"]
+#: Whose labels outcomes of spasms rest on.
+Labels = Literal["detected", "corrected"]
 Covariate = Literal["stratum", "station"]
 
 
@@ -56,15 +60,24 @@ class Header(Strict):
 
 
 class Arms(Strict):
-    """Whose effect is looked for, against whom; names of the protocol's arms."""
+    """Whose effect is looked for, against whom; names of the protocol's arms.
+
+    Attributes
+    ----------
+    others
+        Arms that the study has and no comparison is of.
+    """
 
     test: Name
     reference: Name
+    others: tuple[Name, ...] = ()
 
     @model_validator(mode="after")
     def _two(self) -> Arms:
         if self.test == self.reference:
             raise ValueError("test and reference must be two arms")
+        if {self.test, self.reference} & set(self.others):
+            raise ValueError(f"others: found {', '.join(self.others)}, allowed are arms that are not compared")
         return self
 
 
@@ -122,7 +135,13 @@ class Registered(Strict):
     arms
         None of a study with one arm.
     covariates
-        Properties of the person's place in the allocation that the models hold constant.
+        Properties of the person's place in the allocation that the models hold constant; a mean over people has none.
+    protocol
+        Whose sessions are analysed, where a study has those of several protocols.
+    doubtful
+        Values that their outcome calls not valid are left out, or used all the same.
+    labels
+        Whether outcomes of spasms are of what the detector found, or of the labels that a person corrected.
     use
         Which recordings are used.
     missing_data
@@ -141,6 +160,9 @@ class Registered(Strict):
     dose_response: DoseResponse | None = None
     covariates: tuple[Covariate, ...] = ()
     use: Annotated[tuple[Use, ...], Field(min_length=1)] = ("complete",)
+    protocol: Name | None = None
+    doubtful: Doubtful = "leave_out"
+    labels: Labels = "detected"
     missing_data: MissingRule = "available"
     random: Literal["intercept", "intercept_and_slope"] = "intercept_and_slope"
     confidence: Annotated[float, Field(strict=True, gt=0.5, lt=1.0)] = 0.95

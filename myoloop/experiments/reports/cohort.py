@@ -9,6 +9,7 @@ from typing import Any
 
 import myoloop
 from myoloop.experiments.cohorts.cohort import Cohort, write_tables
+from myoloop.experiments.cohorts.view import n_of_sessions
 from myoloop.experiments.reports import cohort_checklists as checklists
 from myoloop.experiments.reports import cohort_tables as tables
 from myoloop.experiments.reports.cohort_figures import draw_all, n_words
@@ -23,6 +24,8 @@ _ARMS = {
     "coded": "blinded: arms are shown as A and B, and which is which is not told",
     "pooled": "blinded: arms are withheld",
 }
+_DOUBTFUL = {"leave_out": "left out", "use": "used all the same, as the analysis file has it"}
+_LABELS = {"detected": "as the detector found them", "corrected": "as a person corrected them"}
 _OF_NOBODY = (
     "Every effect here was planted in virtual people: it shows that the analysis works, and nothing about anybody."
 )
@@ -65,7 +68,7 @@ def render(cohort: Cohort, figures: Sequence[Drawn]) -> str:
     )
     arms = _ARMS[people.view] if people.allocated else "the study has no sealed allocation"
     shown = first.shown()
-    n = f"{first.estimate.people} people, {first.estimate.sessions} sessions"
+    n = f"{first.estimate.people} people, {n_of_sessions(first)}"
     values: dict[str, Any] = {
         "name": cohort.gathered.study.resolve().name,
         "subtitle": f"{len(people.people)} people, {n_words(cohort)}",
@@ -82,6 +85,8 @@ def render(cohort: Cohort, figures: Sequence[Drawn]) -> str:
         "exploratory": tables.estimates(cohort, ("exploratory",)),
         "exclusions": tables.exclusions(cohort),
         "problems": [*cohort.gathered.problems, *people.problems],
+        "doubtful": tables.doubtful(cohort),
+        "not_compared": [f"{name} {why}" for name, why in result.not_compared],
         "baseline": tables.baseline(cohort),
         "adherence": tables.adherence(cohort),
         "responders": tables.responders(cohort),
@@ -111,6 +116,9 @@ def header(cohort: Cohort) -> list[tuple[str, str]]:
          if result.is_registered else "none was registered: everything is exploratory"),
         ("Missing data", plan.missing_data.replace("_", " ")),
         ("Recordings used", ", ".join(plan.use)),
+        ("Protocol", "; ".join(cohort.gathered.protocols) or "none"),
+        ("Doubtful values", f"{len(cohort.gathered.doubts)}, {_DOUBTFUL[plan.doubtful]}"),
+        ("Spasms", _LABELS[plan.labels]),
         ("Data", "simulated" if cohort.gathered.simulated else "of people"),
         ("Emergency unblindings", str(cohort.people.unblinded)),
     ]  # fmt: skip

@@ -10,6 +10,7 @@ import numpy as np
 from myoloop.experiments.cohorts.analysis import Line, by_arm
 from myoloop.experiments.cohorts.cohort import Cohort
 from myoloop.experiments.cohorts.flow import guesses, harms
+from myoloop.experiments.cohorts.view import n_of_sessions
 from myoloop.experiments.outcomes.important_change import rows_of
 from myoloop.experiments.outcomes.registry import OUTCOMES
 from myoloop.experiments.reports.tables import Table
@@ -46,7 +47,8 @@ def estimates(cohort: Cohort, parts: Sequence[str]) -> Table | None:
         return None
     rows = tuple(
         (each.what, each.part if cohort.result.is_registered or each.part == "sensitivity" else "exploratory",
-         interval_words(each), _p(each.estimate.p), str(each.estimate.people), str(each.estimate.sessions),
+         interval_words(each), _p(each.estimate.p), str(each.estimate.people),
+         n_of_sessions(each).replace(" sessions", ""),
          each.estimate.method or "-", each.estimate.note or each.estimate.why, each.input_sha256[:12])
         for each in lines
     )  # fmt: skip
@@ -79,6 +81,19 @@ def exclusions(cohort: Cohort) -> Table:
     use = ", ".join(cohort.result.registered.use)
     caption = f"n = {len(rows)} of {len(cohort.gathered.rows)} recordings excluded; used: {use}."
     return Table(("person", "session", "attempt", "status", "why it is not used"), rows, caption)
+
+
+def doubtful(cohort: Cohort) -> Table | None:
+    """Every value of a used recording that its outcome does not believe, and what became of it."""
+    rows = tuple(
+        (row.person, str(row.session), name, each.doubt, "left out" if each.value is None else "used")
+        for row in cohort.gathered.rows if row.used
+        for name, each in sorted(row.outcomes.items()) if each.doubt
+    )  # fmt: skip
+    if not rows:
+        return None
+    caption = f"n = {len(rows)} values of {len(cohort.gathered.used())} sessions used."
+    return Table(("person", "session", "outcome", "why it is doubtful", "in the analysis"), rows, caption)
 
 
 def adverse(cohort: Cohort) -> Table:

@@ -114,8 +114,10 @@ def test_missing_sessions_go_by_the_declared_rule(numbers: Made, plan: Made) -> 
     }
     assert (used["available"].people, used["available"].sessions) == (20, 117)
     assert (used["completers"].people, used["completers"].sessions) == (17, 102)
-    # Whose baseline is missing has nothing to carry forward.
-    assert (used["baseline_carried_forward"].people, used["baseline_carried_forward"].sessions) == (19, 114)
+    # Whose baseline is missing has nothing to carry forward; what was filled in was not recorded.
+    carried = used["baseline_carried_forward"]
+    assert (carried.people, carried.sessions, carried.filled) == (19, 112, 2)
+    assert "2 of 114 sessions filled in" in carried.note
 
 
 def test_a_value_that_has_no_logarithm_is_left_out_and_told(numbers: Made, plan: Made) -> None:

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from myoloop.cli import app
 from myoloop.experiments.cohorts import gathering, planting, spoiling
 from myoloop.experiments.cohorts.cohort import Cohort, make_cohort, tables
-from myoloop.experiments.cohorts.gathering import CohortError, gather
+from myoloop.experiments.cohorts.gathering import Choice, CohortError, gather
 from myoloop.experiments.cohorts.opening import ACT, open_arms
 from myoloop.experiments.cohorts.planting import Cohort as Size
 from myoloop.experiments.cohorts.planting import Made, plant
@@ -62,7 +62,7 @@ def test_a_fault_that_were_used_would_be_found(planted: Made) -> None:
 
 
 def test_an_outcome_that_the_analysis_names_is_computed_though_the_protocol_does_not(planted: Made) -> None:
-    without, found = (gather(planted.study, ("complete",), also=also) for also in ((), ("mvc_emg",)))
+    without, found = (gather(planted.study, Choice(also=also)) for also in ((), ("mvc_emg",)))
     assert all("mvc_emg" not in row.outcomes for row in without.rows)
     assert [row.outcomes["mvc_emg"].value is not None for row in found.rows if row.used] == [True] * 4
 
@@ -113,7 +113,7 @@ def test_simulated_sessions_and_peoples_are_never_one_cohort(planted: Made, monk
     mixed = replace(index, rows=(person, *others))
     monkeypatch.setattr(gathering, "index_study", lambda study, jobs: mixed)
     with pytest.raises(CohortError, match=r"1 sessions of people and \d+ simulated ones; they are never analysed"):
-        gather(planted.study, ("complete",))
+        gather(planted.study, Choice())
 
 
 @pytest.mark.parametrize(
