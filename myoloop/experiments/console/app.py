@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from functools import partial
 
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -16,8 +17,9 @@ from starlette.staticfiles import StaticFiles
 from myoloop.experiments.console import acts, feed_socket, job_routes, starting, stopping
 from myoloop.experiments.console.page import STATIC, Settings, entrance
 from myoloop.experiments.console.rig_watch import RigWatch
+from myoloop.experiments.console.rigs import running_rigs
 from myoloop.experiments.console.screens import SCREENS, Screen
-from myoloop.experiments.console.security import ENTER_PATH, Guard, Origin, log, now_s
+from myoloop.experiments.console.security import ENTER_PATH, STAFF, Guard, Origin, Role, log, now_s
 
 
 def make_app(settings: Settings, screens: tuple[Screen, ...] = SCREENS, *, watch: RigWatch | None = None) -> Starlette:
@@ -70,8 +72,17 @@ async def _enter(request: Request) -> Response:
     if role is None:
         log.warning("refused: GET '%s' by nobody: the token is missing, wrong or used up", ENTER_PATH)
         return Response("the token is missing, wrong or used up\n", status_code=403, media_type="text/plain")
-    answer = RedirectResponse("/", status_code=303)
+    shown = {each.path for each in request.app.state.screens}
+    first = await run_in_threadpool(_first_page, settings, role)
+    answer = RedirectResponse(first if first in shown else "/", status_code=303)
     answer.set_cookie(
         origin.cookie_name, settings.tokens.cookie(role), httponly=True, samesite="strict", path="/", secure=False
     )
     return answer
+
+
+def _first_page(settings: Settings, role: Role) -> str:
+    """Where a role begins: a session that runs, or today's list; the person and a supervisor on pages of their own."""
+    if role in STAFF:
+        return "/session" if running_rigs(settings.temporary, settings.study) else "/day"
+    return "/subject" if role is Role.SUBJECT else "/supervise"

@@ -18,12 +18,15 @@ from myoloop.experiments.console.page import Settings, name_for
 from myoloop.experiments.console.posted import PostedError, read_object, text
 from myoloop.experiments.console.rig_watch import RigWatch
 from myoloop.experiments.console.security import Role, say_refused
+from myoloop.experiments.sessions.desk import LOWERING
 
 #: Largest message of a page.
 MESSAGE_MAX_BYTES: Final = 4096
 #: Open feeds of all pages together, and acts of one page that may be unanswered.
 FEEDS_MAX: Final = 32
 UNANSWERED_MAX: Final = 16
+#: What lowers current, and what the person says: never behind anything.
+NEVER_TOO_MANY: Final = LOWERING | {"stop", "felt"}
 MALFORMED, TOO_LARGE, TRY_LATER = 1008, 1009, 1013
 
 
@@ -139,7 +142,7 @@ class _Link:
     def _refused(self, asked: Asked) -> str:
         if asked.screen:
             return f"a {self._role} may not see {asked.screen}" if self._role is Role.SUBJECT else ""
-        if len(self._acting) >= UNANSWERED_MAX and asked.kind != "stop":
+        if len(self._acting) >= UNANSWERED_MAX and asked.kind not in NEVER_TOO_MANY:
             return f"{len(self._acting)} acts are not answered yet"
         return not_allowed(self._role, asked.kind)
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 import pytest
 from starlette.datastructures import Headers
 from starlette.websockets import WebSocketDisconnect
 
+from myoloop.experiments.console.feed_socket import UNANSWERED_MAX
 from myoloop.experiments.console.security import ONCE_S, Origin, Role, Tokens, addresses, judge
 from myoloop.experiments.sessions.desk import ROLES
 from myoloop.platform.messages import Answer
 
+FIRST = {Role.OPERATOR: "/day", Role.CLINICIAN: "/day", Role.SUPERVISOR: "/supervise", Role.SUBJECT: "/subject"}
 EVIL = "http://evil.example"
 OWN = "http://127.0.0.1:8723"
 
@@ -37,7 +40,7 @@ def test_a_roles_address_is_changed_for_a_cookie_and_has_no_token_any_more(conso
     browser = console.browser()
     answer = browser.get(f"/enter?token={console.tokens.to_enter(role)}", follow_redirects=False)
     assert answer.status_code == 303
-    assert answer.headers["location"] == "/"
+    assert answer.headers["location"] == FIRST[role]
     cookie = answer.headers["set-cookie"].lower()
     assert "httponly" in cookie
     assert "samesite=strict" in cookie
@@ -46,6 +49,11 @@ def test_a_roles_address_is_changed_for_a_cookie_and_has_no_token_any_more(conso
     assert f'data-role="{role}"' in page.text
     assert console.tokens.to_enter(role) not in page.text
     assert console.tokens.cookie(role) not in page.text
+
+
+def test_while_a_session_runs_who_runs_it_enters_there(console, rig):
+    answer = console.browser().get(f"/enter?token={console.tokens.to_enter(Role.OPERATOR)}", follow_redirects=False)
+    assert answer.headers["location"] == "/session"
 
 
 @pytest.mark.parametrize("query", ["", "?token=", "?token=wrong", "?token=%00"])
@@ -315,6 +323,29 @@ def test_an_act_that_is_not_the_roles_is_refused_and_the_socket_stays(console, a
         assert answer_to(feed, "3")["ok"]
     assert [kind for kind, *_ in asked] == ["felt"]
     assert len(refused()) == 2
+
+
+def test_what_lowers_current_is_never_one_act_too_many(console, operator, monkeypatch, refused):
+    """A session that hangs answers nothing; the page goes on asking."""
+    heard = []
+
+    async def ask(kind, **_):
+        heard.append(kind)
+        if kind == "raise":
+            await asyncio.Event().wait()
+        return Answer(t_ns=1, id="1", ok=True)
+
+    monkeypatch.setattr(console.app.state.watch, "ask", ask)
+    with operator.feed() as feed:
+        for _ in range(UNANSWERED_MAX):
+            feed.send_json({"raise": "left"})
+        feed.send_json({"raise": "left", "id": "one too many"})
+        assert not answer_to(feed, "one too many")["ok"]
+        for kind in ("pause", "hold", "end", "stop"):
+            feed.send_json({"act": kind, "id": kind})
+            assert answer_to(feed, kind)["ok"]
+    assert heard == ["raise"] * UNANSWERED_MAX + ["pause", "hold", "end", "stop"]
+    assert len(refused()) == 1
 
 
 def test_a_subject_gets_the_subjects_view_and_staff_may_turn_to_it(console):
