@@ -1,8 +1,8 @@
 """A session as MNE-Python takes it: an evenly laid out signal, and annotations that say what happened when.
 
 Every sample is the recorded one, rounded once to float32. MNE has no place for samples that are not there and filters
-spread NaN over everything, so lost samples are zeros under an annotation ``BAD_gap``, which MNE leaves out of whatever
-it averages or cuts.
+spread NaN over everything, so lost samples are zeros under an annotation ``BAD_gap``, and samples that are no finite
+number zeros under ``BAD_invalid``; MNE leaves both out of whatever it averages or cuts.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def raw_of(session: Session, tracks: Sequence[SampleTrack], *, pulses: bool = Fa
     counters) as ``misc`` in its own unit: take ``picks="emg"`` wherever MNE asks for channels, for nothing is picked by
     default. Annotations: ``phase/<name>``, ``trial/<state>``, ``stimulation/<channel>`` (trains, of delivered pulses,
     with their parameters as extras), ``spasm_detected/<muscle>``, ``spasm_true/<muscle>``, ``event/<kind>``,
-    ``BAD_gap``, ``BAD_invalid`` (samples marked as not to be used, with their channels). The measurement date is set
+    ``BAD_gap``, ``BAD_invalid`` (samples that must not be used, with their channels). The measurement date is set
     only where the wall time is known; a simulated session says so in ``info["description"]``.
 
     Parameters
@@ -51,7 +51,7 @@ def raw_of(session: Session, tracks: Sequence[SampleTrack], *, pulses: bool = Fa
     laid = [lay_out(track) for track in tracks]
     names, types = channels_of(tracks)
     info = mne.create_info(names, tracks[0].rate_hz, types, verbose="ERROR")
-    samples = np.concatenate([each.samples for each in laid]).astype(np.float64)
+    samples = finite(np.concatenate([each.samples for each in laid]).astype(np.float64))
     raw = mne.io.RawArray(samples, info, verbose="ERROR")
     raw.info["description"] = description_of(session, tracks)
     raw.info["line_freq"] = tracks[0].record.descriptor.mains_hz
@@ -122,6 +122,17 @@ def lay_out(track: SampleTrack) -> Laid:
     samples = np.zeros((record.counts.shape[1], len(record.counts) + moved), np.float32)
     samples[:, at] = record.physical().T
     return Laid(samples, at, tuple(gaps))
+
+
+def finite(samples: Floats) -> Floats:
+    """Samples with zeros where there is no finite number: no signal format but text has a place for one."""
+    return np.where(np.isfinite(samples), samples, 0.0)
+
+
+def unusable(track: SampleTrack) -> npt.NDArray[np.bool_]:
+    """(n_samples, n_channels): samples that were marked as not to be used, or are no finite number."""
+    record = track.record
+    return record.invalid | ~np.isfinite(record.counts) if record.counts.dtype.kind == "f" else record.invalid
 
 
 def train_parameters(pulses: PulseTrack, train: Interval) -> dict[str, float | str]:
@@ -229,7 +240,7 @@ def _gap_marks(group: Sequence[SampleTrack], laid: Sequence[Laid]) -> Iterator[M
 def _invalid_marks(group: Sequence[SampleTrack], laid: Sequence[Laid], names: Sequence[str]) -> Iterator[Mark]:
     column = 0
     for track, each in zip(group, laid, strict=True):
-        invalid = track.record.invalid
+        invalid = unusable(track)
         own = names[column : column + invalid.shape[1]]
         column += invalid.shape[1]
         # A stretch lasts as long as the same channels are invalid in samples that stand side by side.

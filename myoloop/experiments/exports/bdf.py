@@ -2,8 +2,9 @@
 
 A sample is kept to within half a step of the file: the greatest size of a sample of its channel, either way, over
 2^23 - 1 steps of BDF and 2^15 - 1 of EDF, so that 0 is 0. One stimulation artifact widens the range, and with it the
-steps of EDF: take BDF for what was recorded under stimulation. Lost samples are zeros under ``BAD_gap``. A data record
-must be full: where the samples do not fill the last one, zeros under ``BAD_padding`` do.
+steps of EDF: take BDF for what was recorded under stimulation. Lost samples are zeros under ``BAD_gap``, samples that
+are no finite number zeros under ``BAD_invalid``. A data record must be full: where the samples do not fill the last
+one, zeros under ``BAD_padding`` do.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import edfio
 import numpy as np
 import numpy.typing as npt
 
-from myoloop.experiments.analysis.mne_raw import Laid, Mark, channels_of, lay_out, marks_of, measured_at
+from myoloop.experiments.analysis.mne_raw import Laid, Mark, channels_of, finite, lay_out, marks_of, measured_at
 from myoloop.experiments.exports.opened import Opened, Piece
 from myoloop.experiments.exports.outfiles import names_of, whole_or_nothing
 from myoloop.platform.recording.layout import RecordingError
@@ -95,7 +96,7 @@ def write_piece(
     seconds = float(eight(record / Fraction(rate_hz)))
     signals = []
     for column, (label, unit) in enumerate(zip(labels_of(piece), descriptor.units, strict=True)):
-        values, said = (laid.samples[column].astype(np.float64), unit)
+        values, said = (finite(laid.samples[column].astype(np.float64)), unit)
         if unit == "V":
             values, said = values * 1e6, _MICROVOLT
         digital, grid = quantise(np.append(values, np.zeros(padded)), kind)
@@ -128,7 +129,7 @@ def write_piece(
 
 
 def quantise(values: npt.NDArray[np.float64], kind: str) -> tuple[npt.NDArray[Any], Grid]:
-    """Round values to the finest grid that holds them and 0, and whose ends fit into a header.
+    """Round finite values to the finest grid that holds them and 0, and whose ends fit into a header.
 
     Returns
     -------

@@ -57,7 +57,7 @@ def describe(*, blinded: bool, unsealed: bool) -> dict[str, Any]:
                 "spasm_true": "A spasm that a virtual subject had; the muscle beside.",
                 "event": "Something that happened once; its kind beside.",
                 "BAD_gap": "Samples are missing here; the signal holds zeros.",
-                "BAD_invalid": "Samples that must not be used, on the channels beside.",
+                "BAD_invalid": "Samples that must not be used, on the channels beside; 0 where there was no number.",
                 "BAD_padding": "Nothing was recorded here; the signal holds zeros up to the end of the file.",
             },
         },

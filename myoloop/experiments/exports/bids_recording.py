@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 import myoloop
-from myoloop.experiments.analysis.mne_raw import Laid, Mark, lay_out, marks_of
+from myoloop.experiments.analysis.mne_raw import Laid, Mark, lay_out, marks_of, unusable
 from myoloop.experiments.exports.about import About
 from myoloop.experiments.exports.bdf import labels_of, write_piece
 from myoloop.experiments.exports.bids_events import write_events
@@ -97,13 +97,13 @@ class BidsSession:
         ]
 
     def _channel(self, piece: Piece, column: int, name: str) -> dict[str, Any]:
-        descriptor, record = piece.track.record.descriptor, piece.track.record
+        descriptor, bad = piece.track.record.descriptor, unusable(piece.track)
         plain, unit = descriptor.channels[column], descriptor.units[column]
         kind = "TRIG" if plain == descriptor.sync_channel else "EMG" if unit == "V" else "MISC"
         muscle = next(
             (s.muscle for s in self._opened.session.sites if (s.topic, s.channel) == (piece.track.topic, plain)), ""
         )
-        invalid = float(record.invalid[:, column].mean()) if len(record.invalid) else 0.0
+        invalid = float(bad[:, column].mean()) if len(bad) else 0.0
         return {
             "name": name,
             "type": kind,
@@ -254,7 +254,7 @@ def with_holes(laid: Laid) -> np.ndarray[Any, np.dtype[np.float32]]:
 
 
 def _numbers(samples: np.ndarray[Any, np.dtype[np.float32]]) -> str:
-    """Write rows without a head, each float32 so that it reads back as itself, NaN as ``n/a``."""
+    """Write rows without a head, each float32 so that it reads back as itself, ``n/a`` for no finite number."""
     out = io.StringIO()
-    np.savetxt(out, samples, fmt="%.9g", delimiter="\t", newline="\n")
+    np.savetxt(out, np.where(np.isfinite(samples), samples, np.nan), fmt="%.9g", delimiter="\t", newline="\n")
     return out.getvalue().replace("nan", ABSENT)

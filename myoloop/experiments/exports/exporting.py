@@ -117,7 +117,7 @@ def export(path: Path | str, out: Path, wanted: Wanted) -> Exported:
         for opened, forms in _each(sessions, wanted, text, done, one=one):
             try:
                 done.written += write(opened, forms, text, out)
-            except UserError as error:
+            except Exception as error:  # noqa: BLE001 # whatever is wrong with one session, the others are wanted
                 _note(done, opened.session.path, error, one=one)
     if not done.written:
         why = [f"{name}: {each}" for name, each in {**done.excluded, **done.problems}.items()]
@@ -180,16 +180,18 @@ def _each(
             opened = open_session(path, wanted.key)
             text.add_names(known_names(None, (opened.session,)))
             forms = session_forms(opened.session, opened.place, text)
-        except UserError as error:
+        except Exception as error:  # noqa: BLE001 # whatever is wrong with one session, the others are wanted
             _note(done, path, error, one=one)
             continue
         yield opened, forms
 
 
-def _note(done: Exported, path: Path, error: UserError, *, one: bool) -> None:
+def _note(done: Exported, path: Path, error: Exception, *, one: bool) -> None:
+    """Note why a session could not be exported; of the only one that was named, raise it."""
     if one:
         raise error
-    done.problems[_name_of(path)] = str(error)
+    said = " ".join(str(error).split())
+    done.problems[_name_of(path)] = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {said}"
 
 
 def _bids(
@@ -206,7 +208,7 @@ def _bids(
     for opened, forms in _each(sessions, wanted, text, done, one=one):
         try:
             done.written += dataset.add(opened, forms)
-        except (UserError, OSError) as error:
+        except Exception as error:  # noqa: BLE001 # whatever is wrong with one session, the others are wanted
             _note(done, opened.session.path, _told(out, error), one=one)
             continue
         exported.add(opened.place.subject if opened.place is not None else "")
@@ -238,8 +240,8 @@ def _arms(study: Path | None, people: Iterable[str], key: Path | None) -> Mappin
     return {person: arm_of(study, person, opened) for person in people}
 
 
-def _told(out: Path, error: UserError | OSError) -> UserError:
-    if isinstance(error, UserError):
+def _told(out: Path, error: Exception) -> Exception:
+    if not isinstance(error, OSError):
         return error
     return RecordingError(f"{out}: cannot be written: {error.strerror or error}")
 

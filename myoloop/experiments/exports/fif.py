@@ -2,7 +2,8 @@
 
 One file per sample stream; streams of one rate that run side by side share one. Every sample is the recorded one,
 rounded once to float32. MNE has no place for samples that are not there and filters spread NaN over everything, so
-lost samples are zeros under an annotation ``BAD_gap``, which MNE leaves out of whatever it averages or cuts.
+lost samples are zeros under an annotation ``BAD_gap``, and samples that are no finite number zeros under
+``BAD_invalid``; MNE leaves both out of whatever it averages or cuts.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from myoloop.experiments.analysis.mne_raw import lay_out, train_parameters
+from myoloop.experiments.analysis.mne_raw import lay_out, train_parameters, unusable
 from myoloop.experiments.analysis.reading import load
 from myoloop.experiments.exports.bids_recording import with_holes
 from myoloop.experiments.exports.forms import FormRow
@@ -56,7 +56,7 @@ def samples_of(piece: Piece) -> Sampled:
     names = tuple(f"{name}_" if name in ("sample", "t_s", "invalid") else name for name in descriptor.channels)
     columns |= {name: samples[:, column] for column, name in enumerate(names)}
     invalid = np.zeros(samples.shape, np.bool_)
-    invalid[laid.at] = track.record.invalid
+    invalid[laid.at] = unusable(track)
     columns["invalid"] = _named(invalid, names)
     return Sampled(
         columns, {"t_s": "s", **dict(zip(names, descriptor.units, strict=True))}, names, ~(invalid | np.isnan(samples))

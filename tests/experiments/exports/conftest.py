@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from myoloop.platform import wire
 from myoloop.platform.messages import Event, Phase, Pulses, SampleDescriptor, Samples
@@ -56,18 +57,30 @@ def emg_counts() -> np.ndarray:
     return counts
 
 
-def write_person(folder: Path, *, metadata: dict[str, str] | None = None) -> Path:
-    """Write a session of a person: a jump of the clock, a lost block, forms, three pulses, an event in free words."""
+#: Of a session with holes: what is no number, by row and channel of the EMG, and by row of the force.
+EMG_HOLES, FORCE_HOLES = {(500, 0): np.nan, (501, 0): np.inf, (700, 1): -np.inf}, {33: np.nan}
+
+
+def write_person(folder: Path, *, metadata: dict[str, str] | None = None, holes: bool = False) -> Path:
+    """Write a session of a person: a jump of the clock, a lost block, forms, three pulses, an event in free words.
+
+    With `holes` its EMG is of floats, some of which, and one of the force, are no finite number.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     said = METADATA if metadata is None else metadata
     counts, seq = emg_counts(), {}
+    emg = EMG
+    if holes:
+        emg, counts = replace(EMG, dtype="<f4", scale=(1.0, 1.0)), (counts * 2.235e-8).astype("<f4")
+        for place, value in EMG_HOLES.items():
+            counts[place] = value
 
     def say(topic: str, publisher: str, message: Any, t_ns: int, array: np.ndarray | None = None) -> None:
         seq[topic] = seq.get(topic, -1) + 1
         frames = wire.encode(topic, message, session="s9", publisher=publisher, epoch=1, seq=seq[topic], array=array)
         writer.write(frames, t_ns, seq[topic])
 
-    with RecordingWriter(folder, session="s9", descriptors=[EMG, FORCE], metadata=said, live=False) as writer:
+    with RecordingWriter(folder, session="s9", descriptors=[emg, FORCE], metadata=said, live=False) as writer:
         for block in range(BLOCKS):
             t_ns = (1_000 + block * BLOCK_MS + (JUMP_MS if block >= JUMP_BLOCK else 0)) * MS
             if block % 5 == 0:
@@ -78,6 +91,9 @@ def write_person(folder: Path, *, metadata: dict[str, str] | None = None) -> Pat
                 samples = Samples(first_sample=rows.start, t_ns=t_ns + 19 * MS)
                 say("emg/box", "box", samples, t_ns + 19 * MS, counts[rows])
             pull = np.full((10, 1), 0.1 * block, "<f4")
+            for row, value in FORCE_HOLES.items():
+                if holes and row // 10 == block:
+                    pull[row % 10] = value
             say("force/cell", "cell", Samples(first_sample=block * 10, t_ns=t_ns + 19 * MS), t_ns + 19 * MS, pull)
             if block < len(FORMS):
                 say("event", "director", Event(t_ns=t_ns, kind="form", who="director", values=FORMS[block]), t_ns)

@@ -7,12 +7,14 @@ import shutil
 from datetime import UTC, datetime
 
 import edfio
+import mne
+import numpy as np
 import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
 from myoloop.cli import app
-from myoloop.experiments.exports.exporting import Wanted, export, sessions_in
+from myoloop.experiments.exports.exporting import FORMATS, Wanted, export, sessions_in
 from myoloop.experiments.exports.opened import cut, open_session
 from myoloop.experiments.studies.chained import ChainedLog
 from myoloop.experiments.studies.diary import entry_line
@@ -118,3 +120,64 @@ def test_a_session_that_was_given_to_somebody_else_is_theirs(known, tmp_path):
     assert not [path for path in (tmp_path / "set").rglob("*.*") if b"P017" in path.read_bytes()]
     (file, _) = export(attempt, tmp_path / "bdf", Wanted(to="bdf")).written
     assert edfio.read_bdf(file).patient.code == "P018"
+
+
+@pytest.fixture(scope="module")
+def holed(person, tmp_path_factory):
+    """A study: one session in which samples are no number, one in which all are."""
+    root = tmp_path_factory.mktemp("holed") / "knee"
+    person.write(root / "sub-P001" / "ses-01" / "att-1", holes=True)
+    person.write(root / "sub-P002" / "ses-01" / "att-1")
+    return root
+
+
+@pytest.mark.parametrize("to", FORMATS)
+def test_a_sample_that_is_no_number_keeps_nothing_from_being_exported(to, holed, tmp_path):
+    done = export(holed, tmp_path / "out", Wanted(to=to, also_excluded=True))
+    assert not done.problems
+    assert {part for path in done.written for part in ("P001", "P002") if part in str(path)} == {"P001", "P002"}
+    mine = [path for path in done.written if "P001" in str(path)]
+    if to in ("bdf", "edf"):
+        read = edfio.read_bdf if to == "bdf" else edfio.read_edf
+        found = read(next(path for path in mine if "emg-box_seg-1" in path.name))
+        marked = [(round(each.onset * 2000), each.text) for each in found.annotations if "BAD_invalid" in each.text]
+        assert marked == [(500, "BAD_invalid vastus"), (700, "BAD_invalid hamstrings")]
+        vastus, hamstrings = (signal.data for signal in found.signals)
+        assert np.abs([vastus[500], vastus[501], hamstrings[700]]).max() < 1e-6
+        assert abs(vastus[502]) > 1.0
+    elif to == "fif":
+        raw = mne.io.read_raw_fif(next(path for path in mine if "emg-box_seg-1" in path.name), verbose="ERROR")
+        assert np.isfinite(raw.get_data()).all()
+        bad = [each for each in raw.annotations if each["description"] == "BAD_invalid"]
+        marks = [(each["ch_names"], each["duration"]) for each in bad]
+        assert marks == [
+            (("vastus",), pytest.approx(2 / 2000, rel=1e-3)), (("hamstrings",), pytest.approx(1 / 2000, rel=1e-3)),
+        ]  # fmt: skip
+    elif to == "bids":
+        file = next(path for path in mine if "run-1_events" in path.name and "emg" in path.parts)
+        events = pd.read_csv(file, sep="\t")
+        assert events[events.trial_type == "BAD_invalid"].channel.tolist() == ["vastus", "hamstrings"]
+        force = pd.read_csv(next(path for path in mine if path.name.endswith("physio.tsv.gz")), header=None)
+        assert force.isna().sum().item() == 1
+    elif to == "parquet":
+        table = pd.read_parquet(next(path for path in mine if path.name == "samples_emg-box_seg-1.parquet"))
+        assert table.invalid[[500, 501, 502, 700]].tolist() == ["vastus", "vastus", "", "hamstrings"]
+
+
+@pytest.mark.parametrize("to", FORMATS)
+def test_a_fault_in_one_session_does_not_stop_the_rest_of_the_study(to, holed, tmp_path, monkeypatch):
+    whole = open_session
+
+    def opened(path, key=None):
+        if "P001" in str(path):
+            raise ValueError("nobody\nforesaw this")
+        return whole(path, key)
+
+    monkeypatch.setattr("myoloop.experiments.exports.exporting.open_session", opened)
+    done = export(holed, tmp_path / "out", Wanted(to=to, also_excluded=True))
+    assert done.problems == {"sub-P001/ses-01/att-1": "ValueError: nobody foresaw this"}
+    assert done.written
+    if to == "bdf":
+        result = CliRunner().invoke(app, ["export", str(holed), str(tmp_path / "b"), "--to", to, "--also-excluded"])
+        assert result.exit_code == 1
+        assert "sub-P001/ses-01/att-1: not exported: ValueError: nobody foresaw this" in result.stdout
