@@ -71,16 +71,17 @@ def _wrong_unit(stream: StreamFact, tally: BlockTally) -> Iterator[Exclusion]:
     if name == "emg":
         yield from _implausible_emg(stream, tally.spreads)
     for at in _triples(stream.units, "m/s^2"):
-        median = float(np.median(np.linalg.norm(tally.means[:, at], axis=1)))
+        lengths = _known(np.linalg.norm(tally.means[:, at], axis=1))
+        median = float(np.median(lengths)) if len(lengths) else None
         low, high = ACCELERATION_M_S2
-        if not low <= median <= high:
+        if median is not None and not low <= median <= high:
             yield _of(
                 stream,
                 "wrong_unit",
                 f"acceleration of {median:.3g} m/s^2 in the median, where gravity alone makes 9.8: in another unit?",
             )
     for at in _triples(stream.units, "rad/s"):
-        most = float(np.abs(tally.means[:, at]).max())
+        most = float(np.abs(_known(tally.means[:, at])).max(initial=0.0))
         if not most <= TURN_RAD_S:
             yield _of(stream, "wrong_unit", f"turns at {most:.3g} rad/s, sensors end at 35: in degrees?")
 
@@ -88,8 +89,15 @@ def _wrong_unit(stream: StreamFact, tally: BlockTally) -> Iterator[Exclusion]:
 def _implausible_emg(stream: StreamFact, spreads: npt.NDArray[np.float64]) -> Iterator[Exclusion]:
     low, high = EMG_SPREAD_V
     for column, (channel, unit) in enumerate(zip(stream.channels, stream.units, strict=True)):
-        median = float(np.median(spreads[:, column]))
-        if unit != "V" or median == 0.0:  # a channel that gives nothing at all is flat, which is another matter
+        known = _known(spreads[:, column])
+        if unit != "V":
+            continue
+        if not len(known):
+            # Nothing can be told of its unit; that it holds nothing to be used is reason enough.
+            yield _of(stream, "no_valid", f"{channel}: hardly any sample is a number that may be used")
+            continue
+        median = float(np.median(known))
+        if median == 0.0:  # a channel that gives nothing at all is flat, which is another matter
             continue
         if not low <= median <= high:
             yield _of(
@@ -97,6 +105,11 @@ def _implausible_emg(stream: StreamFact, spreads: npt.NDArray[np.float64]) -> It
                 "wrong_unit",
                 f"{channel} varies by {median:.3g} V in the median, EMG by {low:g} to {high:g}: in another unit?",
             )
+
+
+def _known(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Those that could be told."""
+    return values[np.isfinite(values)]
 
 
 def _triples(units: Sequence[str], unit: str) -> list[list[int]]:

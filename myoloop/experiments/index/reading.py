@@ -11,6 +11,7 @@ from myoloop.experiments.index.facts import Exclusion, Population, SessionFacts,
 from myoloop.experiments.index.heard import Heard
 from myoloop.experiments.origins import origins_in
 from myoloop.platform.recording.layout import SESSION_FILE, RecordingError
+from myoloop.platform.recording.manifest import MANIFEST_FILE, read_manifest
 from myoloop.platform.recording.verify import Verification, verify
 
 
@@ -32,6 +33,7 @@ def read_facts(attempt: Path) -> SessionFacts:
     if problem:
         return refused(problem, session=session, subject=subject, protocol=protocol, verified=found.status)
     population, origin, unusable = _origin(metadata)
+    unusable = (*unusable, *_cut_since(attempt, found))
     blinded = metadata.get("blinded") == "true"
     zero_ns, lost = heard.zero_ns, heard.lost_messages()
     streams = tuple(
@@ -72,6 +74,19 @@ def _problem(found: Verification, heard: Heard) -> str:
     if "session" not in heard.metadata:
         return "stops before it says which session it is" if found.bytes else "is empty"
     return ""
+
+
+def _cut_since(attempt: Path, found: Verification) -> tuple[Exclusion, ...]:
+    """A file that stops, and of which the manifest proves that it once had its end: part of it was lost since."""
+    manifest = read_manifest(attempt) if found.status == "incomplete" else None
+    if manifest is None:
+        return ()
+    there = found.records + found.unverified_tail_records
+    lost = 100.0 * (1.0 - there / manifest.records) if manifest.records > there else 0.0
+    # A file that lost its end alone is told as such, not as 0 %.
+    said = f"lost {lost:.2g} % of the records" if lost >= 0.1 else "lost the end of the file"
+    reason = f"{said} that its {MANIFEST_FILE} names: {there} of {manifest.records} are there"
+    return (Exclusion(code="cut", what="session", reason=reason),)
 
 
 def _status(found: Verification) -> Status:

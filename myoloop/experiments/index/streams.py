@@ -40,7 +40,7 @@ class BlockTally:
     _epoch: list[int] = field(default_factory=list)
     _publisher: list[str] = field(default_factory=list)
     _invalid: int = 0
-    _piece: list[npt.NDArray[Any]] = field(default_factory=list)
+    _piece: list[npt.NDArray[np.float64]] = field(default_factory=list)
     _skip: int = 0
     _means: list[npt.NDArray[np.float64]] = field(default_factory=list)
     _spreads: list[npt.NDArray[np.float64]] = field(default_factory=list)
@@ -73,26 +73,43 @@ class BlockTally:
         if self._skip:
             self._skip -= 1
         else:
-            self._look(array)
+            self._look(self._valid(array, message.invalid))
 
-    def _look(self, array: npt.NDArray[Any]) -> None:
-        self._piece.append(array)
+    def _valid(self, array: npt.NDArray[Any], invalid: bytes) -> npt.NDArray[np.float64]:
+        """Samples in the descriptor's units, NaN where they are no finite number or must not be used."""
+        values = array.astype(np.float64) * self.descriptor.scale + self.descriptor.offset
+        values[~np.isfinite(values)] = np.nan
+        if invalid:
+            bits = np.unpackbits(np.frombuffer(invalid, np.uint8), count=values.size)
+            values[bits.reshape(values.shape).astype(np.bool_)] = np.nan
+        return values
+
+    def _look(self, values: npt.NDArray[np.float64]) -> None:
+        self._piece.append(values)
         if sum(map(len, self._piece)) < _PIECE_ROWS:
             return
-        piece = np.concatenate(self._piece).astype(np.float64) * self.descriptor.scale + self.descriptor.offset
-        self._means.append(piece.mean(axis=0))
-        self._spreads.append(piece.std(axis=0))
+        piece = np.concatenate(self._piece)
+        known = np.isfinite(piece)
+        count = known.sum(axis=0)
+        # Of fewer samples neither says anything: a mean of one has no spread.
+        enough = np.where(2 * count >= len(piece), count, np.nan)
+        mean = np.where(known, piece, 0.0).sum(axis=0) / enough
+        self._means.append(mean)
+        self._spreads.append(np.sqrt(np.where(known, (piece - mean) ** 2, 0.0).sum(axis=0) / enough))
         self._skip = (_EVERY - 1) * len(self._piece)
         self._piece.clear()
 
     @property
     def means(self) -> npt.NDArray[np.float64]:
-        """(n_pieces, n_channels): means of short pieces, in the descriptor's units."""
+        """(n_pieces, n_channels): means of short pieces, in the descriptor's units, over samples that may be used.
+
+        NaN where they are fewer than half of a piece.
+        """
         return np.array(self._means).reshape(-1, len(self.descriptor.channels))
 
     @property
     def spreads(self) -> npt.NDArray[np.float64]:
-        """(n_pieces, n_channels): standard deviations within the same pieces."""
+        """(n_pieces, n_channels): standard deviations within the same pieces, NaN in the same places."""
         return np.array(self._spreads).reshape(-1, len(self.descriptor.channels))
 
     @property

@@ -86,6 +86,46 @@ def test_an_imu_in_its_units_is_used() -> None:
     assert excluded(emg(), tallied(descriptor("imu/amp", ("m/s^2",) * 3 + ("rad/s",) * 3, 100.0), values, rows=1)) == []
 
 
+def holed(values: np.ndarray, every: int = 10) -> np.ndarray:
+    """The same with some samples that are no finite number."""
+    values = values.copy()
+    values[::every] = np.nan
+    values[1] = np.inf
+    return values
+
+
+def test_samples_that_are_no_number_do_not_make_another_unit() -> None:
+    rng = np.random.default_rng(3)
+    heard = holed(rng.normal(0.0, 1e-5, (8000, 2)))
+    felt = holed(np.tile((0.0, 0.0, 9.81, 0.1, 0.0, 0.0), (400, 1)))
+    imu = tallied(descriptor("imu/amp", ("m/s^2",) * 3 + ("rad/s",) * 3, 100.0), felt, rows=1)
+    assert excluded(tallied(descriptor("emg/amp", ("V", "1")), heard), imu) == []
+    # What another unit looks like is seen nonetheless.
+    assert excluded(tallied(descriptor("emg/amp", ("V", "1")), 1e3 * heard)) == [("wrong_unit", "emg/amp")]
+    other = tallied(descriptor("imu/amp", ("m/s^2",) * 3, 100.0), holed(np.tile((0.0, 0.0, 1.0), (400, 1))), rows=1)
+    assert excluded(emg(), other) == [("wrong_unit", "imu/amp")]
+
+
+def test_samples_that_must_not_be_used_are_not_judged() -> None:
+    described = descriptor("emg/amp", ("V",))
+    tally = BlockTally(described)
+    for number in range(400):
+        block = np.random.default_rng(number).normal(0.0, 1e-5, (20, 1))
+        block[15:] = 1.0  # at the rail
+        message = Samples(
+            first_sample=20 * number, t_ns=(number + 1) * 10_000_000, invalid=np.packbits(block[:, 0] == 1.0).tobytes()
+        )
+        tally.add(Received("emg/amp", "amp", 1, number, message, block), message.t_ns)
+    assert excluded(tally) == []
+
+
+def test_a_channel_without_any_number_is_excluded_for_that() -> None:
+    values = np.random.default_rng(3).normal(0.0, 1e-5, (8000, 2))
+    values[:, 1] = np.nan
+    tally = tallied(descriptor("emg/amp", ("V", "V")), values)
+    assert excluded(tally) == [("no_valid", "emg/amp")]
+
+
 def test_a_session_without_emg_is_excluded() -> None:
     assert excluded() == [("no_emg", "session")]
     assert excluded(BlockTally(descriptor("emg/amp", ("V",)))) == [("no_emg", "session")]

@@ -47,6 +47,8 @@ def planted(tmp_path_factory: pytest.TempPathFactory, made: Any) -> Path:
     shutil.copytree(study / "sub-P001", study / "sub-P015")
     whole = made.record(study, "P016", seed=16) / "session.mcap"
     whole.write_bytes(whole.read_bytes()[:100])
+    cut = made.record(study, "P017", seed=17) / "session.mcap"
+    cut.write_bytes(cut.read_bytes()[: round(0.3 * cut.stat().st_size)])
     return study
 
 
@@ -66,13 +68,14 @@ def codes(index: Index, person: str) -> list[str]:
 def test_every_attempt_is_a_row_with_its_status(index: Index) -> None:
     told = {each.person: each.facts.status for each in index.rows}
     assert told == {
-        **dict.fromkeys((f"P{n:03}" for n in range(1, 17)), "complete"),
+        **dict.fromkeys((f"P{n:03}" for n in range(1, 18)), "complete"),
         "P002": "interrupted",
         "P003": "incomplete",
         "P004": "recovered",
         "P005": "refused",
         "P014": "refused",
         "P016": "refused",
+        "P017": "incomplete",
     }
 
 
@@ -98,6 +101,7 @@ def test_a_good_one_is_graded_a_and_measured(index: Index, made: Any, tmp_path: 
         ("P014", "X", "no session.mcap in it"),
         ("P016", "X", "stops before it says which session it is"),
         ("P010", "C", "emg/amp: 2.50 % lost in 1 gaps"),
+        ("P017", "X", "session: lost 7"),
     ],
 )
 def test_what_kept_it_from_a_better_grade_is_told(index: Index, person: str, grade: str, reason: str) -> None:
@@ -116,6 +120,7 @@ def test_what_kept_it_from_a_better_grade_is_told(index: Index, person: str, gra
         ("P011", "wrong_rate", "emg/amp", "comes at 1851.9 Hz, said to be 2000 Hz (-7.4 %)"),
         ("P012", "mixed", "session", "simulated, in a study with sessions of people"),
         ("P013", "origin", "session", "neither wholly of a person nor wholly simulated: "),
+        ("P017", "cut", "session", " % of the records that its manifest.json names: "),
         ("P001", "duplicate", "session", "holds the same recording as sub-P015/ses-01/att-1"),
         ("P015", "wrong_person", "session", "was recorded as P001, and no audit says"),
     ],
