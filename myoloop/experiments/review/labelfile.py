@@ -1,7 +1,8 @@
 """Labels as a CSV file that a person edits, or a program writes: one act a line.
 
-Columns: ``act`` (confirm, reject, move, add, whole; a line without one is passed over), ``id``, ``class``, ``muscle``,
-``begin_s``, ``end_s``, ``why``. A draft has every detection with an empty act.
+Columns: ``act`` (confirm, reject, move, reclass, add, whole; a line without one is passed over), ``id``, ``class``,
+``muscle``, ``begin_s``, ``end_s``, ``why``. A draft has every detection with an empty act.
+What stands in the other columns of a line and is not what its act changes must be what the label is.
 """
 
 from __future__ import annotations
@@ -89,7 +90,9 @@ def _act(values: dict[str, str]) -> Act:
     if values["act"] not in ACTS:
         raise ValueError(f"act: found {values['act']!r}, allowed: {', '.join(ACTS)}")
     span = None
-    if values["act"] in ("move", "add") and values["begin_s"]:
+    if values["end_s"] and not values["begin_s"]:
+        raise ValueError("begin_s: is missing beside end_s")
+    if values["begin_s"]:
         span = Span(_number(values, "begin_s"), _number(values, "end_s") if values["end_s"] else None)
     return Act(values["act"], values["id"], values["class"], values["muscle"], span, values["why"])
 

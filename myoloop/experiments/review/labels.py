@@ -12,9 +12,9 @@ from typing import Literal, NamedTuple
 CLASSES = ("spasm", "clonus", "contraction")
 Class = Literal["spasm", "clonus", "contraction"]
 #: What a person said of it; ``open``: nothing yet.
-State = Literal["open", "confirmed", "rejected", "moved", "added"]
+State = Literal["open", "confirmed", "rejected", "moved", "reclassed", "added"]
 #: States of labels that hold: what a person says happened.
-HOLDING = frozenset({"confirmed", "moved", "added"})
+HOLDING = frozenset({"confirmed", "moved", "reclassed", "added"})
 
 
 class Span(NamedTuple):
@@ -36,6 +36,8 @@ class Label:
         Where the detector saw it; None for what a person added.
     span
         Where it is now.
+    detected_as
+        Of which class the detector found it, where a person says another; else empty.
     """
 
     id: str
@@ -44,6 +46,12 @@ class Label:
     detected: Span | None
     span: Span
     state: State = "open"
+    detected_as: str = ""
+
+    @property
+    def detected_kind(self) -> str:
+        """Of which class the detector found it; empty where it did not."""
+        return "" if self.detected is None else self.detected_as or self.kind
 
     @property
     def holds(self) -> bool:

@@ -15,7 +15,7 @@ from typing import Any
 
 from myoloop.experiments.analysis.session import Session, load
 from myoloop.experiments.analysis.tracks import Interval
-from myoloop.experiments.review.acts import Act, Labels, label_data, problems_of
+from myoloop.experiments.review.acts import OF_LABEL, Act, Labels, label_data, problems_of
 from myoloop.experiments.review.detections import detections
 from myoloop.experiments.review.labels import Label, Span, labels_sha256
 from myoloop.experiments.review.scores import ClassScore, score_labels
@@ -56,7 +56,7 @@ class Review:
         return sum(each.state == "open" and each.kind in kinds for each in self.labels.by_id.values())
 
     def corrected(self, *kinds: str) -> dict[str, tuple[Interval, ...]]:
-        """What a person says happened, by muscle: confirmed, moved and added labels of some classes."""
+        """What a person says happened, by muscle: labels of some classes that hold."""
         return {
             muscle: tuple(
                 Interval(*each.span)
@@ -171,7 +171,7 @@ def _act_of(entry: Mapping[str, Any]) -> Act:
     span = Span(float(new["begin_s"]), new["end_s"]) if "begin_s" in new else None
     return Act(
         named,
-        str(entry.get("what")) if named in ("confirm", "reject", "move") else "",
+        str(entry.get("what")) if named in OF_LABEL else "",
         str(new.get("class", "")),
         str(new.get("muscle", "")),
         span,

@@ -57,15 +57,16 @@ class ClassScore:
 
 def score_labels(labels: Labels) -> tuple[ClassScore, ...]:
     """Each class that was detected or labelled, in their usual order."""
-    kinds = {each.kind for each in labels.by_id.values()}
+    kinds = {kind for each in labels.by_id.values() for kind in (each.kind, each.detected_kind)}
     return tuple(_score(labels, kind) for kind in CLASSES if kind in kinds)
 
 
 def _score(labels: Labels, kind: str) -> ClassScore:
-    mine = [each for each in labels.by_id.values() if each.kind == kind]
-    holding = sum(each.holds for each in mine)
-    detected = sum(each.detected is not None for each in mine)
-    still_open = sum(each.state == "open" for each in mine)
+    held = [each for each in labels.by_id.values() if each.kind == kind and each.holds]
+    # What a person says is of another class was found wrongly in its own, and missed in the other.
+    seen = [each for each in labels.by_id.values() if each.detected_kind == kind]
+    holding, detected = len(held), len(seen)
+    still_open = sum(each.state == "open" for each in seen)
     looked = (kind, "") in labels.whole or all((kind, muscle) in labels.whole for muscle in labels.muscles)
     if still_open:
         why = f"{still_open} of {detected} detections are not judged yet"
@@ -73,8 +74,8 @@ def _score(labels: Labels, kind: str) -> ClassScore:
     matched = missed = false = 0
     latencies: list[float] = []
     for muscle in labels.muscles:
-        true = [each.span.begin_s for each in mine if each.muscle == muscle and each.holds]
-        found = [each.detected.begin_s for each in mine if each.muscle == muscle and each.detected is not None]
+        true = [each.span.begin_s for each in held if each.muscle == muscle]
+        found = [each.detected.begin_s for each in seen if each.muscle == muscle and each.detected is not None]
         of_muscle = score_onsets(true, found)
         matched, missed, false = matched + of_muscle.matched, missed + of_muscle.missed, false + of_muscle.false
         latencies += of_muscle.latencies_s

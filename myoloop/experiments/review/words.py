@@ -48,7 +48,9 @@ def _row(label: Label) -> dict[str, Any]:
 
 def _line(label: Label) -> str:
     end = "the end" if label.span.end_s is None else f"{label.span.end_s:.2f}"
-    return f"{label.id:28}{label.span.begin_s:9.2f} to {end:>8} s  {label.state}"
+    return f"{label.id:28}{label.span.begin_s:9.2f} to {end:>8} s  {label.state}" + (
+        f" as {label.kind}" if label.detected_as else ""
+    )
 
 
 def _number(value: float | None) -> str:

@@ -250,3 +250,75 @@ def test_a_file_with_a_mistake_names_its_line_and_changes_nothing(attempt, tmp_p
     told = verb(attempt, "--apply", tmp_path / "labels.csv", "--who", "A", "--role", "assessor", code=2)
     assert says in " ".join(told.split())
     assert not (attempt / "review.jsonl").exists()
+
+
+def edited(attempt: Path, name: str, **columns: str) -> Path:
+    """A draft in which the line of one label was edited."""
+    file = attempt.parents[2].parent / "labels.csv"
+    file.unlink(missing_ok=True)
+    verb(attempt, "--draft", file)
+    with file.open(encoding="utf-8", newline="") as text:
+        rows = list(csv.DictReader(text))
+    next(row for row in rows if row["id"] == name).update(columns)
+    with file.open("w", encoding="utf-8", newline="") as text:
+        writer = csv.DictWriter(text, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    return file
+
+
+SAYS = ("--who", "A. Smith", "--role", "assessor")
+
+
+@pytest.mark.parametrize(
+    ("columns", "refused"),
+    [
+        ({"act": "confirm", "begin_s": "2.40"}, "begin_s: found 2.400000, spasm-biceps-1 has 2.520000 s: use move"),
+        ({"act": "confirm", "end_s": ""}, "end_s: found nothing, spasm-biceps-1 has 2.830000 s: use move"),
+        (
+            {"act": "reject", "why": "a cough", "end_s": "9"},
+            "end_s: found 9.000000, spasm-biceps-1 has 2.830000 s: use move",
+        ),
+        ({"act": "confirm", "begin_s": ""}, "begin_s: is missing beside end_s"),
+        ({"act": "confirm", "class": "clonus"}, "class: found 'clonus', spasm-biceps-1 is of class spasm: use reclass"),
+        (
+            {"act": "move", "why": "earlier", "begin_s": "2.4", "class": "clonus"},
+            "class: found 'clonus', spasm-biceps-1 is of class spasm: use reclass",
+        ),
+        (
+            {"act": "confirm", "muscle": "triceps"},
+            "muscle: found 'triceps', spasm-biceps-1 is of biceps: reject it, and add it there",
+        ),
+        ({"act": "reclass", "why": "it beats"}, "class: spasm-biceps-1 is of class spasm already"),
+        (
+            {"act": "reclass", "why": "it beats", "class": "jerk"},
+            "class: found 'jerk', allowed: spasm, clonus, contraction",
+        ),
+        ({"act": "reclass", "class": "clonus"}, "why: reclass needs a reason"),
+    ],
+)  # fmt: skip
+def test_what_an_act_does_not_change_must_be_what_the_label_is(attempt, columns, refused):
+    told = verb(attempt, "--apply", edited(attempt, "spasm-biceps-1", **columns), *SAYS, code=2)
+    assert f"labels.csv:2: {refused}" in told
+    assert not (attempt / "review.jsonl").exists()
+
+
+def test_a_line_that_was_not_edited_is_confirmed_where_it_is(attempt):
+    verb(attempt, "--apply", edited(attempt, "spasm-biceps-1", act="confirm"), *SAYS)
+    (label,) = [each for each in read_review(attempt).rows if each.id == "spasm-biceps-1"]
+    assert (label.state, label.span) == ("confirmed", Span(2.52, 2.83))
+
+
+def test_a_burst_of_another_class_was_false_in_its_own_and_missed_in_the_other(attempt):
+    file = edited(attempt, "spasm-biceps-1", **{"act": "reclass", "class": "clonus", "why": "it beats"})
+    verb(attempt, "--apply", file, *SAYS)
+    acts = [Act("confirm", "spasm-biceps-2"), Act("confirm", "spasm-triceps-1"), Act("whole", kind="clonus")]
+    again = apply_acts(read_review(attempt), acts, **BY)
+    assert read_review(attempt).rows == again.rows
+    assert again.corrected("clonus")["biceps"] == ((2.52, 2.83),)
+    spasm, clonus = again.scores()
+    assert (spasm.matched, spasm.missed, spasm.false, spasm.detected) == (2, 0, 1, 3)
+    assert (clonus.matched, clonus.missed, clonus.false, clonus.detected) == (0, 1, 0, 0)
+    assert "reclassed as clonus" in verb(attempt)
+    with pytest.raises(NotReviewed, match="was reclassed by a person, who has confirmed it so"):
+        apply_acts(again, [Act("confirm", "spasm-biceps-1")], **BY)

@@ -3,7 +3,7 @@
 
 import { post } from "/static/ask.js";
 
-const STATES = { open: "warn", confirmed: "good", moved: "good", added: "good", rejected: "bad" };
+const STATES = { open: "warn", confirmed: "good", moved: "good", reclassed: "good", added: "good", rejected: "bad" };
 
 /** Begin the table; `load(facts)` fills it. `changed` gets the rows, `go` shows a moment. */
 export function beginLabels({ api, mayAct, changed, go }) {

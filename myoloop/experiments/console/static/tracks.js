@@ -10,7 +10,7 @@ const INK = {
   asked: "#8a4b00", allowed: "#5b2a86", cap: "#b3001b", instead: "#1c6b34", held: "#1c6b34", open: "#8a4b00", rejected: "#76838e",
 };
 const GATE = { STOPPED: "#f6d5da", FAULT: "#f6d5da", STIMULATING: "#e4daf0", CALIBRATING: "#e4daf0" };
-const HOLDING = new Set(["confirmed", "moved", "added"]);
+const HOLDING = new Set(["confirmed", "moved", "reclassed", "added"]);
 
 export class Tracks {
   constructor(canvas) {
