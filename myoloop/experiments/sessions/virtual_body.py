@@ -6,6 +6,7 @@ from typing import Annotated
 
 import msgspec
 
+from myoloop.experiments.subjects.leads import LeadFall
 from myoloop.experiments.subjects.node import BodySettings, make_body
 from myoloop.experiments.subjects.parameters import SubjectParameters
 from myoloop.experiments.subjects.person import MuscleSite
@@ -67,6 +68,7 @@ def virtual_body(rig: Rig, parameters: SubjectParameters, seed: int) -> BodySett
         emulator=given.emulator,
         by_hand=_by_hand(rig, given.emulator),
         faults=given.faults,
+        leads_off=given.leads_off,
     )
     try:
         make_body(settings, 0)
@@ -106,7 +108,8 @@ class _Subject(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Without `source` its EMG is heard by nobody. With `emulator` the stimulator on it is the emulator of that name, and
     a driver with ``port: emulated`` talks to it; what its driver says was set by hand is set on it. `faults` break on
-    the stimulator, as ``open-electrodes=0@2``: their seconds count from its first pulse.
+    the stimulator, as ``open-electrodes=0@2``: their seconds count from its first pulse. `leads_off` of the amplifier
+    fall in a trial, as ``{channel: ext, phase: train, trial: 2, for_s: 4}``, whoever operates.
     """
 
     muscles: dict[str, _Site] | None = None
@@ -114,6 +117,7 @@ class _Subject(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     force_cell: bool = False
     emulator: str = ""
     faults: tuple[str, ...] = ()
+    leads_off: tuple[LeadFall, ...] = ()
 
 
 def _outputs(rig: Rig) -> dict[str, int]:

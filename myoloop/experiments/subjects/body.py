@@ -9,6 +9,7 @@ from typing import Any
 import numpy.typing as npt
 
 from myoloop.acquisition.source import Block
+from myoloop.experiments.subjects.leads import LeadFall, Leads
 from myoloop.experiments.subjects.subject import VirtualSubject
 from myoloop.platform.messages import Event, Phase, SampleDescriptor
 from myoloop.platform.steps import Outgoing
@@ -52,6 +53,13 @@ class VirtualBody:
         When it begins; the subject must have been made with the same.
     faults
         What breaks on the device, and when, counted from its first pulse.
+    leads_off
+        Which leads fall off, and in which trial.
+
+    Raises
+    ------
+    ValueError
+        If a lead is to fall that cannot.
     """
 
     def __init__(
@@ -62,6 +70,7 @@ class VirtualBody:
         source: str,
         start_ns: int,
         faults: Iterable[TimedFault] = (),
+        leads_off: Iterable[LeadFall] = (),
     ) -> None:
         self.subject = subject
         self.device = device
@@ -70,6 +79,7 @@ class VirtualBody:
         self._blocks: list[Block] = []
         self._made = [0] * len(self._descriptors)
         self._faults = sorted(faults, key=lambda fault: fault.after_s)
+        self._leads = Leads(leads_off, subject.emg_channels[:-1])
         self._first_pulse_ns: int | None = None
 
     @property
@@ -79,6 +89,8 @@ class VirtualBody:
 
     def see(self, phase: Phase, now_ns: int) -> None:
         """What the screen shows."""
+        for event in self._leads.see(phase, now_ns):
+            self.subject.happen(event)
         self.subject.see(phase, now_ns)
 
     def feed(self, data: bytes, now_ns: int) -> None:
@@ -96,6 +108,8 @@ class VirtualBody:
             if most_blocks is not None:
                 most_blocks -= 1
             begin_ns, self.now_ns = self.now_ns, self.now_ns + BLOCK_NS
+            for event in self._leads.put_back(begin_ns):
+                self.subject.happen(event)
             pulses = self.device.pulses_until(self.now_ns)
             self._break(pulses)
             lived = self.subject.step(begin_ns, self.now_ns, pulses)

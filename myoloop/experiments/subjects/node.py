@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from myoloop.experiments.subjects.body import BLOCK_NS, VirtualBody
+from myoloop.experiments.subjects.leads import LeadFall
 from myoloop.experiments.subjects.parameters import SubjectParameters
 from myoloop.experiments.subjects.person import MuscleSite
 from myoloop.experiments.subjects.server import BodyServer
@@ -46,6 +47,8 @@ class BodySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     faults
         What breaks on the stimulator, in the words of :mod:`~myoloop.stimulators.emulators.fault_words`; their seconds
         count from its first pulse.
+    leads_off
+        Which leads of the amplifier fall off, in which trial, for how long.
     """
 
     parameters: SubjectParameters
@@ -62,6 +65,7 @@ class BodySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     emulator: str = ""
     by_hand: dict[str, float] = {}
     faults: tuple[str, ...] = ()
+    leads_off: tuple[LeadFall, ...] = ()
 
 
 def make_body(settings: BodySettings, start_ns: int) -> VirtualBody:
@@ -71,6 +75,8 @@ def make_body(settings: BodySettings, start_ns: int) -> VirtualBody:
     ------
     myoloop.stimulators.emulators.registry.EmulatorError
         If there is no emulator of the name, or it has no such fault.
+    ValueError
+        If a lead is to fall that cannot.
     """
     subject = VirtualSubject(
         settings.parameters,
@@ -88,7 +94,9 @@ def make_body(settings: BodySettings, start_ns: int) -> VirtualBody:
         else SimulatedDevice(settings.device, start_ns=start_ns)
     )
     faults = [read_fault(text, device.faults) for text in settings.faults]
-    return VirtualBody(subject, device, source=settings.source, start_ns=start_ns, faults=faults)
+    return VirtualBody(
+        subject, device, source=settings.source, start_ns=start_ns, faults=faults, leads_off=settings.leads_off
+    )
 
 
 def told(settings: BodySettings, truths: Iterable[Outgoing]) -> list[Outgoing]:
