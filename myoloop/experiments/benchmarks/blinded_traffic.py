@@ -165,10 +165,9 @@ def traffic_of(card: Card, recording: SeekableRecording, screen: str) -> Iterato
     view = view_of(screen, blinded=card.blinded)
     feed = Feed(card, view)
     yield Sent(0, msgspec.json.encode(feed.layout()))
-    begun_ns = state_ns = frame_ns = None
-    changes = 0
+    begun_ns, state_ns, frame_ns, changes = -1, 0, 0, 0
     for received, t_ns in recording.messages():
-        if begun_ns is None:
+        if begun_ns < 0:
             if not isinstance(received.message, Phase):
                 continue
             begun_ns = state_ns = frame_ns = t_ns

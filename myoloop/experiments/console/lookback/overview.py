@@ -32,7 +32,14 @@ from myoloop.platform.recording.seek import SeekableRecording
 LOOKBACK_FOLDER = "derivatives/lookback"
 FORMAT = "myoloop-lookback-1"
 FACTS_FILE = "overview.json"
-_CODE = ("experiments/console/lookback", "experiments/analysis", "experiments/review", "platform")
+_CODE = (
+    "experiments/console/lookback/overview.py",
+    "experiments/console/lookback/pyramid.py",
+    "experiments/console/lookback/withheld.py",
+    "experiments/analysis",
+    "experiments/review",
+    "platform",
+)
 #: Finest bins of samples; a stretch that shows more detail is read from the recording itself.
 SAMPLE_BIN_S = 0.01
 #: And so many samples in each at least: a clock's jitter leaves none empty.

@@ -7,7 +7,7 @@ overview has been made of yet; anything longer comes from the overview.
 from __future__ import annotations
 
 from collections.abc import Collection
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from threading import Lock
 from typing import Any, Final
@@ -17,7 +17,7 @@ import numpy as np
 
 from myoloop.experiments.analysis.reading import Recording
 from myoloop.experiments.console.lookback.overview import Lane, Overview, read_overview
-from myoloop.experiments.console.lookback.pyramid import Bins, bin_values, look
+from myoloop.experiments.console.lookback.pyramid import Bins, Column, bin_values, look
 from myoloop.experiments.index.cache import Look, look_at
 from myoloop.experiments.index.study import attempt_folder
 from myoloop.platform import wire
@@ -151,7 +151,7 @@ class Recorded:
         width_s = (to_s - from_s) / n
 
         def binned(values: Any) -> Bins:
-            columns = [lambda at=at: values[:, at] for at in range(values.shape[1])]
+            columns: list[Column] = [partial(np.take, values, at, axis=1) for at in range(values.shape[1])]
             return bin_values(stretch.t_s, columns, from_s, width_s, n)
 
         found = binned(stretch.values)
