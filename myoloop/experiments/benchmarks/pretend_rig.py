@@ -49,6 +49,8 @@ NODES: Final[dict[str, str]] = {
 VISITORS: Final = {"supervisor": "supervisor", "console": "operator", "observer": "observer"}
 BLOCK_S: Final = 0.01
 SCALE_UV: Final = 0.1
+#: Of the first muscle, whose effort is waited for.
+THRESHOLD_UV: Final = 40.0
 _HEARTBEAT_TURNS, _PHASE_TURNS = 4, 10
 #: A trial: so many seconds, of which the middle ones are stimulated.
 _TRIAL_S, _ON_S, _OFF_S = 8.0, 3.0, 6.0
@@ -133,6 +135,8 @@ class PretendStreams:
             MuscleEstimate(
                 muscle=name, level_uv=6.0 + 150.0 * effort, fatigue=known, spasm=none, effort=trying,
                 response=Measure(reason="no train yet"),
+                activity_uv=6.0 + 150.0 * effort if name == self.names[0] else None,
+                threshold_uv=THRESHOLD_UV if name == self.names[0] else None,
             )
             for name in self.names
         )  # fmt: skip

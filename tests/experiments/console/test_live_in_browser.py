@@ -114,8 +114,10 @@ class TestPage:
             operator.goto(f"{served.origin.url}/live")
             operator.get_by_text("Now try to move.").or_(operator.get_by_text("Relax.")).wait_for()
             until(operator, f"{_SCOPE}.frames > 30")
+            operator.get_by_text("under 40").wait_for()
+            assert operator.evaluate(f"[...{_SCOPE}.thresholds]") == [["muscle_1", 40]]
             text = operator.locator("#live-view").inner_text()
-            for word in ("cap 25.0 mA", "muscle 4", "0.20 [0.10, 0.30]", "grows", "director", "alive"):
+            for word in ("cap 25.0 mA", "muscle 4", "under 40", "0.20 [0.10, 0.30]", "grows", "director", "alive"):
                 assert word in text, word
             operator.click("[data-live=freeze]")
             still = operator.evaluate(f"{_SCOPE}.frozen_us")

@@ -25,7 +25,8 @@ function put(name, text, mark) {
   }
 }
 
-const fixed = (value, digits) => (value === null || value === undefined ? "–" : value.toFixed(digits));
+// Nought has no sign, however it came about.
+const fixed = (value, digits) => (value === null || value === undefined ? "–" : value.toFixed(digits).replace(/^-(0\.?0*)$/, "$1"));
 const plain = (name) => String(name ?? "").replaceAll("_", " ");
 
 function time(seconds) {
@@ -187,13 +188,17 @@ function machine(state) {
 }
 
 function events(state) {
-  scope.events = state.events ?? [];
-  const newest = [...scope.events].reverse().slice(0, 8);
+  const told = state.events ?? [];
+  // Acts come with every step of a calibration: the marks are for what is looked for later.
+  scope.events = told.filter((each) => each.kind !== "act");
+  const newest = [...told].reverse().slice(0, 8);
   rows("events", newest, (event, part) => {
     const ago_s = Math.max(0, (state.t_ns - event.t_ns) / 1e9);
     write(part("ago"), `${time(ago_s)} ago`);
-    const score = event.values?.score;
-    write(part("what"), [plain(event.kind), score === undefined ? "" : String(score), event.why].filter(Boolean).join(": "));
+    const { act, what, score, form } = event.values ?? {};
+    const which = [act, what, score, form].find((each) => each !== undefined && each !== null) ?? "";
+    const refused = event.values?.ok === false ? "refused" : "";
+    write(part("what"), [plain(event.kind), plain(which), refused, event.why].filter(Boolean).join(": "));
   });
 }
 
