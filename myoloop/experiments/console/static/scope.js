@@ -11,6 +11,7 @@ const SCALES_UV = [10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000];
 const LEFT = 120;
 const STRIP = 22;
 const AXIS = 26;
+const LOWEST_WITH_WORDS = 40;
 const INK = { signal: "#1b4f72", envelope: "#8a4b00", threshold: "#b3001b", bad: "#9aa5ae", pulse: "#5b2a86", text: "#14181c", line: "#c3cbd2", event: "#46525c" };
 
 export class Scope {
@@ -185,7 +186,7 @@ export class Scope {
     pen.rect(sight.left, top, sight.right - sight.left, height);
     pen.clip();
     this.drawBins(this.streams[stream], column, top, height, middle + middle_uv * per_uv, per_uv, sight);
-    this.drawEnvelope(name, middle, per_uv, sight);
+    this.drawEnvelope(name, top, height, per_uv, sight);
     pen.restore();
     pen.fillStyle = INK.text;
     pen.fillText(name.replaceAll("_", " "), 6, middle, LEFT - 12);
@@ -235,7 +236,8 @@ export class Scope {
     pen.stroke();
   }
 
-  drawEnvelope(name, middle, per_uv, sight) {
+  drawEnvelope(name, top, height, per_uv, sight) {
+    const middle = top + height / 2;
     const number = this.layout.lines.findIndex((each) => each.name === "envelope");
     const column = number < 0 ? -1 : this.layout.lines[number].columns.indexOf(name);
     if (column < 0) {
@@ -270,8 +272,10 @@ export class Scope {
       pen.lineTo(sight.right, y);
       pen.stroke();
       pen.setLineDash([]);
-      pen.fillStyle = INK.threshold;
-      pen.fillText("threshold", sight.left + 4, y - 9);
+      if (height >= LOWEST_WITH_WORDS) {
+        pen.fillStyle = INK.threshold;
+        pen.fillText("threshold", sight.left + 4, Math.max(top + 9, y - 9));
+      }
     }
   }
 
