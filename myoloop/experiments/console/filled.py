@@ -210,7 +210,7 @@ def _asked(field: Field, now: datetime, present: Any, sites: Sequence[str]) -> A
         f"{field.high:g}" if field.type == "number" else "",
         "1" if field.whole else "any",
         _latest(field, now),
-        "" if field.values else field.says_allowed(),
+        field.says_allowed() if field.type in ("number", "names", "file") and shape != "score" else "",
         not field.optional,
         None if field.asked_if is None else (field.asked_if[0], " ".join(field.asked_if[1])),
         ("all",) if field.type == "names" else field.alone,

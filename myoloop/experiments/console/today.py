@@ -178,7 +178,7 @@ def _standing(
         state, says = "blocked", f"blocked by an open adverse event; {says}"
     return PersonToday(
         person, state, says, tuple(reasons), tuple(say_event(each, now) for each in events), closed,
-        _last(stands), attempt, _is_unfinished(stands), kept, rig,
+        _last(stands, blinded=protocol is not None and bool(protocol.arms)), attempt, _is_unfinished(stands), kept, rig,
     )  # fmt: skip
 
 
@@ -218,10 +218,12 @@ def _is_unfinished(stands: Standing | None) -> bool:
     return stands is not None and (stands.state == "cut" or (stands.state == "ended" and stands.outcome != "complete"))
 
 
-def _last(stands: Standing | None) -> str:
+def _last(stands: Standing | None, *, blinded: bool) -> str:
+    """How it ended; in a study with arms not why, as only a current may have been the reason."""
     if stands is None:
         return "none yet"
-    ended = f"{stands.outcome or stands.state}{f': {stands.reason}' if stands.reason else ''}"
+    why = "" if blinded else stands.reason
+    ended = f"{stands.outcome or stands.state}{f': {why}' if why else ''}"
     return f"{_named(stands.folder)}, {ended}"
 
 

@@ -465,5 +465,8 @@ addEventListener("myoloop:state", ({ detail }) => take(detail));
 addEventListener("myoloop:link", ({ detail }) => {
   if (detail === "up") {
     send({ want: { screen: "operator" } });
+  } else if (newest?.phase) {
+    byId("banner").hidden = false;
+    byId("banner").textContent = "Not connected: what is shown is old. STOP works all the same.";
   }
 });
