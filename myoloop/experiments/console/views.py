@@ -124,7 +124,7 @@ SUBJECT: Final[dict[str, Any]] = {
         ),
         "state_left_s": _tenths, "state_s": _tenths, "seconds_left": _tenths,
     },
-    "muscles": [{"name": K, "effort": _named("value", "valid")}],
+    "muscles": [{**_named("name", "activity_uv", "threshold_uv"), "effort": _named("value", "valid")}],
     "gate": {"state": _armed, "latched": _latched, "alive": K},
     "pain": [{"score": K, "t_ns": _seconds_of_t_ns}],
     "stopped": _stopped,

@@ -35,16 +35,32 @@ function show(state) {
   }
 }
 
+// While an effort is waited for the line is where it counts; else it is what the person pulled when it was measured.
+const COUNTS = "The line is where your effort counts.";
+const MEASURED = "The line is as strong as you pulled when it was measured today.";
+
+function share(muscle) {
+  const { activity_uv: activity, threshold_uv: threshold } = muscle;
+  if (Number.isFinite(activity) && threshold > 0) {
+    return { value: activity / threshold, hint: COUNTS };
+  }
+  return muscle.effort?.valid ? { value: muscle.effort.value, hint: MEASURED } : null;
+}
+
 function effort(muscles) {
-  const heard = (muscles ?? []).filter((each) => each.effort?.valid);
+  const heard = (muscles ?? []).map((each) => ({ name: each.name, ...share(each) })).filter((each) => each.hint);
   find("effort").hidden = heard.length === 0;
+  const hint = heard[0]?.hint ?? "";
+  if (find("effort-hint").textContent !== hint) {
+    find("effort-hint").textContent = hint;
+  }
   const place = find("muscles");
   while (place.children.length > heard.length) {
     place.lastChild.remove();
   }
   heard.forEach((muscle, i) => {
     const row = place.children[i] ?? place.appendChild(bar());
-    const value = Math.max(0, muscle.effort.value);
+    const value = Math.max(0, muscle.value);
     const there = value >= 1;
     row.querySelector(".name").textContent = muscle.name.replaceAll("_", " ");
     const fill = row.querySelector(".fill");
