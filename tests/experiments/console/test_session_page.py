@@ -79,10 +79,10 @@ def test_every_wait_of_a_session_and_every_phase_has_its_screen(root, operator):
 def test_the_dial_is_shown_only_where_the_operator_sets_the_level(operator, running, settings):
     assert "data-level-dial hidden" in operator.get("/session").text
     text = Path(PROTOCOL.path).read_text()
-    begin, end = text.index("controller:"), text.index("stop_rules:")
+    begin, end = text.index("\ncontroller:"), text.index("\nstop_rules:")
     attempt = settings.study / "sub-P001/ses-02/att-1"
     attempt.mkdir(parents=True)
-    (attempt / "protocol.yaml").write_text(f"{text[:begin]}controller: {{policy: manual}}\n\n{text[end:]}")
+    (attempt / "protocol.yaml").write_text(f"{text[:begin]}\ncontroller: {{policy: manual}}\n{text[end:]}")
     card = json.loads((running.folder.path / CARD_FILE).read_text())
     (running.folder.path / CARD_FILE).write_text(json.dumps({**card, "session": "sub-P001/ses-02/att-1"}))
     assert "data-level-dial>" in operator.get("/session").text
