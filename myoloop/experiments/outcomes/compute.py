@@ -16,6 +16,7 @@ from myoloop.experiments.outcomes.mechanical import (
     active_rom,
     evoked_fatigue,
     mvc_force,
+    of_strongest,
     scatter,
     torque_time_integral,
     twitch_amplitude,
@@ -179,9 +180,10 @@ def cocontraction(view: View) -> Value:
 
 
 def mvc_emg(view: View) -> Value:
-    """Largest plateau, of whole contractions."""
-    told = [number(trial, "peak_uv") for trial in view.trials("mvc") if trial.outcome == "done"]
-    told = [value for value in told if np.isfinite(value)]
+    """Largest plateau, of whole contractions; believed by that muscle's contractions."""
+    done = [trial for trial in view.trials("mvc") if trial.outcome == "done"]
+    peaks = [(str(trial.values.get("muscle", "")), number(trial, "peak_uv")) for trial in done]
+    told = of_strongest([each for each in peaks if np.isfinite(each[1])])
     if not told:
         return Value(None, why="no maximal contraction was made")
     doubt, parameters = scatter(told)

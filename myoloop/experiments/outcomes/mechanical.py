@@ -63,6 +63,12 @@ def _drift_deg(view: View) -> float | None:
     return float(np.degrees(np.median(known[1]) - np.median(known[0])))
 
 
+def of_strongest(told: Sequence[tuple[str, float]]) -> list[float]:
+    """Contractions of the muscle that made the strongest one, of contractions with their muscle: others differ."""
+    strongest = max(told, key=lambda each: each[1], default=("", 0.0))[0]
+    return [value for muscle, value in told if muscle == strongest]
+
+
 def scatter(told: Sequence[float]) -> tuple[str, dict[str, Any]]:
     """Whether strongest contractions agree: why they are not believed (empty if they are), and by how much they do."""
     cv_pct = 100.0 * float(np.std(told, ddof=1) / np.mean(told)) if len(told) >= 2 and np.mean(told) > 0 else None
@@ -201,11 +207,11 @@ def torque_time_integral(view: View) -> Value:
 
 
 def mvc_force(view: View) -> Value:
-    """Largest plateau of whole contractions, above the force before each."""
+    """Largest plateau of whole contractions, above the force before each; believed by that muscle's contractions."""
     force = force_of(view)
     if force.why:
         return Value(None, why=force.why)
-    told = [pull.forward for pull in pulls(view)]
+    told = of_strongest([(pull.muscle, pull.forward) for pull in pulls(view)])
     if not told:
         return Value(None, why="no maximal contraction with force was made")
     doubt, parameters = scatter(told)
