@@ -107,6 +107,8 @@ def _config(settings: Settings) -> uvicorn.Config:
         make_app(settings),
         ws="websockets-sansio",
         ws_max_size=_MESSAGE_MAX_BYTES,
+        # On loopback it only costs; and the size of what is compressed tells something of what it says.
+        ws_per_message_deflate=False,
         log_config=None,
         access_log=False,
         server_header=False,
