@@ -279,7 +279,7 @@ def withdraw(
 
         done = remove(study, person, Actor(who, role, datetime.now(UTC), why), also=tuple(also or ()), dry_run=dry_run)
         say(asdict(done), as_json, say_withdrawn(done, person))
-        raise typer.Exit(CHECK_FAILED if done.mentions and not dry_run else GOOD)
+        raise typer.Exit(CHECK_FAILED if (done.mentions or done.alike) and not dry_run else GOOD)
 
 
 @keyfile.command("create", epilog=EXIT_CODES)

@@ -1,8 +1,9 @@
 """Where a pseudonym stands: in every name and every content below a folder, also inside what is compressed.
 
-A pseudonym counts where it is a word of its own: ``P017`` in ``sub-P017_emg.bdf``, not in ``P0171`` or ``XP017``. In
-recordings it is looked for in everything but the samples, in tables column by column, in archives member by member.
-What cannot be looked into (pictures, what is encrypted or torn) is named: it is not proven of these.
+A pseudonym counts where it is a word of its own: ``P017`` in ``sub-P017_emg.bdf``, not in ``P0171`` or ``XP017``. Only
+`Words` of any case find it in other letters, ``p017``. In recordings it is looked for in everything but the samples, in
+tables column by column, in archives member by member. What cannot be looked into (pictures, what is encrypted or torn)
+is named: it is not proven of these.
 """
 
 from __future__ import annotations
@@ -73,17 +74,21 @@ class Words:
     ----------
     words
         Of letters and digits.
+    any_case
+        Whether capital and small letters are the same.
     """
 
-    def __init__(self, words: Iterable[str]) -> None:
+    def __init__(self, words: Iterable[str], *, any_case: bool = False) -> None:
+        words = tuple(words)
+        case = re.IGNORECASE if any_case else re.NOFLAG
         any_of = "|".join(re.escape(word) for word in sorted(words))
         wide = b"|".join(b"\0".join(re.escape(word[i : i + 1]).encode() for i in range(len(word))) for word in words)
-        self.text = re.compile(rf"(?<![A-Za-z0-9])(?:{any_of})(?![A-Za-z0-9])")
-        self._bytes = re.compile(self.text.pattern.encode())
+        self.text = re.compile(rf"(?<![A-Za-z0-9])(?:{any_of})(?![A-Za-z0-9])", case)
+        self._bytes = re.compile(self.text.pattern.encode(), case)
         # As UTF-16 has it, of either byte order: MATLAB, Windows.
-        self._wide = re.compile(rb"(?<![A-Za-z0-9]\0)(?:" + wide + rb")(?!\0[A-Za-z0-9])")
+        self._wide = re.compile(rb"(?<![A-Za-z0-9]\0)(?:" + wide + rb")(?!\0[A-Za-z0-9])", case)
         #: For Arrow, whose expressions look neither forward nor back.
-        self.column = f"(^|[^A-Za-z0-9])({any_of})([^A-Za-z0-9]|$)"
+        self.column = f"{'(?i)' if any_case else ''}(^|[^A-Za-z0-9])({any_of})([^A-Za-z0-9]|$)"
 
     def count(self, content: bytes) -> int:
         """How often they stand in some bytes."""

@@ -14,7 +14,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -67,6 +67,8 @@ class Withdrawn:
         Where the list stands; None if nothing was done.
     mentions
         Files in which the pseudonym still stands: they are for a person to look at.
+    alike
+        Files in which it stands in other letters alone, as p017 for P017: they are too.
     chained
         Chained logs that keep it: how many of their entries.
     searched
@@ -80,6 +82,7 @@ class Withdrawn:
     datasets: tuple[Dataset, ...]
     proof: Path | None
     mentions: tuple[str, ...]
+    alike: tuple[str, ...]
     chained: dict[str, int]
     searched: str
     not_searched: dict[str, str]
@@ -113,7 +116,7 @@ def withdraw(
             raise UserError(f"{root}: no such folder")
     with exclusively(study):
         not_running(study / f"sub-{person}")
-        words = Words([person])
+        words, in_any_case = Words([person]), Words([person], any_case=True)
         named = {root: _belonging(root, person) for root in roots}
         datasets = [(root, found) for root in roots for found in _datasets(root, person, named[root])]
         for root, found in datasets:
@@ -137,7 +140,9 @@ def withdraw(
             root: {k: n for k, n in found.hits.items() if root / k not in derived[root]}
             for root, found in before.items()
         }
-        return _told(files, told, learned, None, left, before, study)
+        gone = {root: [*named[root], *derived[root]] for root in roots}
+        alike = {root: search(root, in_any_case, gone[root]).hits.keys() - before[root].hits for root in roots}
+        return _told(files, told, learned, None, left, alike, before, study)
     # First nobody can begin a session of theirs, then there is a proof, then it is removed.
     proof = _write_proof(study, words, files, learned, actor.wall)
     _act(study, person, actor, "withdraw", "recorded", {
@@ -151,12 +156,14 @@ def withdraw(
             _remove(top)
         _forget_moves(root, person)
     after = {root: search(root, words) for root in roots}
+    alike = {root: search(root, in_any_case).hits.keys() - found.hits for root, found in after.items()}
     # What is found is written into the audit, as one entry more.
     after[study].hits[AUDIT_FILE] = after[study].hits.get(AUDIT_FILE, 0) + 1
-    done = _told(files, told, learned, proof, {root: found.hits for root, found in after.items()}, after, study)
+    done = _told(files, told, learned, proof, {root: found.hits for root, found in after.items()}, alike, after, study)
     _act(study, person, actor, "withdraw_proved", None, {
         "searched": done.searched,
         "still_in": len(done.mentions),
+        "in_other_letters": len(done.alike),
         "chained": sum(done.chained.values()),
         "by_name_only": len(done.not_searched),
     })  # fmt: skip
@@ -280,6 +287,7 @@ def say_withdrawn(done: Withdrawn, person: str) -> str:
             for path in each.learned
         ]
     lines += [f"{path}: still names {person}; look at it" for path in done.mentions]
+    lines += [f"{path}: names {person} in other letters; look at it" for path in done.alike]
     if done.proof:
         lines.append(f"list of what was removed, with hashes: {done.proof}")
     lines.append(f"{done.searched}:" if done.proof else f"{done.searched}, as it is now:")
@@ -297,6 +305,7 @@ def _told(
     datasets: tuple[Dataset, ...],
     proof: Path | None,
     hits: dict[Path, dict[str, int]],
+    alike: Mapping[Path, Collection[str]],
     searches: dict[Path, Found],
     study: Path,
 ) -> Withdrawn:
@@ -314,7 +323,10 @@ def _told(
         whole.files += searches[root].files
         whole.opened += searches[root].opened
         whole.not_searched |= {_shown(root, path, study): why for path, why in searches[root].not_searched.items()}
-    return Withdrawn(files, derived, datasets, proof, tuple(mentions), chained, whole.in_words(), whole.not_searched)
+    other = tuple(_shown(root, path, study) for root, paths in alike.items() for path in sorted(paths))
+    return Withdrawn(
+        files, derived, datasets, proof, tuple(mentions), other, chained, whole.in_words(), whole.not_searched
+    )
 
 
 def _shown(root: Path, path: str, study: Path) -> str:

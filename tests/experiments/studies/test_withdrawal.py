@@ -166,6 +166,22 @@ def test_other_files_that_name_the_person_are_told_and_kept(study: Path) -> None
     assert withdraw(study, "P017", BOSS).mentions == ("notes.csv",)
 
 
+def test_the_name_in_other_letters_is_told_and_kept(study: Path) -> None:
+    (study / "export").mkdir()
+    (study / "export" / "sub-p017_emg.csv").write_text("1\n")
+    (study / "notes.csv").write_text("p017,3\n")
+    (study / "other.csv").write_text("p0171,4\n")
+    (study / "old.txt").write_text("p017", encoding="utf-16")
+    kept = ("export/sub-p017_emg.csv", "notes.csv", "old.txt")
+    planned = withdraw(study, "P017", BOSS, dry_run=True)
+    assert (planned.mentions, planned.alike) == ((), kept)
+    done = withdraw(study, "P017", BOSS)
+    assert (done.mentions, done.alike) == ((), kept)
+    assert all((study / path).is_file() for path in kept)
+    assert "notes.csv: names P017 in other letters; look at it" in say_withdrawn(done, "P017")
+    assert read_audit(study).acts[-1]["new"]["in_other_letters"] == 3
+
+
 def test_a_recording_reassigned_before_still_names_who_has_withdrawn(study: Path) -> None:
     done = reassign(study / "sub-P017" / "ses-01", "P018", BOSS)
     found = withdraw(study, "P017", BOSS)
