@@ -23,6 +23,10 @@ def import_recording(
     guess: Annotated[bool, typer.Option("--guess", help="Draft the mapping file, and import nothing.")] = False,
     out: Annotated[Path, typer.Option(help="Study folder; made if it is not there.")] = Path("study"),
     subject: Annotated[str, typer.Option(help="Pseudonym; the file becomes this person's next session.")] = "imported",
+    protocol: Annotated[
+        Path | None,
+        typer.Option(help="What was done while it was recorded: outcomes it names that need no trial of ours are had."),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Read and judge everything, write nothing.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -49,6 +53,6 @@ def import_recording(
             raise typer.BadParameter("is needed; --guess drafts one", param_hint="--map")
         from myoloop.experiments.imports.write import import_file
 
-        done = import_file(file, mapping, study=out, subject=subject, dry_run=dry_run)
+        done = import_file(file, mapping, study=out, subject=subject, protocol=protocol, dry_run=dry_run)
         say(done.as_data(), as_json, done.in_words())
         raise typer.Exit(GOOD if done.outcome == "complete" else CHECK_FAILED)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import warnings
 from collections.abc import Callable
@@ -87,15 +88,20 @@ class _Text:
         except UnicodeDecodeError:
             raise FormatError(f"{path}: found bytes that are not UTF-8 text") from None
         numbered = [(number, line) for number, line in enumerate(lines, 1) if number > mapping.skip_lines]
-        self._lines = [(number, self._plain(line)) for number, line in numbered if self._says_something(line)]
+        self._lines = [(number, line.strip(" \r\n")) for number, line in numbered if self._says_something(line)]
+        # OpenSignals ends each line with a separator; where only some do, the last cell of those is empty.
+        ends = self._separator or " "
+        if all(line.endswith(ends) for _, line in self._lines):
+            self._lines = [(number, line.removesuffix(ends).rstrip(" ")) for number, line in self._lines]
         header = self._cells(self._lines.pop(0)[1]) if mapping.header and self._lines else []
         if not self._lines:
             raise FormatError(f"{path}: holds no numbers")
-        columns = len(self._cells(self._lines[0][1]))
-        if header and len(header) != columns:
-            raise FormatError(f"{path}: {len(header)} names for {columns} columns")
+        columns = len(header) or len(self._cells(self._lines[0][1]))
+        first = len(self._cells(self._lines[0][1]))
+        if first != columns:
+            raise FormatError(f"{path}: {columns} names for {first} columns")
         self.names = tuple(name.strip("\"' ") for name in header) or tuple(str(n) for n in range(1, columns + 1))
-        self._table = self._numbers(columns)
+        self._table = self._numbers(columns, mapping)
 
     def column(self, key: str | int) -> Column:
         place = place_of_column(self.names, key)
@@ -109,32 +115,42 @@ class _Text:
         text = line.strip()
         return bool(text) and not (self._comment and text.startswith(self._comment))
 
-    def _plain(self, line: str) -> str:
-        # OpenSignals ends each line with a separator
-        return line.strip().removesuffix(self._separator or " ").rstrip()
-
     def _cells(self, line: str) -> list[str]:
         return line.split() if self._separator is None else line.split(self._separator)
 
-    def _numbers(self, columns: int) -> npt.NDArray[np.float64]:
+    def _numbers(self, columns: int, mapping: Mapping) -> npt.NDArray[np.float64]:
         try:
             text = [line for _, line in self._lines]
-            table = np.loadtxt(text, delimiter=self._separator, comments=None, ndmin=2, dtype=np.float64)
+            return np.loadtxt(text, delimiter=self._separator, comments=None, ndmin=2, dtype=np.float64)
         except ValueError:
-            raise self._culprit(columns) from None
-        return table
+            return self._with_holes(columns, self._needed(mapping))
 
-    def _culprit(self, columns: int) -> FormatError:
-        for number, line in self._lines:
+    def _needed(self, mapping: Mapping) -> set[int]:
+        """Columns that the mapping wants; one that is not there is told where it is asked for."""
+        found = set()
+        for key in mapping.sources:
+            with contextlib.suppress(KeyError, ValueError, FormatError):
+                found.add(place_of_column(self.names, key))
+        return found
+
+    def _with_holes(self, columns: int, needed: set[int]) -> npt.NDArray[np.float64]:
+        """Line by line: NaN where a cell is empty, as a lost sample is written, or text in a column nobody needs."""
+        table = np.full((len(self._lines), columns), np.nan)
+        for row, (number, line) in enumerate(self._lines):
             cells = self._cells(line)
             if len(cells) != columns:
-                return FormatError(f"{self._path}:{number}: found {len(cells)} columns, {columns} before")
-            for place, cell in enumerate(cells, 1):
+                raise FormatError(f"{self._path}:{number}: found {len(cells)} columns, {columns} before")
+            for place, cell in enumerate(cells):
+                text = cell.strip("\"' \t")
+                if not text:
+                    continue
                 try:
-                    float(cell)
+                    table[row, place] = float(text)
                 except ValueError:
-                    return FormatError(f"{self._path}:{number}: column {place}: found {cell!r}, a number is needed")
-        return FormatError(f"{self._path}: cannot be read as numbers")
+                    if place in needed:
+                        where = f"{self._path}:{number}: column {place + 1}"
+                        raise FormatError(f"{where}: found {cell!r}, a number is needed") from None
+        return table
 
 
 class _Edf:

@@ -239,7 +239,9 @@ class _Reading:
                 raise FormatError(f"{where}: has no column {each.source!r}: {error}") from None
             if self._column_s is None and self._mapping.rate_hz is None:
                 raise FormatError(f"{where}: set rate, or time, for when its changes were")
-            rows = [0, *(np.flatnonzero(values[1:] != values[:-1]) + 1).tolist()]
+            # An empty cell is no change to another empty cell.
+            same = (values[1:] == values[:-1]) | (np.isnan(values[1:]) & np.isnan(values[:-1]))
+            rows = [0, *(np.flatnonzero(~same) + 1).tolist()]
             for row in rows:
                 t_s = row / (self._mapping.rate_hz or 1.0) if self._column_s is None else float(self._column_s[row])
                 marks.append(Mark(t_s, each.name or str(each.source), f"{float(values[row]):g}"))

@@ -24,6 +24,7 @@ from myoloop.acquisition.source import Block
 from myoloop.experiments.imports.mapping import ImportMapping, load_import_mapping
 from myoloop.experiments.imports.reading import ImportedFile, ImportedStream, Mark, read_file
 from myoloop.experiments.origins import SIMULATED, Origins
+from myoloop.experiments.protocols.schema import load_protocol
 from myoloop.experiments.replay import processor
 from myoloop.platform import wire
 from myoloop.platform.messages import Event
@@ -102,7 +103,13 @@ class Imported:
 
 
 def import_file(
-    path: Path | str, mapping_path: Path | str, *, study: Path | str, subject: str, dry_run: bool = False
+    path: Path | str,
+    mapping_path: Path | str,
+    *,
+    study: Path | str,
+    subject: str,
+    protocol: Path | str | None = None,
+    dry_run: bool = False,
 ) -> Imported:
     """Make a session of a file.
 
@@ -112,13 +119,16 @@ def import_file(
         Folder of the study; made if it is not there.
     subject
         Pseudonym; it becomes this person's next session.
+    protocol
+        Of what was done while it was recorded, as who imports it says: outcomes that it names and that need no trial of
+        ours are then computed.
     dry_run
         Read and judge everything, write nothing.
 
     Raises
     ------
     FileError
-        If the mapping file is wrong.
+        If the mapping file is wrong, or the protocol's.
     FormatError
         If the file is, or does not have what the mapping says.
     RecordingError
@@ -126,6 +136,7 @@ def import_file(
     """
     path, mapping_path = Path(path), Path(mapping_path)
     mapping = load_import_mapping(mapping_path)
+    said = None if protocol is None else load_protocol(Path(protocol))
     file = read_file(path, mapping)
     begin_s, end_s = _extent(path, file)
     outcome = "interrupted" if file.cut else "complete"
@@ -135,7 +146,13 @@ def import_file(
         with _whole_or_nothing(folder):
             about = _about(path, mapping, mapping_path, file, begin_s, subject)
             _, kept = keep_copy(folder, "mapping.yaml", mapping_path.read_bytes())
-            _write(folder, {**about, "sha256.mapping.yaml": kept}, file, begin_s, end_s, outcome)
+            about["sha256.mapping.yaml"] = kept
+            if said is not None and protocol is not None:
+                about |= {"protocol": said.protocol.id, "protocol_version": said.protocol.version}
+                key, kept = keep_copy(folder, "protocol.yaml", Path(protocol).read_bytes())
+                about[key] = kept
+                about["import.protocol"] = "as who imported it says"
+            _write(folder, about, file, begin_s, end_s, outcome)
     return Imported(
         folder=folder,
         outcome=outcome,

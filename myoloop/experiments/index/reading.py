@@ -29,6 +29,8 @@ def read_facts(attempt: Path) -> SessionFacts:
     found = verify(attempt, heard.take)
     metadata = heard.metadata
     session, subject, protocol = (metadata.get(key, "") for key in ("session", "subject", "protocol"))
+    if metadata.get("origin") == "imported" and "sha256.protocol.yaml" not in metadata:
+        protocol = ""  # what stands there says that it was imported
     problem = _problem(found, heard)
     if problem:
         return refused(problem, session=session, subject=subject, protocol=protocol, verified=found.status)

@@ -30,6 +30,10 @@ PROTOCOL_COPY = "protocol.yaml"
 PLANTED = "effects planted in the virtual subject"
 NOBODY = "no person was stimulated"
 
+#: What an outcome may need that only a session of ours has; see :data:`~myoloop.experiments.outcomes.registry.NEEDS`.
+_OF_OURS = frozenset({"block", "effort", "calibration", "mvc", "mvc_pair", "rest"})
+NOT_OURS = "recorded by another program: it has no trials and phases of ours"
+
 #: Outcomes of bursts, and whose they may be.
 OF_LABELS = frozenset({"spasm_count", "spasms_at_rest", "spasm_share", "clonus_rate", "clonus_frequency"})
 CORRECTED = "corrected by a person"
@@ -127,6 +131,9 @@ def measure(
     more = [name for name in also if name in COMPUTED and name not in found]
     found |= {name: COMPUTED[name](View(session, protocol, written)) for name in more}
     values = {name: _finite(value) for name, value in found.items()}
+    if _is_imported(session):
+        # None of them was done by us: not even that there were none is known.
+        values |= {name: Value(None, why=NOT_OURS) for name in values if not _OF_OURS.isdisjoint(OUTCOMES[name].needs)}
     values |= {name: _of_labels(values[name], judged) for name in values if name in OF_LABELS}
     if problem:
         values |= {name: Value(None, why=problem) for name in values if _needs_diary(name)}
@@ -174,16 +181,21 @@ def played_protocol(session: Session) -> Protocol:
         If there is none, it is not the one that was played, or cannot be read.
     """
     copy = session.path.parent / PROTOCOL_COPY
-    told = session.metadata.get(f"sha256.{PROTOCOL_COPY}", "")
-    if not told:
-        raise UserError(f"{session.path}: does not say which protocol was played")
+    wanted = session.metadata.get(f"sha256.{PROTOCOL_COPY}", "")
+    if not wanted:
+        told = f"{session.path}: does not say which protocol was played"
+        raise UserError(told + ("; say it as it is imported, with --protocol" if _is_imported(session) else ""))
     try:
         found = hashlib.sha256(copy.read_bytes()).hexdigest()
     except OSError as error:
         raise UserError(f"{copy}: cannot be read: {error.strerror}") from None
-    if found != told:
-        raise UserError(f"{copy}: is not the protocol that was played, its hash is {found}, the record says {told}")
+    if found != wanted:
+        raise UserError(f"{copy}: is not the protocol that was played, its hash is {found}, the record says {wanted}")
     return load_protocol(copy)
+
+
+def _is_imported(session: Session) -> bool:
+    return session.metadata.get("origin") == "imported"
 
 
 def diary_of(session: Session, path: Path | None = None) -> Diary:

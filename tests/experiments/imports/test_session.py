@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +16,13 @@ from myoloop.cli import app
 from myoloop.experiments.analysis.session import load
 from myoloop.experiments.imports.observe import observe
 from myoloop.experiments.imports.write import import_file
+from myoloop.experiments.index.study import index_study
 from myoloop.experiments.objects import BUILDERS, other_controller
 from myoloop.experiments.origins import Origins
+from myoloop.experiments.outcomes.attempt import NOT_OURS, measure
 from myoloop.experiments.replay import ReplayError, replay
+from myoloop.experiments.studies.chained import ChainedLog
+from myoloop.experiments.studies.diary import Prompt, entry_line
 from myoloop.platform.errors import UserError
 from myoloop.platform.recording.info import info
 from myoloop.platform.recording.manifest import read_manifest
@@ -124,3 +129,45 @@ def test_a_controller_alone_is_not_enough(folder, tmp_path):
     assert answer.exit_code == 2
     assert "protocol" in answer.stderr
     assert "Traceback" not in answer.stderr
+
+
+def test_without_a_protocol_it_says_why_it_has_no_outcomes(folder):
+    found = measure(load(folder))
+    assert found.protocol is None
+    assert found.missing.endswith("does not say which protocol was played; say it as it is imported, with --protocol")
+    (row,) = index_study(folder.parents[2]).rows
+    assert row.facts.protocol == "", "none was played that an analysis could be of"
+
+
+def test_with_a_protocol_it_has_the_outcomes_that_need_no_trial_of_ours(example, tmp_path):
+    text = (example / "protocol.yaml").read_text(encoding="utf-8")
+    file = tmp_path / "mine.yaml"
+    said = "outcomes: {primary: doms, secondary: [spasm_count, mvc_force, trials_done]}\n"
+    file.write_text(re.sub(r"(?ms)^outcomes:.*?(?=^\S|\Z)", said, text), encoding="utf-8")
+    study = tmp_path / "study"
+    words = ("import", example / "emg.csv", "--map", example / "mapping.yaml", "--out", study, "--protocol", file)
+    done = CliRunner().invoke(app, [*map(str, words), "--subject", "TAPE1"])
+    assert done.exit_code == 0, done.output
+    attempt = study / "sub-TAPE1" / "ses-01" / "att-1"
+    assert verify(attempt).status == "good"
+    when = datetime(2026, 11, 22, 9, tzinfo=UTC)
+    prompt = Prompt("doms", "doms", 1, when, when, when + timedelta(days=2))
+    line = entry_line(at=when, form="doms", prompt=prompt, who="TAPE1", values={"soreness": 4})
+    ChainedLog(study / "sub-TAPE1" / "record" / "diary.jsonl").append(line)
+    found = measure(load(attempt))
+    assert (found.missing, found.protocol.protocol.id) == ("", "playback_example")
+    assert found.values["doms"].value == 4.0
+    assert {name: each.why for name, each in found.values.items() if each.value is None} == {
+        "spasm_count": "never told", "mvc_force": NOT_OURS, "trials_done": NOT_OURS,
+    }  # fmt: skip
+    assert load(attempt).metadata["import.protocol"] == "as who imported it says"
+
+
+def test_a_protocol_that_is_wrong_leaves_nothing_behind(example, tmp_path):
+    (tmp_path / "mine.yaml").write_text("protocol: {id: x}\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"mine\.yaml"):
+        import_file(
+            example / "emg.csv", example / "mapping.yaml", study=tmp_path / "study", subject="T",
+            protocol=tmp_path / "mine.yaml",
+        )  # fmt: skip
+    assert not (tmp_path / "study").exists()

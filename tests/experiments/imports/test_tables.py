@@ -109,6 +109,32 @@ class TestText:
         assert record.invalid[:, 0].tolist() == [False, True, True, False]
 
     @pytest.mark.parametrize(
+        ("name", "text"),
+        [
+            ("x.csv", "t,a,b,note\n0,0.5,,\n0.1,,2.5,lost\n0.2,0.25,3.5,\n"),
+            ("x.csv", '"t","a","b","note"\n0,0.5,,""\n0.1,,2.5,"lost"\n0.2,0.25,3.5,""\n'),
+            ("x.tsv", "a\tb\n0.5\t\n\t2.5\n0.25\t3.5\n"),
+            ("x.csv", "b,a,\n,0.5,\n2.5,,\n3.5,0.25,\n"),
+        ],
+        ids=["text beside", "quoted", "tabs", "a separator at each end"],
+    )
+    def test_an_empty_cell_is_a_lost_sample(self, tmp_path, name, text):
+        mapping = "header: true\nrate: 10 Hz\nchannels: [{from: a, name: a, unit: mV}, {from: b, name: b, unit: mV}]"
+        _, recording = imported(tmp_path, name, text, mapping)
+        record = recording.samples("emg/imported")
+        assert np.array_equal(record.counts, [[0.5, np.nan], [np.nan, 2.5], [0.25, 3.5]], equal_nan=True)
+        assert record.invalid.tolist() == [[False, True], [True, False], [False, False]]
+
+    def test_an_empty_cell_is_no_event_and_no_time(self, tmp_path):
+        mapping = "header: true\nrate: 1 Hz\nevents: [{from: e}]\n" + ONE
+        _, recording = imported(tmp_path, "x.csv", "m,e\n1,1\n2,\n3,\n4,1\n", mapping)
+        assert marks(recording) == [(0.0, "e", "1"), (1.0, "e", "nan"), (3.0, "e", "1")]
+        other = tmp_path / "other"
+        other.mkdir()
+        timed = "header: true\nrate: 1 Hz\ntime: {from: t, unit: s}\n" + ONE
+        assert "sample 2: found nan, a time is needed" in refused(other, "x.csv", "m,t\n1,0\n2,\n3,2\n", timed)
+
+    @pytest.mark.parametrize(
         ("text", "mapping", "said"),
         [
             ("", ONE, "holds no numbers"),

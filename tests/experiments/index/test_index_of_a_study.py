@@ -147,7 +147,7 @@ def test_a_clock_that_jumped_leaves_segments_that_are_told_and_not_joined(index:
 
 def test_people_and_virtual_people_in_one_study_are_told(index: Index) -> None:
     assert index.problems == (
-        "11 sessions of people and 1 simulated ones in one study: the simulated ones are excluded",
+        "12 sessions of people and 1 simulated ones in one study: the simulated ones are excluded",
     )
 
 
@@ -319,7 +319,7 @@ def test_the_verb_lists_them_all_and_is_strict_where_it_is_told(planted: Path) -
     assert "sub-P005/ses-01/att-1" in told.stdout
     assert "grades: A: ended as planned" in told.stdout
     answer = json.loads(CliRunner().invoke(index_verbs, [str(planted), "--json"]).stdout)
-    assert len(answer["sessions"]) == 16
+    assert len(answer["sessions"]) == 17
     assert answer["counts"]["refused"] == 3
     assert answer["grade_rule"].startswith("A: ")
     assert CliRunner().invoke(index_verbs, [str(planted), "--strict"]).exit_code == 1
