@@ -134,22 +134,27 @@ class _Text:
         return found
 
     def _with_holes(self, columns: int, needed: set[int]) -> npt.NDArray[np.float64]:
-        """Line by line: NaN where a cell is empty, as a lost sample is written, or text in a column nobody needs."""
+        """Line by line: NaN where a cell is empty, as a lost sample is written.
+
+        A column that nobody needs and that holds no number is text, such as notes.
+        """
         table = np.full((len(self._lines), columns), np.nan)
+        numbers, words = set(needed), {}
         for row, (number, line) in enumerate(self._lines):
             cells = self._cells(line)
             if len(cells) != columns:
                 raise FormatError(f"{self._path}:{number}: found {len(cells)} columns, {columns} before")
             for place, cell in enumerate(cells):
                 text = cell.strip("\"' \t")
-                if not text:
-                    continue
-                try:
-                    table[row, place] = float(text)
-                except ValueError:
-                    if place in needed:
-                        where = f"{self._path}:{number}: column {place + 1}"
-                        raise FormatError(f"{where}: found {cell!r}, a number is needed") from None
+                if text:
+                    try:
+                        table[row, place] = float(text)
+                        numbers.add(place)
+                    except ValueError:
+                        words.setdefault(place, (number, cell))
+        for place, (number, cell) in words.items():
+            if place in numbers:
+                raise FormatError(f"{self._path}:{number}: column {place + 1}: found {cell!r}, a number is needed")
         return table
 
 

@@ -74,7 +74,7 @@ def test_text_with_other_separators_comments_and_lines_before(tmp_path):
     [
         ("1,2\n3\n", {"from": 1}, {}, r":2: found 1 columns, 2 before"),
         ("1,2\n3,x\n", {"from": 1}, {}, r":2: column 2: found 'x', a number is needed"),
-        ("a,b\n1,2\n3,\n", {"from": "a"}, {"header": True}, r":3: found 1 columns, 2 before"),
+        ("a,b\n1,2\n3\n", {"from": "a"}, {"header": True}, r":3: found 1 columns, 2 before"),
         ("1,2\n", {"from": 3}, {}, r"has no 3; it has: 1, 2"),
         ("a,b\n1,2\n", {"from": "c"}, {"header": True}, r"has no 'c'; it has: a, b"),
         ("a,a\n1,2\n", {"from": "a"}, {"header": True}, r"a: stands twice in the file; use its number"),

@@ -16,7 +16,7 @@ from myoloop.experiments.cohorts.planted import ACTIVE, SHAM
 
 #: How each fault must be listed: the beginning of the reason, or one of these statuses.
 _LISTED = {
-    spoiling.BIT_FLIP: ("refused",), spoiling.GARBAGE: ("refused",), spoiling.CUT: ("incomplete",),
+    spoiling.BIT_FLIP: ("refused",), spoiling.GARBAGE: ("refused",), spoiling.CUT: ("cut",),
     spoiling.CLOCK_JUMP: ("clock_jump",), spoiling.WRONG_UNIT: ("wrong_unit",),
     spoiling.INTERRUPTED: ("interrupted", "recovered"),
 }  # fmt: skip

@@ -48,7 +48,7 @@ def test_every_fault_is_listed_and_none_is_used(planted: Made) -> None:
     cohort = make_cohort(planted.study, planted.analysis, read_key(planted.key))
     assert not_listed(planted.truth, cohort) == []
     told = {row.excluded.split(":")[0].split(",")[0] for row in cohort.gathered.rows if not row.used}
-    assert told == {"refused", "incomplete", "wrong_unit"}
+    assert told == {"refused", "cut", "wrong_unit"}
     assert [row.session for row in cohort.gathered.rows if row.used] == [1, 1, 1, 1]
 
 
