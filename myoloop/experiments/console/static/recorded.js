@@ -11,6 +11,7 @@ import { Tracks, clock } from "/static/tracks.js";
 const SPANS_S = [0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200];
 const DIRECT_S = 10;
 const MOST_BINS = 2000;
+const QUIET = new Set(["act", "approved", "check", "envelope", "form", "gate", "screening"]);
 
 const root = document.getElementById("recorded");
 const { api } = root.dataset;
@@ -225,7 +226,9 @@ function picture(lanes, found, begin_s, end_s) {
     }
     scope.pulses[i].add({ rows: on.length, t_us: Float64Array.from(on) });
   });
-  scope.events = (facts.events ?? []).map((each) => ({ t_ns: each.t_s * 1e9, kind: each.kind }));
+  // What gate and director said stands in the strips and in the table below.
+  const seen = (facts.events ?? []).filter((each) => !QUIET.has(each.kind));
+  scope.events = seen.map((each) => ({ t_ns: each.t_s * 1e9, kind: each.kind }));
   if (scope.scale === null) {
     scope.fit();
   }

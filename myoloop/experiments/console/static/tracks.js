@@ -33,7 +33,7 @@ export class Tracks {
       if (lane.name.startsWith("muscle/")) {
         const muscle = lane.name.slice("muscle/".length);
         for (const measure of ["fatigue", "effort", "spasm"]) {
-          this.rows.push({ kind: "measure", lane, measure, title: measure, of: muscle, top: 1, unit: "" });
+          this.rows.push({ kind: "measure", lane, measure, title: measure === "spasm" ? "events" : measure, of: muscle, top: 1, unit: "" });
         }
       } else if (lane.name === "angle") {
         this.rows.push({ kind: "measure", lane, measure: "angle", title: "angle", of: "joint", top: null, unit: "°", factor: 180 / Math.PI });
