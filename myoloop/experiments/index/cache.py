@@ -10,6 +10,7 @@ that was changed within two seconds of being hashed is hashed again: a clock of 
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from pathlib import Path
 
@@ -71,7 +72,7 @@ def read_kept(path: Path) -> Kept | None:
         kept = msgspec.json.decode(path.read_bytes(), type=Kept)
     except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
-    whole = kept.format == FORMAT and kept.code == code_sha256(CODE) and kept.facts_sha256 == _sha256(kept.facts)
+    whole = kept.format == FORMAT and kept.code == _code() and kept.facts_sha256 == _sha256(kept.facts)
     return kept if whole else None
 
 
@@ -85,7 +86,7 @@ def write_kept(path: Path, facts: SessionFacts, content_sha256: str, looks: tupl
     """
     kept = Kept(
         format=FORMAT,
-        code=code_sha256(CODE),
+        code=_code(),
         content_sha256=content_sha256,
         looks=looks,
         hashed_ns=hashed_ns,
@@ -127,6 +128,12 @@ def _content(attempt: Path) -> list[Path]:
         for path in attempt.iterdir()
         if (path.name == SESSION_FILE or path.suffix in (".yaml", ".json")) and path.is_file()
     )
+
+
+@functools.cache
+def _code() -> str:
+    """Of the code that runs here, which does not change while it does."""
+    return code_sha256(CODE)
 
 
 def _sha256(facts: SessionFacts) -> str:
