@@ -24,7 +24,7 @@ from myoloop.experiments.console.lookback.recorded import Recorded
 from myoloop.experiments.console.page import role_of, screen, settings_of
 from myoloop.experiments.console.posted import PostedError, posted, read_object, text
 from myoloop.experiments.console.security import STAFF, WATCHERS
-from myoloop.experiments.console.sessions_page import ATTEMPT, asked_for, reports_of
+from myoloop.experiments.console.sessions_page import ATTEMPT, asked_for, name_of_place, reports_of
 from myoloop.experiments.index.study import attempt_folder
 from myoloop.experiments.replaying import NOT_CAUSAL
 from myoloop.experiments.review.acts import Act
@@ -67,7 +67,7 @@ def _facts(request: Request) -> Response:
         "lanes": [_lane_data(each.name, each.columns, each.units) for each in here.lanes()],
         "comparisons": [],
         "reports": [name for name, _ in reports_of(here.place, whole=here.whole)],
-        "jobs": [told(each) for each in jobs(here.place.study) if each.title.endswith(_name(here.place))],
+        "jobs": [told(each) for each in jobs(here.place.study) if each.title.endswith(name_of_place(here.place))],
         "note": NOT_CAUSAL,
     }
     if overview is not None:
@@ -244,7 +244,7 @@ def _start(request: Request, sent: Mapping[str, Any]) -> Response:
         arguments = ["--controller", str(known[name]), "--out", str(instead_folder(place)), "--", path]
     else:
         raise PostedError(f"work: found {kind[:32]!r}, allowed: {_OVERVIEW}, {_REPORT}, {_COMPARE}")
-    return _started(request, kind, f"{kind} of {_name(place)}", verb, arguments)
+    return _started(request, kind, f"{kind} of {name_of_place(place)}", verb, arguments)
 
 
 def _index(request: Request) -> Response:
@@ -257,7 +257,3 @@ def _started(request: Request, kind: str, title: str, verb: str, arguments: list
     already = next((each.id for each in jobs(study) if each.title == title and each.state == "running"), None)
     name = already or start_job(study, kind, title, verb, arguments)
     return JSONResponse({"ok": True, "reason": "", "job": name})
-
-
-def _name(place: AttemptPlace) -> str:
-    return f"sub-{place.subject}/ses-{place.session:02d}/att-{place.attempt}"

@@ -15,8 +15,9 @@ from myoloop.experiments.console.jobs import jobs
 from myoloop.experiments.console.lookback.choice import controllers_here
 from myoloop.experiments.console.lookback.instead import names_of
 from myoloop.experiments.console.lookback.opened import may_see_all
-from myoloop.experiments.console.lookback.recorded import Recorded, place_in, recorded
+from myoloop.experiments.console.lookback.recorded import Recorded, recorded
 from myoloop.experiments.console.page import render, role_of, screen, settings_of
+from myoloop.experiments.console.rigs import running_rigs
 from myoloop.experiments.console.security import STAFF, WATCHERS
 from myoloop.experiments.index.cache import SETTLED_NS
 from myoloop.experiments.index.study import Row, attempt_folder, known_rows
@@ -63,9 +64,12 @@ def asked_for(request: Request) -> Recorded:
     RecordingError
         If there is no recording, or it is damaged.
     UserError
-        If there is no such session.
+        If there is no such session, or it runs now: a file that grows would be gone through anew each time.
     """
     place = place_of_request(request)
+    name = name_of_place(place)
+    if any(each.session == name for each in running_rigs(settings_of(request).temporary)):
+        raise UserError(f"{name}: runs now; look at it under Live, and here once it has ended")
     opened = may_see_all(place.study, place.subject, str(role_of(request)))
     return recorded(place, opened=opened)
 
@@ -84,7 +88,12 @@ def place_of_request(request: Request) -> AttemptPlace:
         person.isascii() and person.isalnum() and len(person) <= 32 and 1 <= session <= 9999 and 1 <= attempt <= 9999
     ):
         raise UserError(f"{person[:32]}/{session}/{attempt}: no such session")
-    return place_in(settings_of(request).study, person, session, attempt)
+    return AttemptPlace(settings_of(request).study, person, session, attempt)
+
+
+def name_of_place(place: AttemptPlace) -> str:
+    """As a session is named: its folder in the study."""
+    return attempt_folder(place).relative_to(place.study).as_posix()
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +164,6 @@ def _one(request: Request) -> Response:
         api=f"/api{request.url.path}",
         here=request.url.path,
         whole=here.whole,
-        metadata=here.metadata,
         may_act=role_of(request) in STAFF,
         reports=[name for name, _ in reports_of(place, whole=here.whole)],
         comparisons=names_of(place) if here.whole else [],

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from functools import lru_cache, partial
-from pathlib import Path
 from threading import Lock
 from typing import Any, Final
 
@@ -66,11 +65,6 @@ class Recorded:
         self._overview: Overview | None = None
         # The file's pieces are kept unpacked in one place; pages ask in several threads.
         self._lock = Lock()
-
-    @property
-    def metadata(self) -> dict[str, str]:
-        """What the session says of itself."""
-        return dict(self._file.metadata)
 
     @property
     def end_s(self) -> float:
@@ -193,8 +187,3 @@ def recorded(place: AttemptPlace, *, opened: bool = False) -> Recorded:
 @lru_cache(maxsize=4)
 def _kept(place: AttemptPlace, looks: tuple[Look, ...], opened: bool) -> Recorded:
     return Recorded(place, looks, opened=opened)
-
-
-def place_in(study: Path, person: str, session: int, attempt: int) -> AttemptPlace:
-    """The attempt that an address names."""
-    return AttemptPlace(study, person, session, attempt)

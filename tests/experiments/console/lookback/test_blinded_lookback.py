@@ -12,10 +12,11 @@ from myoloop.experiments.cohorts.opening import ACT as ALL_OPENED
 from myoloop.experiments.console.lookback.instead import Steps
 from myoloop.experiments.console.lookback.opened import may_see_all
 from myoloop.experiments.console.lookback.overview import make_overview, overview_folder
-from myoloop.experiments.console.lookback.recorded import place_in, recorded
+from myoloop.experiments.console.lookback.recorded import recorded
 from myoloop.experiments.console.security import Role
 from myoloop.experiments.studies.audit import audit_of, record_act
 from myoloop.platform.errors import UserError
+from myoloop.platform.recording.folder import AttemptPlace
 
 STAFF = (Role.OPERATOR, Role.CLINICIAN, Role.SUPERVISOR)
 
@@ -26,7 +27,7 @@ def blinded(known, tmp_path_factory) -> SimpleNamespace:
     attempt = known.write(root / "sub-P017" / "ses-03" / "att-1", metadata={**known.METADATA, "blinded": "true"})
     make_overview(attempt)
     return SimpleNamespace(
-        root=root, attempt=attempt, place=place_in(root, "P017", 3, 1), page="/sessions/P017/3/1",
+        root=root, attempt=attempt, place=AttemptPlace(root, "P017", 3, 1), page="/sessions/P017/3/1",
         api="/api/sessions/P017/3/1",
     )  # fmt: skip
 

@@ -10,11 +10,11 @@ import pytest
 
 from myoloop.experiments.console.lookback.choice import controllers_here
 from myoloop.experiments.console.lookback.instead import Steps, default_folder, instead_folder, names_of, read_instead
-from myoloop.experiments.console.lookback.recorded import place_in
 from myoloop.experiments.console.security import Role
 from myoloop.experiments.replaying import NOT_CAUSAL
 from myoloop.platform.errors import UserError
 from myoloop.platform.messages import ChannelSetting, StimRequest
+from myoloop.platform.recording.folder import AttemptPlace
 
 MS = 1_000_000
 ZERO_MS = 5_000
@@ -33,7 +33,7 @@ def compared(study, tmp_path_factory):
         steps.see((ZERO_MS + 10 * tick) * MS, request(10.0), request(4.0 if tick < 200 else 0.0))
     controller = tmp_path_factory.mktemp("c") / "gentle one.yaml"
     controller.write_text("controller: {policy: manual}\n")
-    place = place_in(study.root, "P017", 3, 1)
+    place = AttemptPlace(study.root, "P017", 3, 1)
     file = steps.write(study.attempt, controller, instead_folder(place), {"steps": 400, "differing": 400})
     return place, file
 

@@ -12,10 +12,10 @@ import pytest
 
 from myoloop.experiments.analysis.session import load
 from myoloop.experiments.console.lookback.overview import make_overview, overview_folder
-from myoloop.experiments.console.lookback.recorded import NotMadeYet, place_in, recorded
+from myoloop.experiments.console.lookback.recorded import NotMadeYet, recorded
 from myoloop.experiments.review.detections import detections
 from myoloop.platform.errors import UserError
-from myoloop.platform.recording.folder import create_attempt
+from myoloop.platform.recording.folder import AttemptPlace, create_attempt
 
 
 @pytest.fixture(scope="module")
@@ -24,14 +24,14 @@ def made(known, tmp_path_factory) -> SimpleNamespace:
     study = tmp_path_factory.mktemp("study")
     attempt = known.write(study / "sub-P017" / "ses-03" / "att-1")
     folder = make_overview(attempt)
-    return SimpleNamespace(study=study, attempt=attempt, folder=folder, place=place_in(study, "P017", 3, 1))
+    return SimpleNamespace(study=study, attempt=attempt, folder=folder, place=AttemptPlace(study, "P017", 3, 1))
 
 
 @pytest.fixture
 def bare(known, tmp_path) -> SimpleNamespace:
     """The same without an overview."""
     attempt = known.write(tmp_path / "sub-P017" / "ses-03" / "att-1")
-    return SimpleNamespace(study=tmp_path, attempt=attempt, place=place_in(tmp_path, "P017", 3, 1))
+    return SimpleNamespace(study=tmp_path, attempt=attempt, place=AttemptPlace(tmp_path, "P017", 3, 1))
 
 
 def test_every_sample_of_a_short_stretch_is_in_its_bins_in_microvolt(made, known):
@@ -147,7 +147,7 @@ def test_what_cannot_be_shown_says_what_was_found_and_what_is_allowed(made, stre
 
 def test_no_such_attempt_is_one_clear_line(made):
     with pytest.raises(UserError, match="ses-09/att-1: there is no such session"):
-        recorded(place_in(made.study, "P017", 9, 1))
+        recorded(AttemptPlace(made.study, "P017", 9, 1))
 
 
 def test_outside_of_a_study_no_overview_is_made(known, tmp_path):
@@ -161,7 +161,7 @@ def test_a_cut_recording_is_shown_as_far_as_it_goes(known, tmp_path):
     file = attempt / "session.mcap"
     file.write_bytes(file.read_bytes()[:-5000])
     make_overview(attempt)
-    here = recorded(place_in(tmp_path, "P017", 1, 1))
+    here = recorded(AttemptPlace(tmp_path, "P017", 1, 1))
     assert not here.overview.facts.about["complete"]
     assert np.isfinite(here.bins("emg/amp", 1.0, 2.0, 10)[0].high).all()
 

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from myoloop.experiments.console import sessions_api
+from myoloop.experiments.console import sessions_api, sessions_page
 from myoloop.experiments.console.frames import read_message
 from myoloop.experiments.console.lookback.overview import make_overview
 from myoloop.experiments.console.security import Role
@@ -112,6 +112,14 @@ def test_an_address_of_no_session_is_refused_in_words(study, visit, path):
     answer = visit(study.root, Role.OPERATOR).get(path)
     assert answer.status_code in (404, 409)
     assert "Traceback" not in answer.text
+
+
+def test_a_session_that_runs_now_is_looked_at_live(study, visit, monkeypatch):
+    rig = SimpleNamespace(session="sub-P017/ses-03/att-1")
+    monkeypatch.setattr(sessions_page, "running_rigs", lambda base: [rig])
+    answer = visit(study.root, Role.OPERATOR).get(f"{study.api}/facts")
+    assert answer.status_code == 409
+    assert "runs now; look at it under Live" in answer.text
 
 
 class TestLabels:
