@@ -139,7 +139,8 @@ class _Text:
         A column that nobody needs and that holds no number is text, such as notes.
         """
         table = np.full((len(self._lines), columns), np.nan)
-        numbers, words = set(needed), {}
+        numbers: set[int] = set(needed)
+        words: dict[int, tuple[int, str]] = {}
         for row, (number, line) in enumerate(self._lines):
             cells = self._cells(line)
             if len(cells) != columns:

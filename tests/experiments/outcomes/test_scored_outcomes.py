@@ -107,3 +107,15 @@ def test_all_instruments_are_listed_with_their_rules_and_important_changes():
     (odi,) = listed["odi"]["scores"]
     assert odi["important_changes"][0]["amount"] == "10 %"
     assert odi["source"].startswith("Fairbank")
+
+
+def test_the_set_for_crps_has_parts_and_no_total():
+    some = {"form": "compact", "version": "2017", "catastrophising": 20, "health": 70}
+    found = scored("compact_parts", some)
+    assert (found.value, found.parameters["parts"]) == (2.0, 12)
+    assert "not entered: pain, neuropathic" in found.why
+    assert scored("compact_catastrophising", some).value == 20.0
+    assert scored("compact_self_efficacy", some).why == "self_efficacy was not answered"
+    assert "catastrophising: found 53" in scored("compact_parts", {**some, "catastrophising": 53}).why
+    assert scored("compact_parts", {"form": "compact", "version": "2017"}).value is None
+    assert FORMS["compact"].field("catastrophising").high == 52
