@@ -19,7 +19,7 @@ from myoloop.experiments.subjects.population import draw
 ACTIVE, SHAM = "active", "sham"
 GROUP = "acute_sci"
 #: None comes before contractions and trains are over: force would be told above a spasm instead of above rest.
-FIRST_SPASM_S = 39.0
+FIRST_SPASM_S = 48.0
 #: After each spasm comes a pause without another, as :mod:`~myoloop.experiments.subjects.involuntary` has it.
 PAUSE_S = 2.5
 #: Of one spasm on average: it holds 0.3 to 0.9 s, and rises and falls.

@@ -227,6 +227,8 @@ def _write_analysis(path: Path, cohort: Cohort) -> None:
     data["sessions"] = cohort.sessions
     if cohort.short:
         data["secondary"], data["random"] = [], "intercept"
+        # One contraction is no strongest one, and three would be half of the session.
+        data["doubtful"] = "use"
     with path.open("w", encoding="utf-8") as file:
         yaml.dump(data, file)
 
@@ -236,7 +238,7 @@ def _shorten(data: dict[str, Any]) -> None:
     rest, mvc, *_ = data["phases"]
     block = next(item for item in data["phases"] if item.get("block", {}).get("name") == TRAINS)
     rest["rest"]["duration"] = "0.3 s"
-    mvc["mvc"].update({"hold": "1.2 s", "rest": "0.2 s"})
+    mvc["mvc"].update({"repeats": 1, "hold": "1.2 s", "rest": "0.2 s"})
     block["block"].update({"trials": 1, "rest": "0.5 s"})
     data["phases"] = [rest, mvc, block]
     data["thresholds"] = {"motor": "12 mA", "tolerance": "18 mA"}

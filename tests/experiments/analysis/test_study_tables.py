@@ -14,9 +14,11 @@ from typer.testing import CliRunner
 import myoloop
 from myoloop.cli import app
 from myoloop.experiments.analysis import study_tables
+from myoloop.experiments.analysis import tables as session_tables_module
 from myoloop.experiments.analysis.session import load
 from myoloop.experiments.analysis.study_tables import analyse, read_provenance
 from myoloop.experiments.analysis.tables import KEY, TABLES, SessionKey, session_tables
+from myoloop.experiments.outcomes.attempt import measure
 from myoloop.platform.errors import UserError
 
 ATTEMPT = "sub-P017/ses-03/att-2"
@@ -89,6 +91,43 @@ def test_a_cut_session_is_used_and_says_so(tables):
     row = tables["sessions"].set_index("session").loc["sub-P018/ses-01/att-1"]
     assert row.status == "incomplete"
     assert 1.0 < row.duration_s < 3.0
+
+
+def test_of_two_attempts_at_one_session_the_newest_is_the_last(tmp_path, known):
+    for attempt in (1, 2):
+        metadata = {**known.METADATA, "note": f"attempt {attempt}"}
+        known.write(tmp_path / "study" / f"sub-P017/ses-03/att-{attempt}", metadata=metadata)
+    found = analyse(tmp_path / "study")
+    for name in TABLES:
+        rows = parquet.read_table(found.folder / f"{name}.parquet").to_pandas()
+        told = rows.groupby("attempt")["last_attempt"].agg(["min", "max"]).to_dict("index")
+        assert told.get(1, {"min": False, "max": False}) == {"min": False, "max": False}, name
+        assert told.get(2, {"min": True, "max": True}) == {"min": True, "max": True}, name
+    assert "the newest attempt" in found.parameters["last_attempt"]
+
+
+def test_only_recordings_of_the_statuses_that_are_asked_for_are_used(study, tmp_path):
+    found = analyse(study, tmp_path, use=("incomplete",))
+    assert found.used == ("sub-P018/ses-01/att-1",)
+    assert dict(found.left_out)["sub-V001/ses-01/att-1"] == "complete: the tables use incomplete"
+    assert found.parameters["use"] == ["incomplete"]
+
+
+def test_spasms_that_a_person_corrected_are_asked_for_and_made_anew(study, made, tmp_path, monkeypatch):
+    told = []
+
+    def measured(session, *, corrected):
+        told.append(corrected)
+        return measure(session, corrected=corrected)
+
+    monkeypatch.setattr(session_tables_module, "measure", measured)
+    found = analyse(study, made.folder, corrected=True)
+    assert told == [True, True, True]
+    assert found.parameters["spasm_labels"] == "corrected"
+    assert made.parameters["spasm_labels"] == "detected"
+    assert found.input_sha256 != made.input_sha256
+    # The others have to find what they made.
+    assert analyse(study) == made
 
 
 def test_what_fails_in_one_session_only_leaves_that_one_out(study, tmp_path, monkeypatch):
@@ -228,3 +267,5 @@ def test_the_verb_answers_with_what_was_made(study, made, tmp_path):
     assert told["tables"]["sessions"]["rows"] == 3
     assert told["left_out"][0]["session"] == "sub-P019/ses-01/att-1"
     assert CliRunner().invoke(app, ["analyse", str(tmp_path / "nowhere")]).exit_code == 2
+    wrong = CliRunner().invoke(app, ["analyse", str(study), "--use", "complete,whole"])
+    assert (wrong.exit_code, "--use: found whole" in wrong.output) == (2, True)

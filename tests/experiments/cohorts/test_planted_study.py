@@ -62,7 +62,7 @@ def test_a_fault_that_were_used_would_be_found(planted: Made) -> None:
 
 
 def test_an_outcome_that_the_analysis_names_is_computed_though_the_protocol_does_not(planted: Made) -> None:
-    without, found = (gather(planted.study, Choice(also=also)) for also in ((), ("mvc_emg",)))
+    without, found = (gather(planted.study, Choice(also=also, doubtful=True)) for also in ((), ("mvc_emg",)))
     assert all("mvc_emg" not in row.outcomes for row in without.rows)
     assert [row.outcomes["mvc_emg"].value is not None for row in found.rows if row.used] == [True] * 4
 
