@@ -95,6 +95,9 @@ class BidsSession:
             write_table(folder / f"{stem}_channels.tsv", list(channels[0]), channels),
             write_events(folder / f"{stem}_events.tsv", marks),
         ]
+        electrodes = [_electrode(channel["name"]) for channel in channels if channel["type"] == "EMG"]
+        if electrodes:
+            self.written.append(write_table(folder / f"{stem}_electrodes.tsv", list(electrodes[0]), electrodes))
 
     def _channel(self, piece: Piece, column: int, name: str) -> dict[str, Any]:
         descriptor, bad = piece.track.record.descriptor, unusable(piece.track)
@@ -243,6 +246,14 @@ class BidsSession:
             "GeneratedBy": f"myoloop {myoloop.__version__}, {what} of {made['input']}",
             "InputSHA256": made["input_sha256"],
         }
+
+
+def _electrode(name: str) -> dict[str, Any]:
+    """What a channel's pair of electrodes is known by: its name, which `signal_electrode` tells; nobody measures where.
+
+    The muscle that it is on stands in ``channels.tsv``.
+    """
+    return {"name": name, **dict.fromkeys(("x", "y", "z", "type", "material"), ABSENT)}
 
 
 def with_holes(laid: Laid) -> np.ndarray[Any, np.dtype[np.float32]]:

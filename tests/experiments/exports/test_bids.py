@@ -85,6 +85,14 @@ def test_counts_of_24_bits_come_back_under_an_artifact(dataset, person):
     assert np.array_equal(np.round(first / person.EMG.scale[0]), person.counts[: len(first)])
 
 
+def test_every_electrode_that_a_channel_names_is_in_the_table(dataset):
+    folder = dataset / "sub-P001" / "ses-01" / "emg"
+    electrodes = pd.read_csv(folder / f"{PERSON}_run-1_electrodes.tsv", sep="\t", keep_default_na=False)
+    channels = table(folder / f"{PERSON}_run-1_channels.tsv")
+    assert electrodes.name.tolist() == channels.signal_electrode.tolist() == ["vastus", "hamstrings"]
+    assert set(electrodes.drop(columns="name").to_numpy().ravel()) == {"n/a"}, "nobody measured where they are"
+
+
 def test_a_clock_that_jumped_gives_runs_that_are_not_joined(dataset):
     emg = dataset / "sub-P001/ses-01/emg"
     one, two = (sidecar(emg / f"{PERSON}_run-{n}_emg.json") for n in (1, 2))
