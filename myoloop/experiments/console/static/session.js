@@ -135,7 +135,9 @@ function showLevel(state) {
   const nominal = channel.level === null || channel.level === undefined ? "" : `${Math.round(channel.level * 100)} %`;
   put("[data-level]", milliampere(channel.target_ma) || nominal || "–");
   const cap = channel.cap_ma === undefined ? "of the protocol's limit" : `of at most ${milliampere(channel.cap_ma)}`;
-  put("[data-channel]", `${name} ${cap}; step ${phase.trial} of ${phase.trials}, ascent ${phase.block}`);
+  // Between steps it is the next one that is named, and a step that gives nothing shows none.
+  const when = phase.trial_state === "hold" ? "on now" : "the next step";
+  put("[data-channel]", `${when}: ${name} ${cap}; step ${phase.trial} of ${phase.trials}, ascent ${phase.block}`);
   byId("level-bar").value = phase.trials ? (100 * phase.trial) / phase.trials : 0;
 }
 
