@@ -215,6 +215,8 @@ def tabulate(item: Item) -> Result:
         except UserError as error:
             note = f"the diary cannot be believed: {error}"
         tables = session_tables(session, SessionKey(**item["key"]), diary, corrected=item["corrected"])
+        if missing := tables["sessions"]["outcomes_missing"][0].as_py():
+            note = "; ".join([*([note] if note else []), f"no outcomes: {missing}"])
         kept.mkdir(parents=True, exist_ok=True)
         for name, table in tables.items():
             replace_file(kept / f"{name}.parquet", _to_bytes(table))

@@ -131,12 +131,16 @@ def test_a_controller_alone_is_not_enough(folder, tmp_path):
     assert "Traceback" not in answer.stderr
 
 
-def test_without_a_protocol_it_says_why_it_has_no_outcomes(folder):
+def test_without_a_protocol_it_says_why_it_has_no_outcomes(folder, tmp_path):
     found = measure(load(folder))
     assert found.protocol is None
     assert found.missing.endswith("does not say which protocol was played; say it as it is imported, with --protocol")
     (row,) = index_study(folder.parents[2]).rows
     assert row.facts.protocol == "", "none was played that an analysis could be of"
+    study = shutil.copytree(folder.parents[2], tmp_path / "study")
+    done = CliRunner().invoke(app, ["analyse", str(study)])
+    assert "no outcomes: " in done.stdout
+    assert "does not say which protocol was played" in done.stdout
 
 
 def test_with_a_protocol_it_has_the_outcomes_that_need_no_trial_of_ours(example, tmp_path):
