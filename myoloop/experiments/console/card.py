@@ -7,8 +7,8 @@ from typing import Any, Final
 
 import msgspec
 
-#: Written by the session once its rig is up.
-CARD_FILE: Final = "console.json"
+from myoloop.experiments.sessions.still_up import CARD_FILE
+
 _LARGEST_BYTES: Final = 1 << 20
 
 

@@ -10,9 +10,8 @@ from typing import Any
 import msgspec
 
 from myoloop.experiments.sessions.setup import SessionSetup, controller_settings
+from myoloop.experiments.sessions.still_up import CARD_FILE
 from myoloop.platform.messages import SampleDescriptor
-
-CARD_FILE = "console.json"
 
 
 def card_of(setup: SessionSetup, descriptors: Sequence[SampleDescriptor], stop_port: int | None) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from myoloop.experiments.protocols.planned import Continuation, FoundThresholds, UsedTrials
 from myoloop.experiments.sessions.asking import PAIN_NOW
 from myoloop.experiments.sessions.settling import settle
+from myoloop.experiments.sessions.still_up import is_up
 from myoloop.experiments.sessions.thresholds import Thresholds
 from myoloop.experiments.studies.audit import AUDIT_FILE, record_act
 from myoloop.experiments.studies.chained import ChainedLog, check_chained
@@ -74,6 +75,15 @@ def standing(attempt: Path) -> Standing:
         return Standing(attempt, "empty")
     if is_held(attempt.parent.parent / LEDGER_FILE) and attempt == attempts_of(attempt.parent)[-1]:
         return Standing(attempt, "running")
+    found = _without_a_rig(attempt)
+    if found.state == "cut":
+        # What it has of its end may have been written since it was read.
+        return Standing(attempt, "running") if is_up(attempt) else _without_a_rig(attempt)
+    return found
+
+
+def _without_a_rig(attempt: Path) -> Standing:
+    """How one stands whose device nobody holds."""
     settled = _settled(attempt)
     try:
         recording = Recording.open(attempt, check=False)

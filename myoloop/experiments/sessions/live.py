@@ -40,6 +40,8 @@ TURN_S = 0.02
 #: A session whose director has ended gets this long until its nodes are told to end.
 LAST_LOOK_S = 0.25
 NOT_UP = "the rig did not come up"
+#: Who stops by the red button of a page, as the audit has it.
+UNNAMED = "unnamed"
 #: Events worth a line in the log.
 LOGGED = frozenset({"stop", "fault", "gate", "act", "end", "paused", "resumed", "approved", "score", "mark", "ended"})
 
@@ -144,6 +146,7 @@ class LiveSession:
         self._room = RoomWatch()
         self._struck = Struck(setup.roles())
         self._interrupted = ""
+        self._stop_audited = False
         self._up = False
         check_faults(faults, setup.roles())
         log_folder = setup.folder / "nodes"
@@ -248,6 +251,7 @@ class LiveSession:
     def _stopped(self, pressed: Press, listen_s: float) -> tuple[str, str]:
         """Stop the stimulator at once, and then the session; one that had ended stays as it has."""
         supervisor, phase = self.supervisor, self.seen.phase
+        self._stop_audited = True
         supervisor.stop(pressed.who, pressed.why)
         t_ns, stimulator = supervisor.clock.now_ns(), supervisor.stimulator or ""
         self._audit(Command(t_ns=t_ns, id="", kind="stop", target=stimulator, who=pressed.who, why=pressed.why))
@@ -325,6 +329,15 @@ class LiveSession:
         self.seen.events.append(event)
         self.supervisor.bus.publish(Outgoing("event", event))
 
+    def _audit_stop(self, stopped: Event) -> None:
+        """A stop that came past this process, by the stop node or the console: neither asks who is there."""
+        self._stop_audited = True
+        self._audit(
+            Command(
+                t_ns=stopped.t_ns, id="", kind="stop", target=stopped.who, who=UNNAMED, role=UNNAMED, why=stopped.why
+            )
+        )
+
     def _audit(self, command: Command) -> None:
         try:
             audit_live(self.setup.folder, command, datetime.now(UTC))
@@ -367,6 +380,8 @@ class LiveSession:
             seen.trial = message
         elif isinstance(message, Event):
             seen.events.append(message)
+            if message.kind == "stop" and not self._stop_audited:
+                self._audit_stop(message)
             if message.kind in LOGGED:
                 self._log(message.who, _in_words(message))
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from myoloop.experiments.console.card import CARD_FILE
+from myoloop.experiments.sessions.still_up import CARD_FILE
 from myoloop.experiments.console.places_planned import sites_shown
 from myoloop.experiments.console.security import Role
 from myoloop.experiments.console.session_page import PICTURE_POLICY

@@ -1,5 +1,6 @@
 // An adverse event is reported, or there was none; later lines are added, nothing is written over.
 import { post } from "/static/ask.js";
+import "/static/closing.js";
 import { answersIn, wire } from "/static/forms.js";
 
 const care = document.getElementById("care");

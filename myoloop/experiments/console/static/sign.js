@@ -1,5 +1,6 @@
 // A signature under an attempt; and its report, written by a job of its own.
 import { post } from "/static/ask.js";
+import "/static/closing.js";
 
 const LOOK_MS = 500;
 const attempt = document.getElementById("attempt").dataset.attempt;
