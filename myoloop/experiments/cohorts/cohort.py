@@ -36,7 +36,7 @@ class Cohort:
     code_sha256
         Of the package: every number depends on it.
     input_sha256
-        Of all recordings that are used and all doses.
+        Of all recordings that are used, with their diaries and reviews, and all doses.
     """
 
     gathered: Gathered
@@ -231,7 +231,7 @@ def _estimate(cohort: Cohort, line: Line) -> tuple[Any, ...]:
 
 
 def _input(gathered: Gathered, people: People) -> str:
-    told = [f"{row.path}\t{row.head}" for row in gathered.rows if row.used]
+    told = [f"{row.path}\t{row.head}\t{row.made_from}" for row in gathered.rows if row.used]
     told += [f"{each.name}\t{sorted(each.dose_mc.items())!r}" for each in people.people]
     return hashlib.sha256("\n".join(told).encode()).hexdigest()
 

@@ -68,7 +68,9 @@ class SessionRow:
     excluded
         Why it is not used, in a line; empty where it is.
     head
-        Of the recording's chain: what the numbers were made from.
+        Of the recording's chain.
+    made_from
+        Hash of the recording, the diary and the review that the numbers were made from.
     outcomes
         By id; empty where it is not used.
     primary
@@ -87,6 +89,7 @@ class SessionRow:
     wall_start: str
     duration_s: float
     head: str
+    made_from: str = ""
     protocol: str = ""
     protocol_version: str = ""
     protocol_sha256: str = ""
@@ -193,9 +196,14 @@ def gather(study: Path | str, choice: Choice, jobs: Jobs | None = None) -> Gathe
     reasons = _reasons(index, choice)
     read = [row for row in index.rows if not reasons[row.path]]
     _one_protocol(study, read)
-    results = (jobs or Jobs()).run("outcomes", session_values, [session_item(study, row, choice) for row in read])
+    items = [session_item(study, row, choice) for row in read]
+    results = (jobs or Jobs()).run("outcomes", session_values, items)
     measured = {row.path: result for row, result in zip(read, results, strict=True)}
-    rows = tuple(_row(row, reasons[row.path], measured.get(row.path), choice) for row in index.rows)
+    origins = {row.path: _hash_of(item) for row, item in zip(read, items, strict=True)}
+    rows = tuple(
+        replace(_row(row, reasons[row.path], measured.get(row.path), choice), made_from=origins.get(row.path, ""))
+        for row in index.rows
+    )
     told = [f"{path}: {each['note']}" for path, each in sorted(measured.items()) if each.get("note")]
     found = Gathered(study, rows, simulated, (*index.problems, *told))
     if len(found.protocols) > 1:
@@ -217,9 +225,7 @@ def session_item(study: Path, row: Row, choice: Choice) -> dict[str, Any]:
 def session_values(item: Mapping[str, Any]) -> dict[str, Any]:
     """Outcomes of one attempt, from what was kept if all that they hang on is the same; what is wrong is told."""
     attempt = Path(item["attempt"])
-    hangs_on = {name: value for name, value in item.items() if name != "attempt"}
-    told = json.dumps([_FORMAT, hangs_on, code_sha256()], sort_keys=True)
-    key = hashlib.sha256(told.encode()).hexdigest()
+    key = hashlib.sha256(f"{_FORMAT} {_hash_of(item)} {code_sha256()}".encode()).hexdigest()
     kept = _kept_path(attempt)
     try:
         found = json.loads(kept.read_text("utf-8"))
@@ -231,6 +237,12 @@ def session_values(item: Mapping[str, Any]) -> dict[str, Any]:
     kept.parent.mkdir(parents=True, exist_ok=True)
     replace_file(kept, (json.dumps({"key": key, "values": values}, sort_keys=True) + "\n").encode())
     return values
+
+
+def _hash_of(item: Mapping[str, Any]) -> str:
+    """Of all that the outcomes of an attempt hang on but where it stands and the code."""
+    told = {name: value for name, value in item.items() if name != "attempt"}
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
 def _measure(attempt: Path, also: Sequence[str], *, corrected: bool) -> dict[str, Any]:

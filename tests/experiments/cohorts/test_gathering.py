@@ -177,6 +177,7 @@ def test_a_diary_reaches_an_outcome_that_the_protocol_does_not_name(study: Path)
     ChainedLog(diary).append(entry_line(at=at, form="doms", prompt=prompt, who="P001", values={"soreness": 4}))
     (told,) = [each for each in gather(study, Choice(also=("doms",))).rows if each.used]
     assert told.outcomes["doms"].value == 4.0
+    assert (told.head == asked.head, told.made_from == asked.made_from) == (True, False)
     diary.write_text(diary.read_text().replace('"soreness":4', '"soreness":9'))
     found = gather(study, Choice(also=("doms",)))
     (spoiled,) = [each for each in found.rows if each.used]

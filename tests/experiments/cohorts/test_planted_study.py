@@ -176,9 +176,23 @@ def test_a_blinded_cohort_answers_machines_and_leaves_a_report_in_the_study(plan
     assert not (study / "audit.jsonl").exists() or "cohort_unblind" not in (study / "audit.jsonl").read_text()
 
 
+def test_other_recordings_are_told_beside_the_registered_ones(planted: Made, tmp_path: Path) -> None:
+    study = tmp_path / "study"
+    shutil.copytree(planted.study, study)
+    told = json.loads(
+        said("cohort", str(study), "--analysis", str(planted.analysis), "--blinded", "--use", "complete,incomplete",
+             "--json")[0]
+    )  # fmt: skip
+    assert [each["part"] for each in told["estimates"] if each["what"].endswith("used: complete, incomplete")] == [
+        "sensitivity"
+    ]
+    assert told["used"] == 4
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
+        (("cohort", "{study}", "--use", "all"), "--use: found all"),
         (("plant", "{out}", "--people", "7"), "--people: found 7"),
         (("cohort", "{out}/nothing"), "no such folder"),
         (("cohort", "{study}", "--analysis", "{out}/none.yaml"), "none.yaml"),

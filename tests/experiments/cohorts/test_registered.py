@@ -45,6 +45,9 @@ def test_a_file_without_a_mistake_is_read_with_its_hash(tmp_path: Path) -> None:
         ("sessions: 6", "sessions: 1", 2, "sessions"),
         ("registered: 2026-03-01", "registered: 2026-13-01", 1, "2026-13-01"),
         ("reference: sham", "reference: active", 3, "two arms"),
+        ("reference: sham", "reference: sham, others: [active]", 3, "arms that are not compared"),
+        ("missing_data: available", "doubtful: maybe", 5, "maybe"),
+        ("missing_data: available", "labels: mine", 5, "mine"),
     ],
 )
 def test_every_mistake_names_file_line_and_what_was_found(
