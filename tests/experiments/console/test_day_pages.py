@@ -124,6 +124,12 @@ def test_others_see_nothing_of_it(console, path, role):
     assert console.browser(role).get(path).status_code == 403
 
 
+def test_what_was_not_cut_off_cannot_be_closed(operator):
+    refused = operator.post("/day/P1/close", {"why": "out of time"}).json()
+    assert refused == {"ok": False, "reason": "P1: nothing was cut off"}
+    assert operator.post("/day/P1/close", {"why": " "}).json()["reason"] == "why: is missing"
+
+
 # -- the forms of a session ----------------------------------------------------------------------------------------
 
 

@@ -426,6 +426,13 @@ addEventListener("click", (event) => {
   }
 });
 
+// A key that is held presses once: the second of two deliberate acts is never the first one going on.
+addEventListener("keydown", (event) => {
+  if (event.key === "Enter" && event.repeat && event.target instanceof HTMLButtonElement && event.target.id !== "raise") {
+    event.preventDefault();
+  }
+});
+
 let scoring = false;
 addEventListener("keydown", (event) => {
   const target = event.target;
