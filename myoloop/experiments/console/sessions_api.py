@@ -23,6 +23,7 @@ from myoloop.experiments.console.lookback.pyramid import Bins, levels_of, look
 from myoloop.experiments.console.lookback.recorded import Recorded
 from myoloop.experiments.console.page import role_of, screen, settings_of
 from myoloop.experiments.console.posted import PostedError, posted, read_object, text
+from myoloop.experiments.console.rigs import running_rigs
 from myoloop.experiments.console.security import STAFF, WATCHERS
 from myoloop.experiments.console.sessions_page import ATTEMPT, asked_for, name_of_place, reports_of
 from myoloop.experiments.index.study import attempt_folder
@@ -253,7 +254,17 @@ def _index(request: Request) -> Response:
 
 
 def _started(request: Request, kind: str, title: str, verb: str, arguments: list[str]) -> Response:
+    """Start it, unless it runs already.
+
+    Raises
+    ------
+    UserError
+        If a session runs on this host: its loop has these processors for itself.
+    """
     study = settings_of(request).study
+    runs = next((each.session for each in running_rigs(settings_of(request).temporary)), None)
+    if runs is not None:
+        raise UserError(f"{title}: {runs or 'a session'} runs on this host; allowed once it has ended")
     already = next((each.id for each in jobs(study) if each.title == title and each.state == "running"), None)
     name = already or start_job(study, kind, title, verb, arguments)
     return JSONResponse({"ok": True, "reason": "", "job": name})

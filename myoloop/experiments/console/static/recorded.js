@@ -94,7 +94,7 @@ async function work(asked, see) {
   const answer = await post(`${api}/work`, asked);
   if (!answer.ok) {
     say(answer.reason, "bad");
-    return null;
+    return { state: "refused", line: answer.reason };
   }
   return follow(answer.job, see);
 }

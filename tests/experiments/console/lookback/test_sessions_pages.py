@@ -194,6 +194,14 @@ class TestWork:
         assert says in answer.json()["reason"]
         assert started == []
 
+    def test_nothing_is_started_beside_a_session_that_runs(self, study, visit, started, monkeypatch):
+        monkeypatch.setattr(
+            sessions_api, "running_rigs", lambda base: [SimpleNamespace(session="sub-P001/ses-01/att-1")]
+        )
+        answer = visit(study.root, Role.OPERATOR).post(f"{study.api}/work", {"work": "report"})
+        assert "sub-P001/ses-01/att-1 runs on this host; allowed once it has ended" in answer.json()["reason"]
+        assert started == []
+
     def test_who_supervises_starts_nothing(self, study, visit, started):
         assert visit(study.root, Role.SUPERVISOR).post(f"{study.api}/work", {"work": "report"}).status_code == 403
         assert started == []
