@@ -1,12 +1,13 @@
 // The page of a running session: it shows the one thing that is to be done now, as the feed says, and asks it of the
 // session. What is not the newest state is asked for anew; nothing that counts is kept here.
-import { act, post, say } from "/static/ask.js";
+import { say } from "/static/ask.js";
+import { ask } from "/static/asking.js";
 import { closeDialog, openDialog } from "/static/dialog.js";
 import { send } from "/static/feed.js";
-import { fetchInto, wire } from "/static/forms.js";
 import { showLights } from "/static/lights.js";
 import { holdToRaise } from "/static/raise.js";
 import { clearReason, reasonIn } from "/static/reasons.js";
+import { anyForm, forget, showForm, showOverride } from "/static/session_forms.js";
 import { channelOf, clock, stageOf } from "/static/stage.js";
 
 const LEVEL_STEP = 0.05;
@@ -15,19 +16,12 @@ const CUES = {
   idle: "Wait", cue: "Get ready", await_effort: "Try now", pull: "PULL", ramp_up: "On: rising", hold: "On",
   ramp_down: "Relax", rest: "Relax",
 };
-const DONE = {
-  pause: "pauses after this train", hold: "waits before the next trial", mark: "marked", score: "pain is recorded",
-  attend: "you are here", retry: "checks again", form: "saved", override: "the override is recorded", felt: "recorded",
-  level: "level is set", electrode_changed: "recorded: thresholds are measured anew", skip_mvc: "goes on without it",
-};
 const WAITS = { idle: "", cue: "until it begins", await_effort: "to try", ramp_up: "rising", hold: "on",
   ramp_down: "falling", rest: "until the next" };
 
 let newest = null;
 let last = null;
 let stage = "";
-let formId = "";
-let overrideItem = "";
 let limits_ma = {};
 let heard = 0;
 
@@ -41,13 +35,6 @@ function put(selector, text) {
       each.textContent = text;
     }
   }
-}
-
-/** Ask it of the session, and say what became of it. */
-async function ask(kind, why = "", values = {}) {
-  const answer = await act(kind, why, values);
-  say(answer.ok ? DONE[kind] || "done" : answer.reason, answer.ok ? "" : "bad");
-  return answer;
 }
 
 const serve = () => ask("serve", "", { waiting_for: newest.phase.waiting_for });
@@ -214,93 +201,6 @@ function hear(state) {
   }
 }
 
-// -- forms -------------------------------------------------------------------------------------------------------
-
-function missingTicks(form) {
-  const ticks = form.querySelector(".ticks");
-  const missing = ticks ? [...ticks.querySelectorAll("[data-tick]")].filter((each) => !each.checked) : [];
-  if (ticks) {
-    ticks.querySelector(".wrong").textContent = missing.length ? "Not ticked yet." : "";
-    missing[0]?.focus();
-  }
-  return missing.length > 0;
-}
-
-async function sendForm(form, named, answers) {
-  if (missingTicks(form)) {
-    return { ok: false, reason: "An electrode is not ticked." };
-  }
-  const of = form.querySelector('[name="_of"]');
-  const whose = of ? `${named}.${of.value.trim()}` : named;
-  const checked = await post(`/session/form/${encodeURIComponent(whose)}`, { answers });
-  if (!checked.ok) {
-    return checked;
-  }
-  const ticks = form.querySelector(".ticks");
-  if (ticks) {
-    const placed = [...ticks.querySelectorAll("[data-tick]")].map((each) => each.dataset.tick);
-    const marked = await act("mark", `placed at ${ticks.dataset.site}: ${placed.join("; ")}`);
-    if (!marked.ok) {
-      return marked;
-    }
-  }
-  return ask("form", "", { form: whose, values: checked.values });
-}
-
-async function showForm(phase) {
-  const next = phase.forms[0] || "";
-  put("[data-forms-left]", phase.forms.length > 1 ? `${phase.forms.length} forms to go` : "last form");
-  if (next === formId) {
-    return;
-  }
-  formId = next;
-  const place = byId("form");
-  if (next && (await fetchInto(place, `/session/form/${encodeURIComponent(next)}`))) {
-    const form = place.querySelector("form");
-    wire(form, (answers) => sendForm(form, next, answers));
-    const heading = place.querySelector("h1");
-    heading.tabIndex = -1;
-    heading.focus({ preventScroll: true });
-    scrollTo(0, 0);
-  }
-}
-
-async function showOverride(place, items, wrong) {
-  const item = items[0] || "";
-  const blocked = byId("blocked");
-  const text = items.map((name) => (wrong[name] ? `${name.replaceAll("_", " ")}: ${wrong[name]}` : name)).join("\n");
-  if (blocked.textContent !== text) {
-    blocked.textContent = text;
-  }
-  if (item === overrideItem) {
-    return;
-  }
-  overrideItem = item;
-  if (item && (await fetchInto(place, `/session/override/${encodeURIComponent(item)}`))) {
-    const form = place.querySelector("form");
-    wire(form, async (answers) => {
-      const checked = await post(`/session/override/${encodeURIComponent(item)}`, { answers });
-      return checked.ok ? ask("override", checked.values.reason, checked.values) : checked;
-    });
-  }
-}
-
-async function anyForm(name) {
-  const place = byId("any-form");
-  if (await fetchInto(place, `/session/form/${name}`)) {
-    const form = place.querySelector("form");
-    form.querySelector('[name="_of"]').value = `n${Math.floor(newest.t_ns / 1e9) % 1000000}`;
-    wire(form, async (answers) => {
-      const answer = await sendForm(form, name, answers);
-      if (answer.ok) {
-        closeDialog();
-      }
-      return answer;
-    });
-    openDialog("dialog-form");
-  }
-}
-
 // -- the newest state --------------------------------------------------------------------------------------------
 
 /** A page that was made before the session said who it is has not what the session needs. */
@@ -326,10 +226,7 @@ function take(state) {
   }
   if (next !== stage) {
     turnTo(next);
-    if (next !== "form") {
-      formId = "";
-    }
-    overrideItem = ["override", "checks"].includes(next) ? overrideItem : "";
+    forget(next);
   }
   showPhases(state.phase);
   showBanner(state);
@@ -401,7 +298,7 @@ const byData = {
   levelStep: (button) => dial(Number(button.dataset.levelStep)),
   open: (button) => openDialog(`dialog-${button.dataset.open}`),
   do: (button) => doWithReason(button.dataset.do, button.closest(".dialog")),
-  anyForm: (button) => anyForm(button.dataset.anyForm),
+  anyForm: (button) => anyForm(button.dataset.anyForm, newest.t_ns / 1e9),
   overrideCheck: () => {
     byId("override-check").hidden = false;
     showOverride(byId("override-check"), ["selectivity"], newest.phase.wrong);
