@@ -7,14 +7,24 @@ from pathlib import Path
 
 import pytest
 
-from myoloop.experiments.sessions.still_up import CARD_FILE
 from myoloop.experiments.console.places_planned import sites_shown
+from myoloop.experiments.console.rig_watch import RigWatch
 from myoloop.experiments.console.security import Role
 from myoloop.experiments.console.session_page import PICTURE_POLICY
 from myoloop.experiments.protocols.schema import load_protocol
+from myoloop.experiments.sessions.still_up import CARD_FILE
 from myoloop.platform.messages import Phase
 
 PROTOCOL = load_protocol("crps_motor_reeducation")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _nobody_listens():
+    """The rig here has a card and no bus: nothing is to be heard of it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(RigWatch, "start", lambda _: None)
+        patch.setattr(RigWatch, "close", lambda _: None)
+        yield
 
 
 @pytest.fixture
