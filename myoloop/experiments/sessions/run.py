@@ -38,7 +38,7 @@ from myoloop.experiments.sessions.setup import (
 )
 from myoloop.experiments.sessions.simulated_rig import simulated_rig
 from myoloop.experiments.sessions.survey import Survey, survey
-from myoloop.experiments.sessions.virtual_body import emulates, virtual_body
+from myoloop.experiments.sessions.virtual_body import emulates, group_of, virtual_body
 from myoloop.experiments.studies.identity import SecondCheck
 from myoloop.experiments.subjects.parameters import SubjectParameters
 from myoloop.experiments.subjects.population import draw
@@ -140,7 +140,7 @@ def prepare(
     beside = None if shadow is None else shadow_artefact(shadow, Path(study))
     streams = [each for source in known.sources.values() for each in source.descriptors or ()]
     refuse_if_full(Path(study), streams, longest_s(chosen), free)
-    name, parameters = _person(subject, seed)
+    name, parameters = _person(subject, seed, group_of(wired))
     if wired.node_of("subject") is not None:
         virtual_body(wired, parameters, seed)
     if script is not None:
@@ -319,7 +319,7 @@ def _ended(setup: SessionSetup, outcome: str, reason: str, duration_s: float) ->
     return SessionEnd(setup.folder, outcome, reason, duration_s)
 
 
-def _person(subject: str, seed: int) -> tuple[str, SubjectParameters]:
+def _person(subject: str, seed: int, of_rig: str) -> tuple[str, SubjectParameters]:
     group = subject.removeprefix(DRAWN)
     if group != subject:
         if group not in PRESETS:
@@ -331,4 +331,4 @@ def _person(subject: str, seed: int) -> tuple[str, SubjectParameters]:
     if not _PSEUDONYM.fullmatch(subject):
         allowed = f"a pseudonym of 1 to 32 letters and digits, a YAML file, or {DRAWN}<preset>"
         raise SetupError(f"subject {subject!r}: allowed is {allowed}")
-    return subject, draw(seed)
+    return subject, draw(seed, of_rig)

@@ -10,6 +10,7 @@ from myoloop.experiments.subjects.leads import LeadFall
 from myoloop.experiments.subjects.node import BodySettings, make_body
 from myoloop.experiments.subjects.parameters import SubjectParameters
 from myoloop.experiments.subjects.person import MuscleSite
+from myoloop.experiments.subjects.presets import PRESETS
 from myoloop.platform.errors import UserError
 from myoloop.platform.plugins import PluginError, plugin_settings
 from myoloop.platform.rig import Rig
@@ -80,6 +81,22 @@ def virtual_body(rig: Rig, parameters: SubjectParameters, seed: int) -> BodySett
     return settings
 
 
+def group_of(rig: Rig) -> str:
+    """The group that people on this rig's virtual subject are drawn from.
+
+    Raises
+    ------
+    VirtualBodyError
+        If there is no such group.
+    """
+    name = rig.node_of("subject")
+    group = "demo" if name is None else str(rig.nodes[name].settings.get("group", "demo"))
+    if group not in PRESETS:
+        place = rig.place(("nodes", name or "", "settings", "group"), f"nodes.{name}.settings.group")
+        raise VirtualBodyError(f"{place}: found {group!r}, allowed: {', '.join(PRESETS)}")
+    return group
+
+
 def emulates(rig: Rig) -> bool:
     """Whether the rig's driver talks to the emulator on its virtual subject."""
     name = rig.node_of("stimulator")
@@ -109,7 +126,8 @@ class _Subject(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Without `source` its EMG is heard by nobody. With `emulator` the stimulator on it is the emulator of that name, and
     a driver with ``port: emulated`` talks to it; what its driver says was set by hand is set on it. `faults` break on
     the stimulator, as ``open-electrodes=0@2``: their seconds count from its first pulse. `leads_off` of the amplifier
-    fall in a trial, as ``{channel: ext, phase: train, trial: 2, for_s: 4}``, whoever operates.
+    fall in a trial, as ``{channel: ext, phase: train, trial: 2, for_s: 4}``, whoever operates. Who is named by a
+    pseudonym alone is drawn from `group`.
     """
 
     muscles: dict[str, _Site] | None = None
@@ -118,6 +136,7 @@ class _Subject(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     emulator: str = ""
     faults: tuple[str, ...] = ()
     leads_off: tuple[LeadFall, ...] = ()
+    group: str = "demo"
 
 
 def _outputs(rig: Rig) -> dict[str, int]:

@@ -201,3 +201,55 @@ def page(chromium: Any) -> Iterator[Any]:
     yield made
     context.close()
     assert not complaints
+
+
+@pytest.fixture
+def axe() -> Callable[[Any], list[str]]:
+    """What axe-core finds that is serious or worse, one line each."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    def found(page: Any) -> list[str]:
+        said = Axe().run(page).response["violations"]
+        return [
+            f"{each['id']}: {each['nodes'][0]['html']}" for each in said if each["impact"] in ("serious", "critical")
+        ]
+
+    return found
+
+
+#: A screen of 1024 x 768, and a tablet held upright.
+SIZES = ({"width": 1024, "height": 768}, {"width": 820, "height": 1180})
+_FIT = """() => {
+  scrollTo(0, document.documentElement.scrollHeight);
+  const stop = document.getElementById("stop").getBoundingClientRect();
+  const there = document.elementFromPoint(stop.left + stop.width / 2, stop.top + stop.height / 2);
+  const told = [];
+  if (document.documentElement.scrollWidth > innerWidth) {
+    const widest = [...document.querySelectorAll("main *")].reduce((a, b) =>
+      b.getBoundingClientRect().right > a.getBoundingClientRect().right ? b : a);
+    told.push(`${document.documentElement.scrollWidth} wide: ${widest.outerHTML.slice(0, 120)}`);
+  }
+  if (stop.top < 0 || stop.bottom > innerHeight || stop.left < 0 || stop.right > innerWidth) {
+    told.push("STOP is out of sight");
+  } else if (!there || !there.closest("#stop")) {
+    told.push("something lies over STOP");
+  }
+  scrollTo(0, 0);
+  return told;
+}"""
+
+
+@pytest.fixture
+def misfits() -> Callable[[Any], list[str]]:
+    """What of a page does not fit a screen, one line each: it scrolls sideways, or STOP is out of sight."""
+
+    def found(page: Any) -> list[str]:
+        before = page.viewport_size
+        told = []
+        for size in SIZES:
+            page.set_viewport_size(size)
+            told += [f"{size['width']} x {size['height']}: {each}" for each in page.evaluate(_FIT)]
+        page.set_viewport_size(before)
+        return told
+
+    return found

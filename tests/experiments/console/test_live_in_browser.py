@@ -142,17 +142,3 @@ class TestPage:
             assert "Dose" not in text
         assert frames
         assert not [each for each in frames if isinstance(each, bytes)]
-
-
-@pytest.fixture
-def axe():
-    """What axe-core finds that is serious or worse, one line each."""
-    from axe_playwright_python.sync_playwright import Axe
-
-    def found(page):
-        said = Axe().run(page).response["violations"]
-        return [
-            f"{each['id']}: {each['nodes'][0]['html']}" for each in said if each["impact"] in ("serious", "critical")
-        ]
-
-    return found

@@ -276,10 +276,19 @@ def frozen(tmp_path, place_of_rigs):
     assert made.end() == 0
 
 
-@pytest.mark.prove
-@pytest.mark.parametrize("with_server", ["frozen", "alive"])
-def test_from_click_to_stop_bytes_it_takes_50_ms_at_most(frozen, chromium, rig, node, with_server):
-    """200 clicks, five tabs open; from the browser's own stamp of the press to the bytes on the stop socket."""
+@pytest.mark.parametrize(
+    ("with_server", "clicks"),
+    [
+        ("frozen", 10),
+        pytest.param("frozen", 200, marks=pytest.mark.prove),
+        pytest.param("alive", 200, marks=pytest.mark.prove),
+    ],
+)
+def test_from_click_to_stop_bytes_it_takes_50_ms_at_most(frozen, chromium, rig, node, with_server, clicks):
+    """Five tabs open; from the browser's own stamp of the press to the bytes on the stop socket.
+
+    At most so long in 99 of 100; of few clicks, in the middle one.
+    """
     context = chromium.new_context(viewport={"width": 1024, "height": 768})
     pages = [context.new_page() for _ in range(5)]
     for each in pages:
@@ -308,7 +317,7 @@ def test_from_click_to_stop_bytes_it_takes_50_ms_at_most(frozen, chromium, rig, 
     )
     taken = []
     try:
-        for _ in range(200):
+        for _ in range(clicks):
             heard.clear()
             pages[0].click("#stop")
             pressed = pages[0].evaluate("window.pressed")
@@ -322,9 +331,10 @@ def test_from_click_to_stop_bytes_it_takes_50_ms_at_most(frozen, chromium, rig, 
         listening.join()
         context.close()
     taken.sort()
-    found = f"{with_server}: median {taken[100]:.1f} ms, p99 {taken[197]:.1f} ms, worst {taken[-1]:.1f} ms"
+    p99_ms = taken[round(0.99 * clicks) - 1]
+    found = f"{with_server}: median {taken[clicks // 2]:.1f} ms, p99 {p99_ms:.1f} ms, worst {taken[-1]:.1f} ms"
     logging.getLogger(__name__).info(found)
-    assert taken[197] <= 50, found
+    assert (p99_ms if clicks >= 100 else taken[clicks // 2]) <= 50, found
 
 
 def test_a_session_is_stopped_from_a_page_whose_server_is_frozen(frozen, page, place_of_rigs, eventually):
