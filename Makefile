@@ -6,6 +6,7 @@
 #   make docs     the documentation, into docs/_build/html
 #   make bench    how quick the loop is, beside a plain pipe and plain ZeroMQ
 #   make figures  measure estimates, control and virtual subject anew, with the figures and tables of the documentation
+#   make pictures the console's pages in the documentation: plays a session through them, in some five minutes
 #   make prove    the long proofs, whole
 #   make clean    removes what these made
 #
@@ -36,7 +37,7 @@ define install
 	@touch $@
 endef
 
-.PHONY: help demo test test-quick test-processes gate-coverage patient-tests run-elsewhere lint style types imports docs docs-commands bench figures prove clean
+.PHONY: help demo test test-quick test-processes gate-coverage patient-tests run-elsewhere lint style types imports docs docs-commands bench figures pictures prove clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -103,6 +104,10 @@ figures: export MYOLOOP_LIBEMG_PYTHON := $(CURDIR)/$(VENV)/libemg/bin/python
 figures: $(VENV)/.has-test $(VENV)/.has-libemg
 	for suite in subject estimators policies; do $(BIN)/myoloop bench $$suite --out docs/measured $(ARGS) || test $$? = 1; done
 	$(BIN)/python docs/tables.py --write
+
+pictures: $(VENV)/.has-test
+	MYOLOOP_PICTURES=$(CURDIR)/docs/console $(BIN)/python -m pytest --prove -k crps \
+	  tests/experiments/console/journey/test_whole_sessions.py $(ARGS)
 
 prove: export MYOLOOP_LIBEMG_PYTHON := $(CURDIR)/$(VENV)/libemg/bin/python
 prove: $(VENV)/.has-test $(VENV)/.has-libemg

@@ -27,6 +27,7 @@ from myoloop.experiments.sessions.setup import (
 )
 from myoloop.experiments.sessions.simulated_rig import simulated_rig, simulated_rig_data
 from myoloop.experiments.sessions.survey import origins_of, survey
+from myoloop.experiments.sessions.virtual_body import VirtualBodyError, group_of
 from myoloop.experiments.subjects.parameters import SubjectParameters
 from myoloop.platform.errors import UserError
 from myoloop.platform.messages import SampleDescriptor
@@ -540,3 +541,13 @@ def test_a_simulated_rig_has_what_any_preset_needs(root):
         chosen = load_protocol(path)
         if "SIM" in chosen.protocol.rigs:
             check(chosen, simulated_rig(chosen))
+
+
+def test_who_is_named_by_a_pseudonym_alone_is_drawn_from_the_group_of_the_rig():
+    data = simulated_rig_data(load_protocol("demo"))
+    assert group_of(Rig.model_validate(data)) == "demo"
+    data["nodes"]["body"]["settings"]["group"] = "able_bodied"
+    assert group_of(Rig.model_validate(data)) == "able_bodied"
+    data["nodes"]["body"]["settings"]["group"] = "nobody"
+    with pytest.raises(VirtualBodyError, match=r"nodes\.body\.settings\.group: found 'nobody', allowed: demo, able"):
+        group_of(Rig.model_validate(data))

@@ -141,6 +141,12 @@ class Somebody:
         self.page.click("#start button[type=submit]")
         self.until(lambda: self.page.url.endswith("/session") or self.page.locator("#refused").is_visible(), "a rig")
         assert self.page.url.endswith("/session"), self.read(_WORDS)
+        self.follow(1)
+
+    def follow(self, attempt: int) -> None:
+        """Wait for an attempt, on a page that was made for it: one that was made sooner shows itself anew."""
+        made_for = "document.body?.dataset.session || ''"
+        self.until(lambda: self.read(made_for).endswith(f"/att-{attempt}") and self.screen != "", "the session")
 
     def answer(self, form: Any, form_id: str, answers: dict[str, Any]) -> None:
         """Fill a form in as it lies there; what it does not ask is left."""
@@ -391,8 +397,16 @@ class Look:
     def __call__(self, name: str) -> None:
         if name in self._seen:
             return
+        from playwright.sync_api import Error
+
+        try:
+            found = self._axe(self._page) + self._misfits(self._page)
+        except Error as error:
+            if "context was destroyed" not in str(error):
+                raise
+            # It gives way to another page; the next one of its kind is looked at.
+            return
         self._seen.add(name)
-        found = self._axe(self._page) + self._misfits(self._page)
         if found:
             self.faults[name] = found
         if PICTURES:

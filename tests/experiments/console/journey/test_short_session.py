@@ -28,7 +28,7 @@ def test_from_the_list_over_a_stop_to_the_signature(make_study, desk, consoles, 
     operator.until(lambda: operator.page.is_enabled("#go-on-open"), "the end of the attempt")
     operator.page.click("#go-on-open")
     operator.go_on("looked after", same_electrodes=True)
-    operator.until(lambda: operator.screen in ("confirm", "form", "arm"), "the new attempt")
+    operator.follow(2)
     operator.serve_until(lambda screen: screen == "ended")
     assert operator.says("The session has ended: complete")
     operator.page.click("#after-care")
