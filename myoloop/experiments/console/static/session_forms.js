@@ -58,6 +58,8 @@ export async function showForm(phase) {
   }
   formId = next;
   const place = byId("form");
+  // Nobody answers once more what has been answered.
+  place.replaceChildren();
   const there = next && (await fetchInto(place, `/session/form/${encodeURIComponent(next)}`));
   if (next && !there) {
     setTimeout(forget, AGAIN_MS, "");

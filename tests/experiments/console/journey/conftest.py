@@ -38,6 +38,7 @@ DEVICE = {"serial": "REHEARSAL-1", "model": "virtual", "standard": "none", "self
 #: Where pictures of the screens are left, for the page that shows them; nowhere unless it is said.
 PICTURES = os.environ.get("MYOLOOP_PICTURES", "")
 _STAGE = "document.querySelector('[data-stage]:not([hidden])')?.dataset.stage || ''"
+_FORM = "document.querySelector('#form form')?.dataset.form || ''"
 _WORDS = "(document.querySelector('[data-stage]:not([hidden])') || document.getElementById('main'))?.innerText || ''"
 
 
@@ -204,11 +205,10 @@ class Somebody:
             self.page.wait_for_timeout(40)
 
     def _form(self) -> None:
-        form = self.page.locator("#form form")
-        left = self.page.locator("[data-forms-left]").inner_text()
-        if not form.count() or not form.is_visible():
+        form_id = self.read(_FORM)
+        if not form_id:
             return
-        form_id = form.get_attribute("data-form")
+        form = self.page.locator("#form form")
         for tick in form.locator(".ticks label").all():
             tick.click()
         if form.locator(".ticks").count():
@@ -219,10 +219,7 @@ class Somebody:
         self.did["form"] += 1
         self.until(
             lambda: (
-                self.screen != "form"
-                or self.page.locator("[data-forms-left]").inner_text() != left
-                or self.page.locator("#form form").get_attribute("data-form") != form_id
-                or self.page.locator("#form .mistaken").count()
+                self.screen != "form" or self.read(_FORM) != form_id or self.page.locator("#form .mistaken").count()
             ),
             f"the form {form_id} is taken",
         )
