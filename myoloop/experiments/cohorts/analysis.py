@@ -231,6 +231,7 @@ class _Lines:
 
     def __init__(self, gathered: Gathered, people: People, registered: Registered) -> None:
         self.frames = Frames(gathered, people, registered)
+        self._gathered = gathered
         self._people = people
         self._plan = registered
 
@@ -253,10 +254,10 @@ class _Lines:
             estimate = not_estimated(why, frame)
         else:
             estimate = given(frame) if given is not None else self._estimated(wanted, frame)
-        kind = OUTCOMES[wanted.outcome]
+        unit = self._gathered.unit(wanted.outcome)
         return Line(
             part=part, outcome=wanted.outcome, what=self._words(wanted), contrast=wanted.contrast, scale=wanted.scale,
-            unit=kind.unit + ("/session" if wanted.contrast == "trend" else ""), estimate=estimate,
+            unit=unit + ("/session" if wanted.contrast == "trend" else ""), estimate=estimate,
             input_sha256=input_sha256(frame),
         )  # fmt: skip
 
@@ -280,7 +281,7 @@ class _Lines:
         kind = OUTCOMES[wanted.outcome]
         return Line(
             part=part, outcome=wanted.outcome, what=f"change of {kind.text} per mC delivered before", contrast="dose",
-            scale=wanted.scale, unit=f"{kind.unit}/mC", estimate=estimate,
+            scale=wanted.scale, unit=f"{self._gathered.unit(wanted.outcome)}/mC", estimate=estimate,
             input_sha256=input_sha256(frame.rename(columns={"change": "y"})),
         )  # fmt: skip
 

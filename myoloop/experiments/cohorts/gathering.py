@@ -18,6 +18,7 @@ from myoloop.experiments.analysis.session import Session, load
 from myoloop.experiments.analysis.study_tables import code_sha256, made_from
 from myoloop.experiments.index.study import Index, Row, index_study
 from myoloop.experiments.outcomes.attempt import OF_LABELS, Measured, measure
+from myoloop.experiments.outcomes.registry import OUTCOMES
 from myoloop.experiments.outcomes.view import Value
 from myoloop.experiments.training.jobs import Jobs
 from myoloop.platform.errors import UserError
@@ -27,7 +28,7 @@ from myoloop.platform.recording.layout import RecordingError
 FOLDER = "derivatives/cohort"
 #: Statuses that are used where nothing else is asked for.
 COMPLETE = ("complete",)
-_FORMAT = "myoloop-cohort-session-2"
+_FORMAT = "myoloop-cohort-session-3"
 
 
 class CohortError(UserError):
@@ -48,6 +49,8 @@ class Measurement:
         Why its outcome does not believe it, whether or not it is used; empty where it does.
     told_min
         Of a rate: the minutes, all muscles together, in which it could be told; None where they are not known.
+    unit
+        Of this value, where what was recorded decides it; empty where it is the outcome's.
     """
 
     value: float | None
@@ -55,6 +58,7 @@ class Measurement:
     why: str = ""
     doubt: str = ""
     told_min: float | None = None
+    unit: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +127,10 @@ class Gathered:
     def used(self) -> dict[tuple[str, int], SessionRow]:
         """By person and session, what is used: one attempt at most."""
         return {(row.person, row.session): row for row in self.rows if row.used}
+
+    def unit(self, outcome: str) -> str:
+        """In which unit an outcome was measured; all sessions have the same."""
+        return next(iter(_units(self.rows, outcome)), OUTCOMES[outcome].unit)
 
     @property
     def protocols(self) -> tuple[str, ...]:
@@ -205,11 +213,35 @@ def gather(study: Path | str, choice: Choice, jobs: Jobs | None = None) -> Gathe
         for row in index.rows
     )
     told = [f"{path}: {each['note']}" for path, each in sorted(measured.items()) if each.get("note")]
-    found = Gathered(study, rows, simulated, (*index.problems, *told))
+    rows, mixed = one_unit(rows)
+    found = Gathered(study, rows, simulated, (*index.problems, *told, *mixed))
     if len(found.protocols) > 1:
         versions = f"one protocol in several versions: {'; '.join(found.protocols)}"
         found = Gathered(study, rows, simulated, (*found.problems, versions))
     return found
+
+
+def one_unit(rows: Sequence[SessionRow]) -> tuple[tuple[SessionRow, ...], tuple[str, ...]]:
+    """Leave out what sessions measured in several units, such as force in N and in Nm: it cannot be put together."""
+    problems = []
+    for outcome in sorted({name for row in rows for name in row.outcomes}):
+        units = _units(rows, outcome)
+        if len(units) > 1:
+            why = f"{outcome} was measured in {' and '.join(units)}, which cannot be put together"
+            problems.append(why)
+            rows = [_without(row, outcome, why) for row in rows]
+    return tuple(rows), tuple(problems)
+
+
+def _units(rows: Sequence[SessionRow], outcome: str) -> list[str]:
+    found = (row.outcomes[outcome] for row in rows if row.used and outcome in row.outcomes)
+    return sorted({each.unit or OUTCOMES[outcome].unit for each in found if each.value is not None})
+
+
+def _without(row: SessionRow, outcome: str, why: str) -> SessionRow:
+    if outcome not in row.outcomes:
+        return row
+    return replace(row, outcomes={**row.outcomes, outcome: replace(row.outcomes[outcome], value=None, why=why)})
 
 
 def session_item(study: Path, row: Row, choice: Choice) -> dict[str, Any]:
@@ -296,7 +328,7 @@ def _told(value: Value) -> dict[str, Any]:
     minutes = math.fsum(told.values()) if isinstance(told, Mapping) else told
     known = isinstance(minutes, int | float) and math.isfinite(minutes) and minutes > 0
     told_min = float(minutes) if known and minutes is not None else None
-    return asdict(Measurement(number, value.n, value.why, doubt, told_min))
+    return asdict(Measurement(number, value.n, value.why, doubt, told_min, value.unit))
 
 
 def _one_line(error: Exception) -> str:

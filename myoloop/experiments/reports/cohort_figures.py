@@ -224,14 +224,14 @@ def _trajectories(cohort: Cohort) -> Drawn | None:
         rows += [("model mean", "", arm, s, m, lo, hi) for s, m, lo, hi in zip(at, mean, low, high, strict=True)]
     axis.set_xlabel("session")
     axis.set_xticks(range(1, cohort.sessions + 1))
-    kind = OUTCOMES[outcome]
-    axis.set_ylabel(f"{outcome} ({kind.unit})")
+    kind, unit = OUTCOMES[outcome], cohort.gathered.unit(outcome)
+    axis.set_ylabel(f"{outcome} ({unit})")
     _legend(axis, cohort)
     caption = (
         f"{kind.text[:1].upper()}{kind.text[1:]}: a thin line for each person; thick the mixed model's mean with its "
         f"{100 * plan.confidence:g} % interval. n = {len(lines)} people, {sum(map(len, lines.values()))} sessions."
     )
-    columns = ("series", "person", "arm", "session", f"{outcome} ({kind.unit})", "low", "high")
+    columns = ("series", "person", "arm", "session", f"{outcome} ({unit})", "low", "high")
     return Drawn("trajectories", "Every person, and the model's mean", caption, to_svg(figure),
                  source_csv(columns, rows, simulated_word(cohort)))  # fmt: skip
 
@@ -388,7 +388,7 @@ def _dose_response(cohort: Cohort) -> Drawn | None:
             axis.plot(x, middle[1] + slope * (x - middle[0]), color=colour, linewidth=1.4)
     axis.set_xlabel("charge before the last session used (mC)")
     axis.set_ylabel(
-        f"change of {line.outcome}" + (" (log)" if line.scale == "log" else f" ({OUTCOMES[line.outcome].unit})")
+        f"change of {line.outcome}" + (" (log)" if line.scale == "log" else f" ({cohort.gathered.unit(line.outcome)})")
     )
     _legend(axis, cohort)
     e = line.estimate

@@ -12,7 +12,6 @@ from myoloop.experiments.cohorts.cohort import Cohort
 from myoloop.experiments.cohorts.flow import guesses, harms
 from myoloop.experiments.cohorts.view import n_of_sessions
 from myoloop.experiments.outcomes.important_change import rows_of
-from myoloop.experiments.outcomes.registry import OUTCOMES
 from myoloop.experiments.reports.tables import Table
 from myoloop.experiments.studies.blinding import Index
 
@@ -32,7 +31,7 @@ def baseline(cohort: Cohort) -> Table:
         values = {name: found.value for name, row in first.items()
                   if (found := row.outcomes.get(outcome)) is not None and found.value is not None}  # fmt: skip
         cells = [_mean_sd(each) for each in by_arm(values, cohort.people).values()]
-        rows.append((f"{outcome} ({OUTCOMES[outcome].unit}), mean (SD), n", *cells))
+        rows.append((f"{outcome} ({cohort.gathered.unit(outcome)}), mean (SD), n", *cells))
     caption = (
         f"n = {len(_names(cohort))} people, {len(first)} baseline sessions. Differences at baseline are by chance in a "
         "randomised study and are not tested. Age, sex and diagnosis stand in no file of the study."
@@ -152,14 +151,16 @@ def responders(cohort: Cohort) -> Table:
     called = (
         f"A response is a change of {rule.change_pct:g} %, as the analysis file has it. " if rule is not None else ""
     )
-    known = "; ".join(f"{row.words(OUTCOMES[outcome].unit)} ({row.kind}, {row.label}, {row.population}: {row.source})"
-                      for row in rows_of(outcome))  # fmt: skip
+    unit = cohort.gathered.unit(outcome)
+    known = "; ".join(
+        f"{row.words(unit)} ({row.kind}, {row.label}, {row.population}: {row.source})" for row in rows_of(outcome)
+    )
     caption = (
         f"{called}Important changes known of {outcome}: {known or 'none'}. n = {len(rows)} people. Who moved by "
         f"chance and "
         "who by treatment cannot be told of one person."
     )
-    columns = ("person", "arm", f"{outcome} at baseline ({OUTCOMES[outcome].unit})", "last", "last session",
+    columns = ("person", "arm", f"{outcome} at baseline ({unit})", "last", "last session",
     "change (%)",
                "responder")  # fmt: skip
     return Table(columns, rows, caption)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,7 +17,7 @@ from myoloop.experiments.analysis.session import load
 from myoloop.experiments.analysis.study_tables import code_sha256, made_from
 from myoloop.experiments.cohorts import gathering
 from myoloop.experiments.cohorts.cohort import choice_of, make_cohort
-from myoloop.experiments.cohorts.gathering import Choice, CohortError, Gathered, gather, session_values
+from myoloop.experiments.cohorts.gathering import Choice, CohortError, Gathered, gather, one_unit, session_values
 from myoloop.experiments.cohorts.planting import Made
 from myoloop.experiments.outcomes.attempt import CORRECTED, OF_LABELS
 from myoloop.experiments.outcomes.view import Value
@@ -240,4 +241,21 @@ def test_kept_values_are_plain(study: Path) -> None:
     gather(study, Choice())
     (kept,) = (study / "derivatives/cohort/kept").rglob("*.json")
     told = json.loads(kept.read_text())["values"]["outcomes"]["mvc_force"]
-    assert set(told) == {"value", "n", "why", "doubt", "told_min"}
+    assert set(told) == {"value", "n", "why", "doubt", "told_min", "unit"}
+
+
+def test_newton_and_newton_metre_are_not_put_together(numbers: Any) -> None:
+    gathered, _ = numbers()
+    assert one_unit(gathered.rows) == (gathered.rows, ())
+    assert gathered.unit("mvc_force") == "N"
+    first = gathered.rows[0]
+    strongest = replace(first.outcomes["mvc_force"], unit="Nm")
+    rows, problems = one_unit([replace(first, outcomes={**first.outcomes, "mvc_force": strongest}), *gathered.rows[1:]])
+    assert problems == ("mvc_force was measured in N and Nm, which cannot be put together",)
+    assert {row.outcomes["mvc_force"].value for row in rows} == {None}
+    assert {row.outcomes["mvc_force"].why for row in rows} == set(problems)
+    assert all(
+        row.outcomes["symmetry"] == old.outcomes["symmetry"] for row, old in zip(rows, gathered.rows, strict=True)
+    )
+    in_nm = [replace(row, outcomes={"mvc_force": strongest}) for row in gathered.rows]
+    assert replace(gathered, rows=tuple(in_nm)).unit("mvc_force") == "Nm"
