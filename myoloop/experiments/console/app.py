@@ -15,7 +15,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from myoloop.experiments.console import acts, feed_socket, job_routes, starting, stopping
-from myoloop.experiments.console.page import STATIC, Settings, entrance
+from myoloop.experiments.console.page import STATIC, Settings, entrance, message
 from myoloop.experiments.console.rig_watch import RigWatch
 from myoloop.experiments.console.rigs import running_rigs
 from myoloop.experiments.console.screens import SCREENS, Screen
@@ -55,6 +55,7 @@ def make_app(settings: Settings, screens: tuple[Screen, ...] = SCREENS, *, watch
             Mount("/static", StaticFiles(directory=STATIC), name="static"),
         ],
         middleware=[Middleware(Guard, origin=origin, tokens=settings.tokens, entrance=partial(entrance, settings))],
+        exception_handlers={404: _missing},
         lifespan=watching,
     )
     app.state.settings = settings
@@ -62,6 +63,12 @@ def make_app(settings: Settings, screens: tuple[Screen, ...] = SCREENS, *, watch
     app.state.origin = origin
     app.state.watch = watch
     return app
+
+
+async def _missing(request: Request, _: Exception) -> Response:
+    """An address that leads nowhere has STOP on its page as well."""
+    text = "Nothing of the console is at this address."
+    return await run_in_threadpool(message, request, "There is no such page", text, status=404)
 
 
 async def _enter(request: Request) -> Response:

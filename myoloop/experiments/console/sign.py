@@ -42,6 +42,7 @@ def _sign(request: Request) -> Response:
         "sign.html.jinja",
         attempt=request.path_params["attempt"],
         person=place.subject if place is not None else "",
+        look_back=f"/sessions/{place.subject}/{place.session}/{place.attempt}" if place is not None else "/sessions",
         care=_care(attempt),
         roles=CLINICIANS,
         name=settings_of(request).who,

@@ -220,6 +220,9 @@ def axe() -> Callable[[Any], list[str]]:
 #: A screen of 1024 x 768, and a tablet held upright.
 SIZES = ({"width": 1024, "height": 768}, {"width": 820, "height": 1180})
 _FIT = """() => {
+  if (!document.getElementById("stop")) {
+    return [`no STOP: ${document.body.innerText.slice(0, 200)}`];
+  }
   scrollTo(0, document.documentElement.scrollHeight);
   const stop = document.getElementById("stop").getBoundingClientRect();
   const there = document.elementFromPoint(stop.left + stop.width / 2, stop.top + stop.height / 2);

@@ -15,7 +15,7 @@ ATTEMPT = "sub-P1/ses-01/att-1"
 PAGES = {
     Role.CLINICIAN: (
         "/", "/day", "/day/P1", "/day/NEW1", "/adverse/P1", "/patch/P1", f"/sign/{ATTEMPT}", "/session", "/live",
-        "/sessions", f"/sessions/{ATTEMPT}", "/jobs",
+        "/sessions", "/sessions/P1/1/1", "/jobs", "/nowhere",
     ),
     Role.SUPERVISOR: ("/supervise",),
     Role.SUBJECT: ("/subject",),

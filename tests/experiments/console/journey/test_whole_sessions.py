@@ -162,7 +162,7 @@ def sign(clinician, look):
     look("sign")
     clinician.page.click("#sign button[type=submit]")
     clinician.until(lambda: clinician.says("Signed by C. Roth, physician"), "the signature")
-    clinician.open("/sessions/sub-P1/ses-01/att-2")
+    clinician.press("a[href^='/sessions/']:has-text('Look back,')")
     clinician.until(lambda: clinician.page.locator("canvas").count(), "the recording")
     look("look_back")
 
