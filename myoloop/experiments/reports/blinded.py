@@ -82,7 +82,7 @@ def render_blinded(
     NotWithheld
         If it would hold what must not be told.
     """
-    measured = _allowed(beside.measured)
+    measured = allowed_outcomes(beside.measured)
     # Acts are told with what was set: every step of a calibration is one.
     beside = replace(beside, acts=())
     page = render_page(
@@ -139,7 +139,8 @@ def check_withheld(text: str, where: str) -> None:
         raise NotWithheld(f"blinded report: {where} would hold {found[0]!r}; nothing is written")
 
 
-def _allowed(measured: Measured) -> Measured:
+def allowed_outcomes(measured: Measured) -> Measured:
+    """The outcomes that rest on answers and counts alone."""
     values = {name: value for name, value in measured.values.items() if name in ALLOWED_OUTCOMES}
     return Measured(measured.protocol, values, measured.heading, measured.missing, measured.diary_problem)
 

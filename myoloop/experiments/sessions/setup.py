@@ -37,6 +37,7 @@ from myoloop.experiments.sessions.learned import shadow_choice
 from myoloop.experiments.sessions.survey import Survey, origins_of, survey
 from myoloop.experiments.sessions.tuning import TuningError, tune
 from myoloop.experiments.sessions.virtual_body import virtual_body
+from myoloop.experiments.studies.blindness import BLINDED_KEY
 from myoloop.experiments.subjects.fingerprint import fingerprint
 from myoloop.experiments.subjects.node import BodySettings
 from myoloop.experiments.subjects.parameters import SubjectParameters
@@ -374,7 +375,8 @@ def recording_metadata(setup: SessionSetup, wall_start_ns: int) -> dict[str, str
     return {
         **setup.origins.metadata(),
         "subject": setup.subject,
-        **({} if setup.allocated is None else {"blinded": "true"}),
+        # Said in either case: what says nothing is not taken for an open session.
+        BLINDED_KEY: "false" if setup.allocated is None else "true",
         "protocol": header.id,
         "protocol_version": header.version,
         "evidence": header.evidence.grade,

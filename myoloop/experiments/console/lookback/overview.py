@@ -24,6 +24,7 @@ from myoloop.experiments.console.lookback.pyramid import Bins, Column, bin_value
 from myoloop.experiments.index.cache import Look, look_at
 from myoloop.experiments.review.detections import detections
 from myoloop.experiments.training.jobs import code_sha256
+from myoloop.experiments.studies.blindness import was_blinded
 from myoloop.platform.errors import UserError
 from myoloop.platform.messages import StimReport
 from myoloop.platform.recording.folder import AttemptPlace, find_recording, place_of, replace_file
@@ -162,7 +163,7 @@ def make_overview(path: Path | str, *, opened: bool = False) -> Path:
     if read_facts(folder, looks) is not None:
         return folder
     recording = SeekableRecording.open(attempt, check_all=True)
-    blinded = recording.metadata.get("blinded") == "true" and not opened
+    blinded = was_blinded(recording.metadata, place.study) and not opened
     got = gather.gather(recording)
     session = session_of(recording, got)
     drawn = () if blinded else tuple(_lanes(session))

@@ -19,6 +19,7 @@ from myoloop.experiments.console.lookback.overview import Lane, Overview, read_o
 from myoloop.experiments.console.lookback.pyramid import Bins, Column, bin_values, look
 from myoloop.experiments.index.cache import Look, look_at
 from myoloop.experiments.index.study import attempt_folder
+from myoloop.experiments.studies.blindness import was_blinded
 from myoloop.platform import wire
 from myoloop.platform.errors import UserError
 from myoloop.platform.messages import Estimate, Message, Phase, StimReport, StimRequest
@@ -58,7 +59,7 @@ class Recorded:
         self.place, self.attempt = place, attempt_folder(place)
         self._file = SeekableRecording.open(self.attempt)
         self._recording = Recording(self._file)
-        self.blinded = self._file.metadata.get("blinded") == "true"
+        self.blinded = was_blinded(self._file.metadata, place.study)
         #: Whether everything that was recorded may be shown.
         self.whole = opened or not self.blinded
         self._looks, self._opened = looks, opened and self.blinded

@@ -17,6 +17,7 @@ from myoloop.experiments.console.security import Role
 from myoloop.experiments.studies.audit import audit_of, record_act
 from myoloop.platform.errors import UserError
 from myoloop.platform.recording.folder import AttemptPlace
+from myoloop.platform.sealed import LIST_FILE
 
 STAFF = (Role.OPERATOR, Role.CLINICIAN, Role.SUPERVISOR)
 
@@ -127,3 +128,13 @@ def test_what_is_made_of_an_opened_session_stands_apart_and_is_not_shown_to_who_
     assert "current/c1" in [lane.name for lane in recorded(blinded.place, opened=True).lanes()]
     assert recorded(blinded.place).lanes() == ()
     assert visit(blinded.root, Role.OPERATOR).get(f"{blinded.api}/facts").json()["lanes"] == []
+
+
+@pytest.mark.parametrize(("said", "blinded"), [({}, True), ({"blinded": "false"}, False), ({"blinded": "?"}, True)])
+def test_where_arms_are_given_by_a_list_only_what_says_so_is_open(known, tmp_path, said, blinded):
+    (tmp_path / LIST_FILE).touch()
+    metadata = {key: value for key, value in known.METADATA.items() if key != "blinded"} | said
+    known.write(tmp_path / "sub-P017" / "ses-03" / "att-1", metadata=metadata)
+    here = recorded(AttemptPlace(tmp_path, "P017", 3, 1))
+    assert (here.blinded, here.whole) == (blinded, not blinded)
+    assert (here.lanes() == ()) is blinded
