@@ -42,12 +42,15 @@ class Standing:
     state
         ``empty`` (killed before anything was recorded), ``running``, ``cut`` (no end, and nobody has settled it),
         ``ended`` (as `outcome`).
+    simulated
+        Whether it says of itself that nobody was on the rig; False where it cannot be read.
     """
 
     folder: Path
     state: str
     outcome: str = ""
     reason: str = ""
+    simulated: bool = False
 
 
 @dataclass(slots=True)
@@ -89,9 +92,10 @@ def _without_a_rig(attempt: Path) -> Standing:
         recording = Recording.open(attempt, check=False)
     except RecordingError as error:
         return Standing(attempt, "ended" if settled else "cut", "interrupted" if settled else "", str(error))
+    simulated = recording.metadata.get("simulated") == "true"
     if recording.complete or settled:
-        return Standing(attempt, "ended", recording.outcome or "interrupted", recording.reason)
-    return Standing(attempt, "cut")
+        return Standing(attempt, "ended", recording.outcome or "interrupted", recording.reason, simulated)
+    return Standing(attempt, "cut", simulated=simulated)
 
 
 def cut_attempt(person: Path) -> Path | None:

@@ -66,6 +66,8 @@ class AfterCare:
         Numbers of the person's adverse events that belong to this session.
     none_by
         Who has said that there was none; empty where nobody has.
+    simulated
+        Whether nobody was on the rig.
     """
 
     attempt: Path
@@ -75,6 +77,7 @@ class AfterCare:
     events: tuple[int, ...]
     none_by: str
     signatures: tuple[Signature, ...]
+    simulated: bool = False
 
     @property
     def open(self) -> str:
@@ -117,6 +120,7 @@ def after_care(attempt: Path, events: Iterable[AdverseEvent]) -> AfterCare:
         tuple(each.number for each in events if each.session == place.session),
         none_by,
         tuple(_signature(row, sha256) for row in signed),
+        stands.simulated,
     )
 
 

@@ -208,7 +208,9 @@ def test_nobody_signs_before_it_is_told_whether_anybody_was_harmed(clinician, op
     assert (none["act"], none["who"], none["role"]) == ("no_adverse_event", "operator jo", "operator")
     assert (signed["act"], signed["who"], signed["role"], signed["why"]) == ("sign_off", "C. Roth", "physician", "seen")
     assert signed["new"]["adverse_events"] == "none"
-    assert "Signed by C. Roth, physician, 2026-11-20: seen" in operator.get(named).text
+    page = operator.get(named).text
+    assert "Signed by C. Roth, physician, 2026-11-20: seen" in page
+    assert all('<span class="simulated">SIMULATED' in text for text in (page, operator.get("/adverse/P1").text))
 
 
 @pytest.mark.usefixtures("afresh")

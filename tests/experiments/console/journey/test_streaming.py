@@ -58,7 +58,8 @@ def test_for_an_hour_neither_server_nor_page_grows_and_nothing_is_lost(
     said = f"server {began_mb[0]:.1f} to {ended_mb[0]:.1f} MB, page {began_mb[1]:.1f} to {ended_mb[1]:.1f} MB"
     logging.getLogger(__name__).info(said)
     operator.open("/session")
-    operator.press("[data-open=end]")
+    operator.until(lambda: operator.screen in ("busy", "paused"), "the session")
+    operator.press(f"[data-stage={operator.screen}] [data-open=end]")
     operator.page.locator("#dialog-end label").first.click()
     operator.page.click("[data-do=end]")
     operator.serve_until(lambda screen: screen == "ended")

@@ -55,18 +55,19 @@ def shortened(data):
 
 
 def test_a_motor_reeducation_in_crps(journey, preset):
-    journey(shortened(preset("crps_motor_reeducation")), "ext")
+    journey(shortened(preset("crps_motor_reeducation")), "ext", 3.0)
 
 
 def test_a_strengthening_of_a_low_back(journey, preset):
-    journey(shortened(preset("lbp_strength")), "left")
+    # Noticed in the rest after the train: under pulses at the rate of the mains a lead that is off hums no louder.
+    journey(shortened(preset("lbp_strength")), "left", 12.0)
 
 
 @pytest.fixture
 def journey(make_study, consoles, somebody, whole, audited, look):
-    def go(protocol, muscle):
+    def go(protocol, muscle, off_s):
         block = next(item["block"]["name"] for item in protocol["phases"] if "block" in item)
-        study, rig = make_study(protocol, ({"channel": muscle, "phase": block, "trial": 2, "for_s": 3.0},))
+        study, rig = make_study(protocol, ({"channel": muscle, "phase": block, "trial": 2, "for_s": off_s},))
         console = consoles(study, f"--rig={rig}")
         operator = somebody(console)
         operator.on_screen = look.at
@@ -103,7 +104,11 @@ def journey(make_study, consoles, somebody, whole, audited, look):
 def lead_falls_off(operator, muscle, look):
     """In the second trial: the session pauses by itself, it is written down, and the session is gone on with."""
     operator.serve_until(lambda screen: screen == "paused", 600.0)
-    assert operator.says(f"more than 50 % invalid samples of {muscle}")
+    while not operator.says(f"more than 50 % invalid samples of {muscle}"):
+        # On a machine with other work the signal may be late for a moment.
+        assert operator.says("silent for"), operator.read("document.body.innerText")
+        resume(operator, "the signal is back")
+        operator.serve_until(lambda screen: screen == "paused", 600.0)
     operator.press("[data-any-form=incident]")
     incident = operator.page.locator("#any-form form")
     incident.wait_for()
@@ -113,12 +118,16 @@ def lead_falls_off(operator, muscle, look):
     incident.locator("button[type=submit]").click()
     operator.until(lambda: operator.page.locator("#dialog-form").is_hidden(), "the incident is on record")
     operator.did["form"] += 1
+    resume(operator, "the lead is put back on", look)
+    operator.serve_until(operator.in_trial(3, "On"), 240.0)
+
+
+def resume(operator, why, look=lambda name: None):
     operator.press("[data-stage=paused] [data-go-on]")
     look("go_on")
-    operator.go_on("the lead is put back on")
+    operator.go_on(why)
     operator.did["resume"] += 1
     operator.until(lambda: operator.screen != "paused", "it goes on")
-    operator.serve_until(operator.in_trial(3, "On"), 240.0)
 
 
 def stopped_and_gone_on_with(operator, look):
