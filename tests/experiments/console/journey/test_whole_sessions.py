@@ -59,7 +59,7 @@ def test_a_motor_reeducation_in_crps(journey, preset):
 
 
 def test_a_strengthening_of_a_low_back(journey, preset):
-    # Noticed in the rest after the train: under pulses at the rate of the mains a lead that is off hums no louder.
+    # Noticed in the rest after the train: hum is not judged near pulses.
     journey(shortened(preset("lbp_strength")), "left", 12.0)
 
 
