@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-import signal
 import subprocess
 import sys
 import threading
@@ -18,7 +16,19 @@ from myoloop.experiments.console.security import Role
 pytestmark = pytest.mark.processes
 
 ARMED = {"kind": "state", "running": True, "rig": "running", "session": "sub-P001/ses-01/att-1", "stop_ports": [],
-         "gate": {"state": "ARMED"}, "stopped": None, "phase": {"state": "running"}}  # fmt: skip
+         "gate": {"state": "ARMED"}, "stopped": None, "phase": {"state": "running"}, "t_ns": 7_000_000_000}  # fmt: skip
+_WATCH = """() => {
+  const said = document.getElementById("stop-said");
+  window.shown = [];
+  new MutationObserver((found) => window.shown.push(...found.map((each) => each.addedNodes[0]?.data ?? ""))).observe(
+    said, { childList: true });
+}"""
+_TELL = """(state) => {
+  clearInterval(window.telling);
+  const say = () => dispatchEvent(new CustomEvent("myoloop:state", { detail: state }));
+  window.telling = setInterval(say, 100);
+  say();
+}"""
 
 
 @pytest.fixture
@@ -47,8 +57,8 @@ def operator(served, page):
 
 
 def tell(page, **state) -> None:
-    """As the feed does; the real one has nothing to tell here, and is kept from telling it."""
-    page.evaluate("(state) => dispatchEvent(new CustomEvent('myoloop:state', {detail: state}))", {**ARMED, **state})
+    """As the feed does, ten times a second; the real one has nothing to tell here, and is kept from telling it."""
+    page.evaluate(_TELL, {**ARMED, **state})
 
 
 def open_first_page(served, page, role) -> None:
@@ -106,16 +116,34 @@ def test_stop_is_shown_as_sent_then_as_acknowledged_and_stays_until_somebody_has
     quiet(page)
     open_first_page(served, page, Role.SUPERVISOR)
     tell(page)
+    page.evaluate(_WATCH)
     page.click("#stop")
-    assert page.get_attribute("#stop", "data-state") == "sent"
+    page.wait_for_selector("#stop[data-state=reached]")
+    assert page.evaluate("window.shown") == ["STOP sent", "STOP has reached the stimulator"]
+    assert page.inner_text("#stop-said") == "STOP has reached the stimulator"
     tell(page)
-    assert page.get_attribute("#stop", "data-state") in ("sent", "ready")
+    assert page.get_attribute("#stop", "data-state") == "reached"
     tell(page, gate={"state": "STOPPED"}, stopped={"who": "STOP on a page (console)"})
     assert page.get_attribute("#stop", "data-state") == "acknowledged"
     assert "acknowledged" in page.inner_text("#stop-said")
     tell(page, running=False, rig="none", gate={"state": ""})
-    assert page.get_attribute("#stop", "data-state") == "acknowledged"
+    assert page.get_attribute("#stop", "data-state") == "ended"
+    assert page.inner_text("#stop-said").startswith("STOPPED")
+    assert page.inner_text("#stop-said").endswith("The session has ended")
     assert page.is_enabled("#stop")
+    tell(page, session="sub-P001/ses-01/att-2", gate={"state": "FAULT"})
+    assert page.inner_text("#stop-said") == "", "of another session nothing is said"
+
+
+def test_a_stop_that_is_not_obeyed_is_said(served, page, rig):
+    quiet(page)
+    open_first_page(served, page, Role.SUPERVISOR)
+    tell(page)
+    page.click("#stop")
+    tell(page, t_ns=ARMED["t_ns"] + 1_000_000_000)
+    assert "still on" not in page.inner_text("#stop-said")
+    tell(page, t_ns=ARMED["t_ns"] + 3_000_000_000)
+    assert "still on" in page.inner_text("#stop-said")
 
 
 def test_a_page_of_an_earlier_run_of_the_console_still_stops_and_says_what_to_do(served, page, rig):
@@ -140,6 +168,10 @@ def test_a_stop_that_reaches_nobody_says_so(served, page):
     page.click("#stop")
     page.wait_for_selector("#stop[data-state=unheard]")
     assert "no stimulator runs here" in page.inner_text("#stop-said")
+    tell(page, running=False, rig="none", gate={"state": ""}, session="")
+    assert "no stimulator runs here" in page.inner_text("#stop-said")
+    tell(page)
+    assert page.inner_text("#stop-said") == "", "one runs now"
 
 
 def test_stop_works_while_a_dialog_is_open(served, page, rig):
@@ -183,7 +215,9 @@ def test_after_a_stop_it_goes_on_by_a_reason_a_held_switch_and_a_confirmation(se
     hold(page, 1300)
     page.click("#go-on-confirm")
     page.wait_for_selector("#go-on-said:text-is('no')")
-    assert asked == [{"session": "sub-P001/ses-01", "why": "stopped by mistake", "same_electrodes": False}]
+    assert asked == [
+        {"session": "sub-P001/ses-01", "why": "stopped by mistake", "same_electrodes": False, "t_ns": ARMED["t_ns"]}
+    ]
     assert page.is_disabled("#go-on-confirm"), "both acts again for another try"
     hold(page, 1300)
     assert page.is_enabled("#go-on-confirm")
@@ -208,7 +242,7 @@ def test_after_a_pause_it_goes_on_in_the_same_way_by_the_act_resume(served, page
     page.keyboard.up("Enter")
     page.keyboard.press("Enter")
     page.wait_for_selector("#go-on", state="hidden")
-    assert asked == [{"act": "resume", "why": "the door was open", "arguments": {}}]
+    assert asked == [{"act": "resume", "why": "the door was open", "arguments": {}, "t_ns": ARMED["t_ns"]}]
 
 
 def hold(page, ms: int) -> None:
@@ -245,35 +279,6 @@ def test_the_first_page_and_the_dialog_have_no_fault_of_accessibility(operator):
             operator.click(selector)
         found = Axe().run(operator).response["violations"]
         assert [each["id"] for each in found] == []
-
-
-class FrozenConsole:
-    """``myoloop console`` as a process that can be frozen."""
-
-    def __init__(self, study) -> None:
-        self.study = study
-        self.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "myoloop", "console", str(study), "--port=0", "--no-open", "--json"],
-            stdout=subprocess.PIPE,
-        )
-        self.addresses = json.loads(self.process.stdout.readline())["addresses"]
-
-    def freeze(self) -> None:
-        self.process.send_signal(signal.SIGSTOP)
-        os.waitpid(self.process.pid, os.WUNTRACED)
-
-    def end(self) -> int:
-        self.process.send_signal(signal.SIGCONT)
-        self.process.send_signal(signal.SIGINT)
-        self.process.stdout.close()
-        return self.process.wait(20)
-
-
-@pytest.fixture
-def frozen(tmp_path, place_of_rigs):
-    made = FrozenConsole(tmp_path)
-    yield made
-    assert made.end() == 0
 
 
 @pytest.mark.parametrize(

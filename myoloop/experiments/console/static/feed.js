@@ -3,25 +3,49 @@
 //   addEventListener("myoloop:bins", (event) => event.detail)    an ArrayBuffer of new min-max bins
 //   addEventListener("myoloop:answer", (event) => event.detail)  the answer to what this page sent
 //   addEventListener("myoloop:link", (event) => event.detail)    "up" or "down"
-// Nothing that the session shows is computed with the page's own clock.
+// Nothing that the session shows is computed with the page's own clock. It only notices that nothing is heard: states
+// come ten times a second, without a session too.
 
 const AGAIN_MS = 500;
 const AGAIN_MAX_MS = 5000;
+const SILENT_MS = 1000;
+const LOOK_MS = 100;
+const OLD = "not answering: what stands here is old";
 let socket = null;
 let newest = null;
 let again_ms = AGAIN_MS;
+let link = "none";
+let heard_ms = performance.now();
+let looked_ms = performance.now();
 
 function tell(kind, detail) {
   dispatchEvent(new CustomEvent(`myoloop:${kind}`, { detail }));
 }
 
-function show(link) {
-  const place = document.getElementById("link");
-  if (place) {
-    place.dataset.state = link;
-    place.textContent = link === "up" ? "connected" : "not connected";
+function show(next, text) {
+  if (link === next) {
+    return;
   }
+  link = next;
+  const place = document.getElementById("link");
+  place.dataset.state = link;
+  place.textContent = text;
+  // Everything that the session said is greyed, and a line above says why: page.css.
+  document.body.dataset.link = link;
+  document.getElementById("link-lost").hidden = link === "up";
   tell("link", link);
+}
+
+/** A server that is frozen keeps its sockets open: that it is silent is all there is to notice. */
+function look() {
+  const now_ms = performance.now();
+  const late = now_ms - looked_ms > SILENT_MS / 2;
+  looked_ms = now_ms;
+  // A page that was itself held up first hears what has come meanwhile.
+  if (!late && now_ms - heard_ms > SILENT_MS) {
+    show("down", OLD);
+  }
+  setTimeout(look, LOOK_MS);
 }
 
 function take(message) {
@@ -30,11 +54,14 @@ function take(message) {
     return;
   }
   const said = JSON.parse(message.data);
-  if (said.kind === "state") {
-    newest = said;
-  }
   tell(said.kind, said);
 }
+
+addEventListener("myoloop:state", ({ detail }) => {
+  newest = detail;
+  heard_ms = performance.now();
+  show("up", "connected");
+});
 
 function connect() {
   socket = new WebSocket(`ws://${location.host}/feed`);
@@ -43,11 +70,12 @@ function connect() {
   socket.addEventListener("open", () => {
     opened = true;
     again_ms = AGAIN_MS;
-    show("up");
+    heard_ms = performance.now();
+    show("up", "connected");
   });
   socket.addEventListener("message", take);
   socket.addEventListener("close", async () => {
-    show("down");
+    show("down", "not connected");
     if (!opened && (await isStranger())) {
       // A console that was opened anew knows nobody yet: its printed address is to be opened.
       document.getElementById("link").textContent = "enter again by the console's new address";
@@ -68,11 +96,21 @@ async function isStranger() {
 
 /** Send one message to the session; says whether there was a link to send it by. */
 export function send(message) {
-  if (!socket || socket.readyState !== WebSocket.OPEN) {
+  if (link !== "up" || socket.readyState !== WebSocket.OPEN) {
     return false;
   }
-  socket.send(JSON.stringify(message));
+  socket.send(JSON.stringify("want" in message ? message : { ...message, t_ns: seen() }));
   return true;
+}
+
+/** Time of the newest state, by the server's clock: what is asked is asked by whoever saw that; null before the first. */
+export function seen() {
+  return newest ? newest.t_ns : null;
+}
+
+/** Whether something was heard within the last second. */
+export function isUp() {
+  return link === "up";
 }
 
 /** Give the link up and look for another. */
@@ -86,3 +124,4 @@ export function state() {
 }
 
 connect();
+look();

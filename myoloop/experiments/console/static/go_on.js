@@ -4,12 +4,13 @@
 
 import { act, post, say } from "/static/ask.js";
 import { closeDialog, openDialog } from "/static/dialog.js";
+import { isUp, seen } from "/static/feed.js";
 
 const HOLD_MS = 1000;
 const OPEN_MS = 10000;
 const LOOK_MS = 300;
-// How long the attempt that was stopped may take to be closed, with its report.
-const CLOSING_MS = 60000;
+// The attempt that was stopped is closed first, with its report. A yes that is older than this is asked for again.
+const CLOSING_MS = 20000;
 const dialog = document.getElementById("go-on");
 const strip = document.getElementById("go-on-strip");
 const stripText = document.getElementById("go-on-strip-text");
@@ -22,6 +23,8 @@ const other = document.getElementById("go-on-other");
 let session = "";
 let holding = 0;
 let unlocked = 0;
+// Of what is being asked; aborted with the dialog, so that nothing begins after somebody has thought better of it.
+let asking = new AbortController();
 
 function pass(ms) {
   return new Promise((then) => {
@@ -44,6 +47,15 @@ function reason() {
   return (chosen && chosen.value) || other.value.trim();
 }
 
+// What identifies a person, or opens a key file, does not stay behind in a page.
+function empty() {
+  for (const each of dialog.querySelectorAll('input[type="text"], input[type="password"]')) {
+    each.value = "";
+  }
+  said.textContent = "";
+  lock();
+}
+
 function open(which) {
   session = which;
   heading.textContent = session ? `Go on after the stop: a new attempt at ${session}` : "Go on after the pause";
@@ -53,12 +65,10 @@ function open(which) {
   for (const each of dialog.querySelectorAll("input")) {
     if (each.type === "radio" || each.type === "checkbox") {
       each.checked = false;
-    } else {
-      each.value = "";
     }
   }
-  said.textContent = "";
-  lock();
+  empty();
+  asking = new AbortController();
   openDialog("go-on");
 }
 
@@ -67,6 +77,10 @@ function press(event) {
     return;
   }
   event.preventDefault();
+  if (!isUp()) {
+    said.textContent = "No link to the session: nothing can go on.";
+    return;
+  }
   if (!reason()) {
     said.textContent = "First choose a reason, or write one.";
     return;
@@ -97,9 +111,10 @@ function release() {
   }
 }
 
-async function follow(job) {
-  for (;;) {
-    const answer = await fetch(`/api/jobs/${job}`);
+async function follow(job, signal) {
+  while (!signal.aborted) {
+    // What has begun is looked at to its end, or until nobody looks any more.
+    const answer = await fetch(`/api/jobs/${job}`, { signal });
     const how = answer.ok ? await answer.json() : { state: "running" };
     if (how.state !== "running") {
       said.textContent = `It did not begin: ${how.line || how.state}`;
@@ -113,16 +128,44 @@ async function follow(job) {
   }
 }
 
+async function afterPause(why) {
+  const done = await act("resume", why);
+  said.textContent = done.ok ? "" : done.reason;
+  if (done.ok) {
+    say("The session goes on.");
+    closeDialog();
+  }
+}
+
+/** Ask for a new attempt until it begins, is refused, or the one that was stopped takes too long to be closed. */
+async function afterStop(body, signal) {
+  said.textContent = "Starting";
+  for (let waited_ms = 0; !signal.aborted; waited_ms += LOOK_MS) {
+    const done = await post("/api/go-on", { ...body, t_ns: seen() }, signal);
+    if (signal.aborted) {
+      return;
+    }
+    if (done.ok) {
+      await follow(done.job, signal);
+      return;
+    }
+    if (!done.busy || waited_ms >= CLOSING_MS) {
+      said.textContent = done.busy ? "The stopped attempt is still being closed. Hold and confirm again." : done.reason;
+      return;
+    }
+    said.textContent = "The stopped attempt is being closed";
+    await pass(LOOK_MS);
+  }
+}
+
 async function goOn() {
   const why = reason();
   lock();
+  // Of two that ask, the later one counts.
+  asking.abort();
+  asking = new AbortController();
   if (!session) {
-    const done = await act("resume", why);
-    said.textContent = done.ok ? "" : done.reason;
-    if (done.ok) {
-      say("The session goes on.");
-      closeDialog();
-    }
+    await afterPause(why);
     return;
   }
   const body = { session, why, same_electrodes: document.getElementById("go-on-same").checked };
@@ -132,17 +175,13 @@ async function goOn() {
       body[name] = field.value;
     }
   }
-  said.textContent = "Starting";
-  let done = await post("/api/go-on", body);
-  for (let waited_ms = 0; done.busy && waited_ms < CLOSING_MS; waited_ms += LOOK_MS) {
-    said.textContent = "The stopped attempt is being closed";
-    await pass(LOOK_MS);
-    done = await post("/api/go-on", body);
-  }
-  if (done.ok) {
-    await follow(done.job);
-  } else {
-    said.textContent = done.reason;
+  const { signal } = asking;
+  try {
+    await afterStop(body, signal);
+  } catch (error) {
+    if (!signal.aborted) {
+      said.textContent = `It is not known whether it began: ${error.message}`;
+    }
   }
 }
 
@@ -153,7 +192,20 @@ for (const kind of ["pointerup", "pointerleave", "pointercancel", "keyup", "blur
 }
 hold.addEventListener("contextmenu", (event) => event.preventDefault());
 confirm.addEventListener("click", goOn);
-dialog.addEventListener("closed", lock);
+dialog.addEventListener("closed", () => {
+  asking.abort();
+  empty();
+});
+addEventListener("myoloop:stop-sent", () => {
+  asking.abort();
+  lock();
+});
+addEventListener("myoloop:link", ({ detail }) => {
+  if (detail === "down") {
+    asking.abort();
+    lock();
+  }
+});
 addEventListener("click", (event) => {
   const opener = event.target instanceof Element && event.target.closest("[data-go-on]");
   if (opener) {

@@ -281,9 +281,6 @@ addEventListener("myoloop:state", ({ detail }) => {
   }
   show(detail);
 });
-addEventListener("myoloop:link", ({ detail }) => {
-  root.dataset.link = detail;
-});
 if (feed.state()) {
   show(feed.state());
 }

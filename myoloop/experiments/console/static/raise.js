@@ -1,5 +1,5 @@
 // Hold to raise: while it is held the session is asked every 100 ms, and it forgets after 200 ms. Letting go, leaving
-// the window or losing the link stops the asking at once; the session needs no word for that.
+// the window, a dialog or losing the link stops the asking at once; the session needs no word for that.
 import { send } from "/static/feed.js";
 
 const EVERY_MS = 100;
@@ -9,8 +9,10 @@ export function holdToRaise(button, channel, may, say) {
   let timer = 0;
   let asked = 0;
 
+  const fits = () => may() && document.querySelector(".dialog:not([hidden])") === null;
+
   function ask() {
-    if (!may()) {
+    if (!fits()) {
       letGo();
       return;
     }
@@ -22,7 +24,7 @@ export function holdToRaise(button, channel, may, say) {
   }
 
   function hold() {
-    if (timer || !may()) {
+    if (timer || !fits()) {
       return;
     }
     button.dataset.held = "on";
@@ -49,12 +51,21 @@ export function holdToRaise(button, channel, may, say) {
     button.addEventListener(over, letGo);
   }
   button.addEventListener("contextmenu", (event) => event.preventDefault());
-  const raises = (event) => event.key === "ArrowUp" || (event.key === "Enter" && event.target === button);
+  // A key raises only while nothing else could mean it: no field, no other button, no list has the focus.
+  const elsewhere = (target) => target !== button && target !== document.body && !target.matches("main, h1");
+  const raises = ({ key, target }) => (key === "ArrowUp" && !elsewhere(target)) || (key === "Enter" && target === button);
   addEventListener("keydown", (event) => {
-    const inText = event.target instanceof HTMLInputElement && event.target.type !== "radio";
-    if (raises(event) && !inText && may()) {
+    if (raises(event) && fits()) {
       event.preventDefault();
-      hold();
+      // A key that was held before this was asked for begins nothing.
+      if (!event.repeat) {
+        hold();
+      }
+    }
+  });
+  addEventListener("focusin", (event) => {
+    if (timer && elsewhere(event.target)) {
+      letGo();
     }
   });
   addEventListener("keyup", (event) => {

@@ -3,7 +3,7 @@
 import { say } from "/static/ask.js";
 import { ask } from "/static/asking.js";
 import { closeDialog, openDialog } from "/static/dialog.js";
-import { send } from "/static/feed.js";
+import { isUp, send } from "/static/feed.js";
 import { showLights } from "/static/lights.js";
 import { holdToRaise } from "/static/raise.js";
 import { clearReason, reasonIn } from "/static/reasons.js";
@@ -18,6 +18,8 @@ const CUES = {
 };
 const WAITS = { idle: "", cue: "until it begins", await_effort: "to try", ramp_up: "rising", hold: "on",
   ramp_down: "falling", rest: "until the next" };
+
+const GIVES = "[data-serve], [data-arm-first], [data-level-step], [data-act=retry], [data-act=attend], [data-go-on], #raise";
 
 let newest = null;
 let last = null;
@@ -318,7 +320,7 @@ function reveal(selector) {
 addEventListener("click", (event) => {
   const button = event.target instanceof Element ? event.target.closest("button") : null;
   const name = button && Object.keys(byData).find((each) => each in button.dataset);
-  if (name && newest) {
+  if (name && newest && (isUp() || !button.matches(GIVES))) {
     byData[name](button);
   }
 });
@@ -347,7 +349,9 @@ addEventListener("keydown", (event) => {
     }
     return;
   }
-  if (key === "n") {
+  if (!isUp() && ["a", "+", "-"].includes(key)) {
+    say("No link to the session: not asked.", "bad");
+  } else if (key === "n") {
     scoring = true;
     say("Pain now: 0 to 9, or T for 10");
   } else if (key === "p") {
@@ -364,15 +368,20 @@ addEventListener("keydown", (event) => {
 holdToRaise(
   byId("raise"),
   () => channelOf(newest),
-  () => stage === "threshold" && Boolean(newest?.phase?.armed),
+  () => stage === "threshold" && isUp() && Boolean(newest?.phase?.armed),
   (reason) => say(reason, "bad"),
 );
 addEventListener("myoloop:state", ({ detail }) => take(detail));
 addEventListener("myoloop:link", ({ detail }) => {
-  if (detail === "up") {
+  const down = detail !== "up";
+  // What gives or could give current is asked only by who sees how it stands; the two acts of arming begin anew.
+  for (const each of all(GIVES)) {
+    each.disabled = down;
+  }
+  for (const each of all("[data-arm-second]")) {
+    each.hidden = each.hidden || down;
+  }
+  if (!down) {
     send({ want: { screen: "operator" } });
-  } else if (newest?.phase) {
-    byId("banner").hidden = false;
-    byId("banner").textContent = "Not connected: what is shown is old. STOP works all the same.";
   }
 });

@@ -1,10 +1,17 @@
 // STOP, on every page. It depends on nothing but the browser: both posts leave at once, whatever else is the matter
 // here; other scripts of the page are loaded after it.
 
-const ACKNOWLEDGED = new Set(["STOPPED", "FAULT", "DISCONNECTED"]);
-const TEXT_FIELDS = new Set(["text", "search", "email", "number", "tel", "url", "password", "date", "time"]);
+// The stimulator's own words for giving no current. Only the first is its answer to a stop.
+const ACKNOWLEDGED = {
+  STOPPED: "STOPPED, the stimulator has acknowledged",
+  FAULT: "No current: the stimulator is at FAULT",
+  DISCONNECTED: "The stimulator has lost its device: look at it",
+};
+const TEXT_FIELDS = new Set(["text", "search", "email", "number", "tel", "url", "password", "date", "time",
+  "datetime-local", "month", "week"]);
 const SAME_PRESS_MS = 700;
 const HANGS_MS = 4000;
+const OBEYED_NS = 2_000_000_000;
 
 const button = document.getElementById("stop");
 const said = document.getElementById("stop-said");
@@ -12,6 +19,10 @@ let ports = (document.body.dataset.stopPorts || "").split(" ").filter(Boolean);
 let armed = false;
 let running = "running" in document.body.dataset;
 let sent = false;
+// What was told last: the time, the session, and whether it ran.
+let told_ns = 0;
+let sent_ns = 0;
+let session = null;
 let pressed_ms = -Infinity;
 
 function show(state, text) {
@@ -27,14 +38,18 @@ export function stop(how) {
   const own = { mode: "same-origin", keepalive: ways.length === 0, signal: AbortSignal.timeout(HANGS_MS) };
   ways.push(fetch("/stop", { ...options, ...own }));
   sent = true;
+  sent_ns = told_ns;
   show("sent", "STOP sent");
   dispatchEvent(new CustomEvent("myoloop:stop-sent", { detail: how }));
   let failed = 0;
   for (const way of ways) {
     way
-      .then((answer) => {
+      .then(async (answer) => {
         if (!answer.ok) {
           throw new Error(String(answer.status));
+        }
+        if ((await answer.json()).sent === true && button.dataset.state === "sent") {
+          show("reached", "STOP has reached the stimulator");
         }
       })
       .catch(() => {
@@ -94,20 +109,41 @@ button.addEventListener("click", (event) => {
   }
 });
 
+/** What was said of a stop holds for the session that it stopped, and for no other. */
+function begin(state) {
+  const now = state.running ? state.session : "";
+  if (now === session) {
+    return;
+  }
+  if (now && session !== null) {
+    sent = false;
+    show("ready", "");
+  } else if (!now && session && button.dataset.state !== "ready") {
+    const stopped = button.dataset.state === "acknowledged" ? `${said.textContent}. ` : "";
+    sent = false;
+    show("ended", `${stopped}The session has ended`);
+  }
+  session = now;
+}
+
 addEventListener("myoloop:state", ({ detail: state }) => {
   // A port that is known is given up for another one only: to post to one that is closed costs nothing.
   if (state.stop_ports && state.stop_ports.length > 0) {
     ports = state.stop_ports.map(String);
   }
+  told_ns = state.t_ns || 0;
   running = Boolean(state.running);
+  begin(state);
   const gate = state.gate && state.gate.state;
   armed = ["ARMED", "STIMULATING", "CALIBRATING"].includes(gate);
   if (state.stopped) {
     const who = state.stopped.who ? ` (${state.stopped.who})` : "";
-    show("acknowledged", `STOPPED, the stimulator has acknowledged${who}`);
-  } else if (sent && ACKNOWLEDGED.has(gate)) {
-    show("acknowledged", "STOPPED, the stimulator has acknowledged");
-  } else if (!sent && button.dataset.state !== "ready") {
+    show("acknowledged", `${ACKNOWLEDGED.STOPPED}${who}`);
+  } else if (sent && gate in ACKNOWLEDGED) {
+    show("acknowledged", ACKNOWLEDGED[gate]);
+  } else if (sent && armed && button.dataset.state !== "acknowledged" && told_ns - sent_ns > OBEYED_NS) {
+    show("unheard", "STOP was sent and the stimulator is still on: use the device's own switch");
+  } else if (!sent && running && button.dataset.state !== "ready") {
     show("ready", "");
   }
   if (armed && button.dataset.state === "acknowledged") {
