@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute
 
+from myoloop.experiments.console.freshness import read_seen, too_old
 from myoloop.experiments.console.page import name_of, role_of, screen, settings_of
 from myoloop.experiments.console.posted import PostedError, posted, text
 from myoloop.experiments.console.rig_watch import NoSessionError, RigWatch
@@ -49,15 +50,28 @@ def not_allowed(role: Role, kind: str) -> str:
 
 
 async def do(
-    watch: RigWatch, temporary: Path, kind: str, *, who: str, why: str = "", arguments: Mapping[str, Any]
+    watch: RigWatch,
+    temporary: Path,
+    kind: str,
+    *,
+    who: str,
+    why: str = "",
+    arguments: Mapping[str, Any],
+    seen_ns: int | None = None,
 ) -> Done:
-    """Ask it of the running session; the role has been checked."""
+    """Ask it of the running session; the role and the age have been checked.
+
+    Parameters
+    ----------
+    seen_ns
+        Time of the newest state that the page had when it asked.
+    """
     if kind == "stop" or (kind == "felt" and arguments.get("what") == "stop"):
         # By the stop socket first: nothing is asked, and nobody's answer is waited for.
         with contextlib.suppress(NothingRuns):
             stop_running(who, why or "stop on the console", temporary)
     try:
-        answer = await watch.ask(kind, who=who, why=why, arguments=arguments)
+        answer = await watch.ask(kind, who=who, why=why, arguments=arguments, seen_ns=seen_ns)
     except NoSessionError as error:
         return Done(ok=False, reason=str(error), status=409)
     told = {name: answer.values[name] for name in TOLD if name in answer.values}
@@ -65,7 +79,7 @@ async def do(
 
 
 def routes() -> list[BaseRoute]:
-    """``POST /api/act`` with ``{act, why, arguments}``; answered by the session with ``{ok, reason}``."""
+    """``POST /api/act`` with ``{act, why, arguments, t_ns}``; answered by the session with ``{ok, reason}``."""
     return [screen("/api/act", _act, methods=("POST",))]
 
 
@@ -73,7 +87,7 @@ async def _act(request: Request) -> Response:
     try:
         sent = await posted(request)
         kind, why = text(sent, "act"), text(sent, "why", needed=False)
-        arguments = read_arguments(sent)
+        arguments, seen_ns = read_arguments(sent), read_seen(sent)
     except PostedError as error:
         say_refused(request.scope, role_of(request), str(error))
         return JSONResponse({"ok": False, "reason": str(error)}, status_code=400)
@@ -82,7 +96,19 @@ async def _act(request: Request) -> Response:
         say_refused(request.scope, role_of(request), refused)
         return JSONResponse({"ok": False, "reason": refused}, status_code=403)
     watch: RigWatch = request.app.state.watch
-    done = await do(watch, settings_of(request).temporary, kind, who=name_of(request), why=why, arguments=arguments)
+    late = too_old(kind, seen_ns, watch.now_ns())
+    if late:
+        say_refused(request.scope, role_of(request), late)
+        return JSONResponse({"ok": False, "reason": late}, status_code=409)
+    done = await do(
+        watch,
+        settings_of(request).temporary,
+        kind,
+        who=name_of(request),
+        why=why,
+        arguments=arguments,
+        seen_ns=seen_ns,
+    )
     return JSONResponse({"ok": done.ok, "reason": done.reason, **done.values}, status_code=done.status)
 
 
@@ -94,9 +120,9 @@ def read_arguments(sent: Mapping[str, Any]) -> dict[str, Any]:
     PostedError
         If they are no object, or there is something else beside them.
     """
-    unknown = sorted(set(sent) - {"act", "why", "arguments", "id"})
+    unknown = sorted(set(sent) - {"act", "why", "arguments", "id", "t_ns"})
     if unknown:
-        raise PostedError(f"found {unknown[0][:64]!r}, allowed are act, why, arguments and id")
+        raise PostedError(f"found {unknown[0][:64]!r}, allowed are act, why, arguments, id and t_ns")
     found = sent.get("arguments", {})
     if not isinstance(found, dict):
         raise PostedError("arguments: allowed is an object")

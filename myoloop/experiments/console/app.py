@@ -10,7 +10,7 @@ from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
@@ -66,8 +66,10 @@ def make_app(settings: Settings, screens: tuple[Screen, ...] = SCREENS, *, watch
 
 
 async def _missing(request: Request, _: Exception) -> Response:
-    """An address that leads nowhere has STOP on its page as well."""
+    """An address that leads nowhere has STOP on its page as well; a file that is not there is no page."""
     text = "Nothing of the console is at this address."
+    if request.state.role is None:
+        return PlainTextResponse(f"{text}\n", 404)
     return await run_in_threadpool(message, request, "There is no such page", text, status=404)
 
 

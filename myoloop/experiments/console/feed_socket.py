@@ -13,6 +13,7 @@ from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from myoloop.experiments.console.acts import Done, do, not_allowed, read_arguments
+from myoloop.experiments.console.freshness import read_seen, too_old
 from myoloop.experiments.console.hub import Page
 from myoloop.experiments.console.page import Settings, name_for
 from myoloop.experiments.console.posted import PostedError, read_object, text
@@ -38,6 +39,8 @@ class Asked:
     ----------
     screen
         What it wants to see, if that is what it asks; else it asks an act.
+    seen_ns
+        Time of the newest state that it had then.
     """
 
     kind: str = ""
@@ -45,10 +48,13 @@ class Asked:
     arguments: Mapping[str, Any] = field(default_factory=dict)
     id: str = ""
     screen: str = ""
+    seen_ns: int | None = None
 
 
 def read_message(data: str | bytes) -> Asked:
     """Read what a page sent: ``{"act", "why", "arguments"}``, ``{"raise": channel}`` or ``{"want": {"screen"}}``.
+
+    With each there may be an ``id``, which the answer repeats, and ``t_ns``.
 
     Raises
     ------
@@ -56,16 +62,16 @@ def read_message(data: str | bytes) -> Asked:
         If it is none of these.
     """
     sent = read_object(data)
-    said = text(sent, "id", needed=False)
+    said, seen_ns = text(sent, "id", needed=False), read_seen(sent)
     kinds = [kind for kind in ("act", "raise", "want") if kind in sent]
     if len(kinds) != 1:
         raise PostedError("allowed is one of act, raise and want")
     if kinds[0] == "act":
-        return Asked(text(sent, "act"), text(sent, "why", needed=False), read_arguments(sent), said)
-    if set(sent) - {kinds[0], "id"}:
-        raise PostedError(f"with {kinds[0]} nothing else is allowed but id")
+        return Asked(text(sent, "act"), text(sent, "why", needed=False), read_arguments(sent), said, seen_ns=seen_ns)
+    if set(sent) - {kinds[0], "id", "t_ns"}:
+        raise PostedError(f"with {kinds[0]} nothing else is allowed but id and t_ns")
     if kinds[0] == "raise":
-        return Asked("raise", arguments={"channel": text(sent, "raise")}, id=said)
+        return Asked("raise", arguments={"channel": text(sent, "raise")}, id=said, seen_ns=seen_ns)
     want = sent["want"]
     if not isinstance(want, dict) or set(want) != {"screen"} or want["screen"] not in ("operator", "subject"):
         raise PostedError("want: allowed is a screen, operator or subject")
@@ -144,7 +150,7 @@ class _Link:
             return f"a {self._role} may not see {asked.screen}" if self._role is Role.SUBJECT else ""
         if len(self._acting) >= UNANSWERED_MAX and asked.kind not in NEVER_TOO_MANY:
             return f"{len(self._acting)} acts are not answered yet"
-        return not_allowed(self._role, asked.kind)
+        return not_allowed(self._role, asked.kind) or too_old(asked.kind, asked.seen_ns, self._watch.now_ns())
 
     async def _turn_to(self, screen: str) -> None:
         await self._leave()
@@ -153,7 +159,13 @@ class _Link:
     async def _do(self, asked: Asked) -> None:
         who = name_for(self._role, self._settings)
         done = await do(
-            self._watch, self._settings.temporary, asked.kind, who=who, why=asked.why, arguments=asked.arguments
+            self._watch,
+            self._settings.temporary,
+            asked.kind,
+            who=who,
+            why=asked.why,
+            arguments=asked.arguments,
+            seen_ns=asked.seen_ns,
         )
         await self._answer(asked.id, done)
 

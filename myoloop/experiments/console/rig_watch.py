@@ -22,6 +22,7 @@ import zmq
 
 from myoloop.experiments.console.card import Card, read_card
 from myoloop.experiments.console.feed import Feed
+from myoloop.experiments.console.freshness import asked_ns
 from myoloop.experiments.console.hub import Hub, Page
 from myoloop.experiments.console.security import log
 from myoloop.experiments.console.views import shown_reason, view_of
@@ -149,6 +150,10 @@ class RigWatch:
         attached = self._attached
         return attached.folder if attached is not None else None
 
+    def now_ns(self) -> int:
+        """The time that pages are told, now."""
+        return self._clock.now_ns()
+
     def open(self, screen: str) -> Page:
         """Open a page; called in the event loop that will send to it.
 
@@ -170,9 +175,15 @@ class RigWatch:
         who: str,
         why: str = "",
         arguments: Mapping[str, Any] | None = None,
+        seen_ns: int | None = None,
         timeout_s: float = 5.0,
     ) -> Answer:
         """Ask the running session to do an act, and wait for what becomes of it, as a page may be told it.
+
+        Parameters
+        ----------
+        seen_ns
+            Time of the newest state that the page had when it asked: how old the act is counts from there.
 
         Raises
         ------
@@ -189,7 +200,7 @@ class RigWatch:
             raise NoSessionError("the session does not answer")
         loop = asyncio.get_running_loop()
         command = Command(
-            t_ns=self._clock.now_ns(),
+            t_ns=asked_ns(kind, seen_ns, self._clock.now_ns()),
             id=f"console-{uuid.uuid4().hex}",
             kind=kind,
             target="supervisor",

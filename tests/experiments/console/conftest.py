@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import os
 import re
 import shutil
+import signal
 import socket
+import subprocess
+import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
@@ -120,6 +125,32 @@ class Rig:
     def end(self) -> None:
         self.stops.close()
         self.folder.remove()
+
+
+class FrozenConsole:
+    """``myoloop console`` as a process that can be frozen."""
+
+    def __init__(self, study: Path) -> None:
+        self.study = study
+        self.process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "myoloop", "console", str(study), "--port=0", "--no-open", "--json"],
+            stdout=subprocess.PIPE,
+        )
+        assert self.process.stdout is not None
+        self.addresses = json.loads(self.process.stdout.readline())["addresses"]
+
+    def freeze(self) -> None:
+        self.process.send_signal(signal.SIGSTOP)
+        os.waitpid(self.process.pid, os.WUNTRACED)
+
+    def thaw(self) -> None:
+        self.process.send_signal(signal.SIGCONT)
+
+    def end(self) -> int:
+        self.thaw()
+        self.process.send_signal(signal.SIGINT)
+        self.process.stdout.close()
+        return self.process.wait(20)
 
 
 @pytest.fixture(scope="module")
@@ -256,3 +287,10 @@ def misfits() -> Callable[[Any], list[str]]:
         return told
 
     return found
+
+
+@pytest.fixture
+def frozen(tmp_path: Path, place_of_rigs: Path) -> Iterator[FrozenConsole]:
+    made = FrozenConsole(tmp_path)
+    yield made
+    assert made.end() == 0

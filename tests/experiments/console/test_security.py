@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 
 import pytest
 from starlette.datastructures import Headers
@@ -24,7 +25,7 @@ def asked(console, monkeypatch):
     """What has come to the running session; nothing that is refused may."""
     heard = []
 
-    async def ask(kind, *, who, why="", arguments=None, timeout_s=5.0):
+    async def ask(kind, *, who, why="", arguments=None, **_):
         heard.append((kind, who, why, arguments))
         return Answer(t_ns=1, id="1", ok=True)
 
@@ -164,6 +165,11 @@ def test_a_large_body_is_refused_whether_or_not_it_says_how_large_it_is(operator
         b'{"act": "pause", "arguments": []}',
         b'{"act": "pause", "more": 1}',
         b'{"act": "level", "arguments": {"level": NaN}}',
+        b'{"act": "pause", "t_ns": "1"}',
+        b'{"act": "pause", "t_ns": 1.5}',
+        b'{"act": "pause", "t_ns": true}',
+        b'{"act": "pause", "t_ns": -1}',
+        b'{"act": "pause", "t_ns": 9223372036854775808}',
         b"[" * 5000,
         b"\xff",
     ],
@@ -275,6 +281,7 @@ def closed_with(feed) -> int:
         '{"want": {"screen": "other"}}',
         '{"want": "all"}',
         '{"act": null}',
+        '{"act": "pause", "t_ns": []}',
         "[" * 4000,
     ],
 )
@@ -308,7 +315,7 @@ def test_an_act_by_the_socket_is_answered_under_the_pages_own_name_for_it(operat
     with operator.feed() as feed:
         feed.send_json({"act": "pause", "why": "a rest", "id": "7"})
         assert answer_to(feed, "7") == {"kind": "answer", "id": "7", "ok": True, "reason": ""}
-        feed.send_json({"raise": "left", "id": "8"})
+        feed.send_json({"raise": "left", "id": "8", "t_ns": time.monotonic_ns()})
         assert answer_to(feed, "8")["ok"]
     assert asked == [("pause", "operator jo", "a rest", {}), ("raise", "operator jo", "", {"channel": "left"})]
 
@@ -338,8 +345,8 @@ def test_what_lowers_current_is_never_one_act_too_many(console, operator, monkey
     monkeypatch.setattr(console.app.state.watch, "ask", ask)
     with operator.feed() as feed:
         for _ in range(UNANSWERED_MAX):
-            feed.send_json({"raise": "left"})
-        feed.send_json({"raise": "left", "id": "one too many"})
+            feed.send_json({"raise": "left", "t_ns": time.monotonic_ns()})
+        feed.send_json({"raise": "left", "id": "one too many", "t_ns": time.monotonic_ns()})
         assert not answer_to(feed, "one too many")["ok"]
         for kind in ("pause", "hold", "end", "stop"):
             feed.send_json({"act": kind, "id": kind})
@@ -360,6 +367,22 @@ def test_a_subject_gets_the_subjects_view_and_staff_may_turn_to_it(console):
         feed.send_json({"act": "level", "id": "1"})
         answer_to(feed, "1")
         assert (len(hubs["operator"]), len(hubs["subject"])) == (0, 1)
+
+
+# -- how old -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("t_ns", [None, 0, 2**62])
+def test_an_act_that_says_no_time_an_old_one_or_one_to_come_is_refused_by_both_roads(operator, asked, refused, t_ns):
+    answer = operator.post("/api/act", {"act": "serve", "t_ns": t_ns})
+    assert (answer.status_code, answer.json()["ok"]) == (409, False)
+    with operator.feed() as feed:
+        feed.send_json({"act": "serve", "id": "1", "t_ns": t_ns})
+        assert not answer_to(feed, "1")["ok"]
+        feed.send_json({"raise": "left", "id": "2", "t_ns": t_ns})
+        assert not answer_to(feed, "2")["ok"]
+    assert not asked
+    assert len(refused()) == 3
 
 
 # -- the judgement itself ------------------------------------------------------------------------------------------
