@@ -59,6 +59,8 @@ DeskToo = Annotated[
     typer.Option("--desk", help="A person acts, at a console; no script. Keys of a terminal work beside."),
 ]
 ConsoleToo = Annotated[bool, typer.Option("--console", help="As --desk, and start a console and open its page.")]
+#: The longest line that is read from standard input, in characters.
+LINE_MAX = 32_768
 #: Opens the key file where nobody can be asked.
 IN_ENVIRONMENT = "MYOLOOP_KEYFILE_PASSPHRASE"
 
@@ -159,7 +161,9 @@ def resume(
     go_on: Annotated[
         bool, typer.Option("--continue", help="A new attempt with the trials that never began, forward only.")
     ] = False,
-    why: Annotated[str, typer.Option(help="The reason, for the record; needed.")] = "",
+    why: Annotated[
+        str, typer.Option(help="The reason, for the record; needed; - reads it as JSON from standard input.")
+    ] = "",
     who: Annotated[str, typer.Option(help="Who decides, for the record.")] = "operator",
     same_electrodes: Annotated[
         bool, typer.Option("--same-electrodes", help="None was moved since: thresholds younger than 24 h still hold.")
@@ -184,7 +188,7 @@ def resume(
     Example: myoloop resume study/sub-SIM1/ses-01 --close --why "power cut"
     """
     with clear_errors():
-        from myoloop.experiments.sessions.resuming import close_session, go_on_with, say_standing
+        from myoloop.experiments.sessions.resuming import close_session, go_on_with, reason_in, say_standing
         from myoloop.experiments.sessions.script import load_script
 
         _check_speed(speed)
@@ -194,6 +198,10 @@ def resume(
             stands, text, settled = say_standing(session)
             say(stands, as_json, text)
             raise typer.Exit(GOOD if settled else CHECK_FAILED)
+        # One line for both: it stands in no list of processes.
+        line = sys.stdin.readline(LINE_MAX) if "-" in (why, second) else ""
+        if why == "-":
+            why, line = reason_in(line)
         if not why.strip():
             raise typer.BadParameter("a reason is needed", param_hint="--why")
         if close:
@@ -202,7 +210,7 @@ def resume(
             raise typer.Exit(GOOD)
         acts = load_script(script) if script is not None else None
         at_desk = _at_desk(desk or console, speed, script)
-        checked = _second_check(identity, second)
+        checked = _second_check(identity, second, line)
         if console:
             _open_console(session.resolve().parents[1], rig=rig, key=key, identity=identity)
         _play(
@@ -272,8 +280,14 @@ def rehearse(
         raise typer.Exit(GOOD if done.kept.passed else CHECK_FAILED)
 
 
-def _second_check(file: Path | None, said: str | None) -> SecondCheck | None:
-    """Who is there; what is missing is asked for in a terminal, and nowhere else."""
+def _second_check(file: Path | None, said: str | None, line: str | None = None) -> SecondCheck | None:
+    """Who is there; what is missing is asked for in a terminal, and nowhere else.
+
+    Parameters
+    ----------
+    line
+        What standard input has said, where it has been read already.
+    """
     from myoloop.experiments.studies.identity import SecondCheck, from_line, parse_identity
 
     if file is None:
@@ -281,7 +295,8 @@ def _second_check(file: Path | None, said: str | None) -> SecondCheck | None:
             raise typer.BadParameter("needed with --second: the key file", param_hint="--identity")
         return None
     if said == "-":
-        return from_line(file, sys.stdin.readline(4096), os.environ.get(IN_ENVIRONMENT))
+        given = sys.stdin.readline(LINE_MAX) if line is None else line
+        return from_line(file, given, os.environ.get(IN_ENVIRONMENT))
     asks = sys.stdin.isatty()
     if said is None and not asks:
         raise typer.BadParameter("needed where there is no terminal to ask in", param_hint="--second")

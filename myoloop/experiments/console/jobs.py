@@ -103,7 +103,11 @@ def start_job(
     folder = study / JOBS_FOLDER / name
     about = {"kind": kind, "title": title, "began_at": began, "arguments": [verb, "--json", *arguments]}
     try:
-        folder.mkdir(parents=True)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        # Arguments, log and answer are for whoever runs the console alone.
+        with contextlib.suppress(PermissionError):
+            folder.parent.chmod(0o700)
+        folder.mkdir(mode=0o700)
         # Held from before there is anything to be seen: a job is never taken for a lost one.
         descriptor = hold(folder / LOCK)
     except OSError as error:

@@ -15,17 +15,17 @@ from starlette.routing import BaseRoute
 from myoloop.experiments.console import frames
 from myoloop.experiments.console.bins import INVALID, MISSING, Run
 from myoloop.experiments.console.job_routes import told
-from myoloop.experiments.console.jobs import jobs, start_job
+from myoloop.experiments.console.jobs import jobs
 from myoloop.experiments.console.lookback.choice import controllers_here
 from myoloop.experiments.console.lookback.instead import instead_folder, names_of, read_instead
 from myoloop.experiments.console.lookback.opened import may_see_all
 from myoloop.experiments.console.lookback.pyramid import Bins, levels_of, look
 from myoloop.experiments.console.lookback.recorded import Recorded
-from myoloop.experiments.console.page import role_of, screen, settings_of
+from myoloop.experiments.console.page import Settings, role_of, screen, settings_of
 from myoloop.experiments.console.posted import PostedError, posted, read_object, text
-from myoloop.experiments.console.rigs import running_rigs
 from myoloop.experiments.console.security import STAFF, WATCHERS
 from myoloop.experiments.console.sessions_page import ATTEMPT, asked_for, name_of_place, reports_of
+from myoloop.experiments.console.work import start_work
 from myoloop.experiments.index.study import attempt_folder
 from myoloop.experiments.replaying import NOT_CAUSAL
 from myoloop.experiments.review.acts import Act
@@ -234,7 +234,7 @@ def _start(request: Request, sent: Mapping[str, Any]) -> Response:
         opened = here.blinded and may_see_all(place.study, place.subject, str(role_of(request)))
         verb, arguments = "overview", [*(["--opened"] if opened else []), "--", path]
     elif kind == _REPORT:
-        verb, arguments = "report", [*(["--blinded"] if not here.whole else []), "--", path]
+        return _answered(start_report(settings_of(request), here))
     elif kind == _COMPARE:
         if not here.whole:
             raise UserError("compare: the session is blinded; what a controller asks for follows what the muscle did")
@@ -253,18 +253,22 @@ def _index(request: Request) -> Response:
     return _started(request, _INDEX, "index of the study", "index", ["--", str(study)])
 
 
-def _started(request: Request, kind: str, title: str, verb: str, arguments: list[str]) -> Response:
-    """Start it, unless it runs already.
+def start_report(settings: Settings, here: Recorded) -> str:
+    """Start the job that writes a session's report, the blinded one unless all may be shown; returns its id.
 
     Raises
     ------
-    UserError
-        If a session runs on this host: its loop has these processors for itself.
+    RunsAlreadyError
+        If a session runs on this host.
     """
-    study = settings_of(request).study
-    runs = next((each.session for each in running_rigs(settings_of(request).temporary)), None)
-    if runs is not None:
-        raise UserError(f"{title}: {runs or 'a session'} runs on this host; allowed once it has ended")
-    already = next((each.id for each in jobs(study) if each.title == title and each.state == "running"), None)
-    name = already or start_job(study, kind, title, verb, arguments)
-    return JSONResponse({"ok": True, "reason": "", "job": name})
+    arguments = [*(["--blinded"] if not here.whole else []), "--", str(attempt_folder(here.place))]
+    return start_work(settings, _REPORT, f"{_REPORT} of {name_of_place(here.place)}", "report", arguments)
+
+
+def _started(request: Request, kind: str, title: str, verb: str, arguments: list[str]) -> Response:
+    name = start_work(settings_of(request), kind, title, verb, arguments)
+    return _answered(name)
+
+
+def _answered(job: str) -> Response:
+    return JSONResponse({"ok": True, "reason": "", "job": job})

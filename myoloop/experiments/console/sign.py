@@ -11,18 +11,17 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute
 
-from myoloop.experiments.console.jobs import start_job
-from myoloop.experiments.console.page import render, screen, settings_of
+from myoloop.experiments.console.lookback.opened import may_see_all
+from myoloop.experiments.console.lookback.recorded import recorded
+from myoloop.experiments.console.page import render, role_of, screen, settings_of
 from myoloop.experiments.console.posted import posted, text
 from myoloop.experiments.console.security import STAFF, Role
+from myoloop.experiments.console.sessions_api import start_report
 from myoloop.experiments.sessions.signoff import AfterCare, after_care, sign_off
 from myoloop.experiments.studies.personrecord import RecordError, read_record
 from myoloop.experiments.studies.signatures import CLINICIANS
 from myoloop.platform.errors import UserError
 from myoloop.platform.recording.folder import place_of
-
-#: Kind of the job that writes a report.
-REPORT = "report"
 
 
 def routes() -> list[BaseRoute]:
@@ -69,11 +68,11 @@ def _written(request: Request, sent: dict[str, Any]) -> Response:
 
 
 def _report(request: Request) -> Response:
-    """Write the report anew, as a job."""
-    attempt = _attempt(request)
-    title = f"Report of {request.path_params['attempt']}"
-    name = start_job(settings_of(request).study, REPORT, title, "report", ["--", str(attempt)])
-    return JSONResponse({"ok": True, "job": name})
+    """Write the report anew, as a job; of a blinded session the one that whoever asks may see."""
+    place = place_of(_attempt(request))
+    assert place is not None
+    opened = may_see_all(place.study, place.subject, str(role_of(request)))
+    return JSONResponse({"ok": True, "job": start_report(settings_of(request), recorded(place, opened=opened))})
 
 
 def _attempt(request: Request) -> Path:

@@ -13,20 +13,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute
 
-from myoloop.experiments.console.jobs import JOBS_FOLDER, SESSION, jobs, start_job
 from myoloop.experiments.console.page import Settings, name_of, screen, settings_of
 from myoloop.experiments.console.posted import flag, posted, text
-from myoloop.experiments.console.rigs import running_rigs
 from myoloop.experiments.console.security import STAFF
-from myoloop.experiments.studies.exclusive import exclusively
+from myoloop.experiments.console.work import RunsAlreadyError, start_session_job
 from myoloop.platform.errors import UserError
 
 #: Where a session's process finds what opens the key file, unless a page has said it.
 IN_ENVIRONMENT: Final = "MYOLOOP_KEYFILE_PASSPHRASE"
-
-
-class RunsAlreadyError(UserError):
-    """There is a session already: nothing was started."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,8 +65,8 @@ def start_session(
 
     Raises
     ------
-    RunsAlreadyError
-        If a session runs on this host.
+    RunsAlreadyError, WorkRunsError
+        If a session runs on this host, or other work of this study.
     """
     arguments = [
         *_wiring(settings, second),
@@ -108,8 +102,8 @@ def go_on(
 
     Raises
     ------
-    RunsAlreadyError
-        If a session runs on this host.
+    RunsAlreadyError, WorkRunsError
+        If a session runs on this host, or other work of this study.
     UserError
         If no reason is given, or there is no such session.
     """
@@ -119,13 +113,13 @@ def go_on(
         *_wiring(settings, second),
         "--continue",
         f"--who={who}",
-        f"--why={why}",
+        "--why=-",
         *(["--same-electrodes"] if same_electrodes else ()),
         *([f"--subject={subject}"] if subject is not None else ()),
         "--",
         str(session),
     ]
-    return _start(settings, f"{session.parent.name} {session.name}: gone on with", "resume", arguments, second)
+    return _start(settings, f"{session.parent.name} {session.name}: gone on with", "resume", arguments, second, why)
 
 
 def _wiring(settings: Settings, second: Second | None) -> list[str]:
@@ -137,24 +131,20 @@ def _wiring(settings: Settings, second: Second | None) -> list[str]:
     ]
 
 
-def _start(settings: Settings, title: str, verb: str, arguments: list[str], second: Second | None) -> str:
-    with exclusively(settings.study / JOBS_FOLDER):
-        running = [rig.session or str(rig.folder) for rig in running_rigs(settings.temporary)]
-        # One that has no rig yet is on its way to one.
-        running += [job.title for job in jobs(settings.study) if job.kind == SESSION and job.state == "running"]
-        if running:
-            raise RunsAlreadyError(f"{running[0]} runs already; it must have ended before another begins")
-        return start_job(settings.study, SESSION, title, verb, arguments, said=_line(second))
+def _start(
+    settings: Settings, title: str, verb: str, arguments: list[str], second: Second | None, why: str | None = None
+) -> str:
+    return start_session_job(settings, title, verb, arguments, said=_line(second, why))
 
 
-def _line(second: Second | None) -> str | None:
+def _line(second: Second | None, why: str | None) -> str | None:
     """What a session's process reads on standard input; it stands in no list of processes and in no file."""
-    if second is None:
-        return None
-    said = {"second": second.said}
-    if second.passphrase is not None:
-        said["passphrase"] = second.passphrase
-    return json.dumps(said) + "\n"
+    said = {} if why is None else {"why": why}
+    if second is not None:
+        said["second"] = second.said
+        if second.passphrase is not None:
+            said["passphrase"] = second.passphrase
+    return json.dumps(said) + "\n" if said else None
 
 
 def routes() -> list[BaseRoute]:

@@ -21,6 +21,7 @@ from myoloop.experiments.origins import SIMULATED, Origins
 from myoloop.experiments.replay import processor
 from myoloop.experiments.sessions.survey import needs_body, origins_of, survey
 from myoloop.experiments.sessions.virtual_body import virtual_body
+from myoloop.experiments.studies.blindness import BLINDED_KEY
 from myoloop.experiments.subjects.population import draw
 from myoloop.platform.messages import Event, SampleDescriptor, Samples, Vital
 from myoloop.platform.recording.folder import create_attempt, keep_copy, next_session, no_attempt_if_refused
@@ -188,6 +189,7 @@ def _bring_up(
     metadata = {
         **origins.metadata(),
         "subject": subject,
+        BLINDED_KEY: "false",
         "protocol": "listen",
         "rig": rig.rig.id,
         "rig_class": rig.rig.rig_class,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from myoloop.experiments.sessions.run import DRAWN, prepare
 from myoloop.experiments.sessions.script import Script
 from myoloop.experiments.sessions.setup import SessionSetup
 from myoloop.experiments.studies.identity import SecondCheck
+from myoloop.platform.errors import UserError
 from myoloop.platform.recording.folder import place_of
 from myoloop.platform.recording.layout import RecordingError
 from myoloop.platform.recording.reader import Recording
@@ -152,3 +154,25 @@ def _in_words(each: Standing) -> str:
     if each.state == "cut":
         return "cut off, neither closed nor continued"
     return f"{each.outcome or each.state}{f', {each.reason}' if each.reason else ''}"
+
+
+def reason_in(line: str) -> tuple[str, str]:
+    """The reason that another program says in one line, and the line without it.
+
+    Parameters
+    ----------
+    line
+        A JSON object with ``why``, and what else was given in it.
+
+    Raises
+    ------
+    UserError
+        If it is none; it does not repeat what was said.
+    """
+    try:
+        told = json.loads(line)
+    except ValueError:
+        told = None
+    if not isinstance(told, dict) or not isinstance(why := told.pop("why", None), str):
+        raise UserError('--why -: allowed is one line of JSON on standard input, {"why": "a reason"}')
+    return why, json.dumps(told)

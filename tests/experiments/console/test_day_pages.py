@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from myoloop.experiments.console import identity, sign
+from myoloop.experiments.console import identity, work
 from myoloop.experiments.console.page import Settings
 from myoloop.experiments.console.security import Role, Tokens
 from myoloop.experiments.protocols.schema import presets
@@ -252,7 +252,7 @@ def test_what_is_no_attempt_has_no_signature(tmp_path):
 
 def test_a_report_is_written_by_a_job(operator, monkeypatch, settings):
     asked = []
-    monkeypatch.setattr(sign, "start_job", lambda *given: asked.append(given) or "job-2")
+    monkeypatch.setattr(work, "start_job", lambda *given: asked.append(given) or "job-2")
     assert operator.post("/sign/sub-P1/ses-01/att-1/report").json() == {"ok": True, "job": "job-2"}
     ((study, kind, _, verb, arguments),) = asked
     assert (study, kind, verb) == (settings.study, "report", "report")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
 import subprocess
 import sys
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import pytest
 
@@ -81,6 +83,14 @@ def test_the_newest_job_stands_first_and_what_is_no_job_not_at_all(tmp_path):
 def test_a_job_that_is_none_is_told_in_one_line(tmp_path, name):
     with pytest.raises(JobError, match="no such job"):
         job(tmp_path, name)
+
+
+def test_what_a_job_was_given_and_said_is_for_whoever_runs_the_console_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr("subprocess.Popen", lambda *given, **more: SimpleNamespace(stdin=io.BytesIO(), wait=int))
+    (tmp_path / JOBS_FOLDER).mkdir(parents=True, mode=0o755)
+    name = start_job(tmp_path, "index", "Index", "index", [])
+    for folder in (tmp_path / JOBS_FOLDER, tmp_path / JOBS_FOLDER / name):
+        assert folder.stat().st_mode & 0o777 == 0o700
 
 
 def test_a_study_that_cannot_be_written_to_is_told_in_one_line(tmp_path):

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from myoloop.experiments.console import starting
+from myoloop.experiments.console import work
 from myoloop.experiments.console.jobs import JOBS_FOLDER
 from myoloop.experiments.console.page import Settings
 from myoloop.experiments.console.runner import hold
 from myoloop.experiments.console.security import Role, Tokens
-from myoloop.experiments.console.starting import RunsAlreadyError, Second, go_on, session_folder, start_session
+from myoloop.experiments.console.starting import Second, go_on, session_folder, start_session
+from myoloop.experiments.console.work import RunsAlreadyError, WorkRunsError, start_work
+from myoloop.experiments.sessions.resuming import reason_in
+from myoloop.experiments.studies.identity import from_line
 from myoloop.platform.errors import UserError
+from myoloop.session_verbs import LINE_MAX
 
 
 @pytest.fixture
@@ -31,7 +37,7 @@ def started(monkeypatch):
         found.append((kind, verb, list(arguments), said))
         return "job"
 
-    monkeypatch.setattr(starting, "start_job", start)
+    monkeypatch.setattr(work, "start_job", start)
     return found
 
 
@@ -65,12 +71,30 @@ def test_what_looks_like_an_option_is_none(own, started):
 def test_a_stopped_session_is_gone_on_with_as_a_new_attempt_with_a_reason(own, started):
     folder = own.study / "sub-P001" / "ses-01"
     go_on(own, folder, who="operator jo", why="stopped by mistake", same_electrodes=True)
-    ((_, verb, arguments, _),) = started
+    ((_, verb, arguments, said),) = started
     assert verb == "resume"
-    assert {"--desk", "--continue", "--who=operator jo", "--why=stopped by mistake", "--same-electrodes"} <= set(
-        arguments
-    )
+    assert {"--desk", "--continue", "--who=operator jo", "--why=-", "--same-electrodes"} <= set(arguments)
     assert arguments[-2:] == ["--", str(folder)]
+    assert json.loads(said) == {"why": "stopped by mistake"}
+
+
+def test_a_reason_stands_in_no_list_of_processes_and_is_read_as_the_session_reads_it(own, started, tmp_path):
+    second = Second(keyfile=tmp_path / "key", said="AB 1980", passphrase="open sesame")
+    why = "felt faint: \U0001f635" * 100
+    go_on(own, own.study / "sub-P001" / "ses-01", who="operator jo", why=why, second=second)
+    ((_, _, arguments, said),) = started
+    assert not any("faint" in each for each in arguments)
+    assert len(said) <= LINE_MAX
+    found, rest = reason_in(said)
+    assert found == why
+    assert from_line(tmp_path / "key", rest).passphrase == "open sesame"
+
+
+@pytest.mark.parametrize("line", ["", "[]", "{}", '{"why": 3}', "felt faint"])
+def test_a_line_without_a_reason_is_refused_and_not_repeated(line):
+    with pytest.raises(UserError, match="--why -: allowed") as refused:
+        reason_in(line)
+    assert "faint" not in str(refused.value)
 
 
 @pytest.mark.parametrize("why", ["", "  "])
@@ -88,16 +112,58 @@ def test_a_second_start_is_refused_while_a_rig_runs(own, started, rig):
     assert not started
 
 
-def test_a_second_start_is_refused_while_the_first_is_on_its_way(own, started):
-    folder = own.study / JOBS_FOLDER / "20260504T080000Z-session-0a1b2c"
+@contextlib.contextmanager
+def runs(own, kind, title):
+    """A job that runs, as its folder has it."""
+    folder = own.study / JOBS_FOLDER / f"20260504T080000Z-{kind}-0a1b2c"
     folder.mkdir(parents=True)
-    (folder / "job.json").write_text(json.dumps({"kind": "session", "title": "P002: lbp"}))
+    (folder / "job.json").write_text(json.dumps({"kind": kind, "title": title}))
     lock = hold(folder / "lock")
     try:
-        with pytest.raises(RunsAlreadyError, match="P002: lbp"):
-            start_session(own, "crps_motor_reeducation", "P001")
+        yield folder.name
     finally:
         os.close(lock)
+
+
+def test_no_session_begins_beside_other_work_and_the_refusal_names_it(own, started):
+    with runs(own, "report", "report of sub-P002/ses-01/att-1"), pytest.raises(WorkRunsError, match="report of sub-P0"):
+        start_session(own, "crps_motor_reeducation", "P001")
+    assert not started
+    assert start_session(own, "crps_motor_reeducation", "P001") == "job"
+
+
+def test_the_same_work_is_not_started_twice(own, started):
+    with runs(own, "report", "report of it") as name:
+        assert start_work(own, "report", "report of it", "report", []) == name
+        assert not started
+        assert start_work(own, "index", "index of the study", "index", []) == "job"
+
+
+def test_of_many_that_ask_at_once_one_starts(own, monkeypatch):
+    locks = []
+
+    def start(study, kind, title, verb, arguments, *, said=None):
+        folder = study / JOBS_FOLDER / f"20260504T080000Z-{kind}-{len(locks):06x}"
+        folder.mkdir()
+        (folder / "job.json").write_text(json.dumps({"kind": kind, "title": title}))
+        locks.append(hold(folder / "lock"))
+        return folder.name
+
+    monkeypatch.setattr(work, "start_job", start)
+    with ThreadPoolExecutor(8) as threads:
+        asked = [threads.submit(start_work, own, "report", "report of it", "report", []) for _ in range(16)]
+        names = {each.result() for each in asked}
+    for lock in locks:
+        os.close(lock)
+    assert len(names) == len(locks) == 1
+
+
+def test_a_second_start_is_refused_while_the_first_is_on_its_way(own, started):
+    with runs(own, "session", "P002: lbp"):
+        with pytest.raises(RunsAlreadyError, match="P002: lbp"):
+            start_session(own, "crps_motor_reeducation", "P001")
+        with pytest.raises(RunsAlreadyError, match="P002: lbp"):
+            start_work(own, "index", "index of the study", "index", [])
     assert start_session(own, "crps_motor_reeducation", "P001") == "job"
     assert len(started) == 1
 

@@ -23,8 +23,8 @@ from myoloop.experiments.analysis.tracks import Floats, MeasureTrack
 from myoloop.experiments.console.lookback.pyramid import Bins, Column, bin_values, levels_of
 from myoloop.experiments.index.cache import Look, look_at
 from myoloop.experiments.review.detections import detections
-from myoloop.experiments.training.jobs import code_sha256
 from myoloop.experiments.studies.blindness import was_blinded
+from myoloop.experiments.training.jobs import code_sha256
 from myoloop.platform.errors import UserError
 from myoloop.platform.messages import StimReport
 from myoloop.platform.recording.folder import AttemptPlace, find_recording, place_of, replace_file

@@ -77,6 +77,7 @@ def test_no_word_of_an_arm_is_in_any_page_cookie_header_or_line_of_the_log(pair,
         paths = [each.path for each in PAGES if each.path] + [
             session, f"{session}/report", f"/api{session}/facts", f"/api{session}/labels", f"/api{session}/at?t_s=1",
             f"/api{session}/bins?from_s=0&to_s=1&n=9&lane=emg/x", "/api/jobs", "/day/P001", "/adverse/P001",
+            "/sign/sub-P001/ses-01/att-1",
         ]  # fmt: skip
         answers = [client.get(path) for path in paths]
     assert len(answers) > 15

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from myoloop.experiments.cohorts.opening import ACT as ALL_OPENED
+from myoloop.experiments.console import work
 from myoloop.experiments.console.lookback.instead import Steps
 from myoloop.experiments.console.lookback.opened import may_see_all
 from myoloop.experiments.console.lookback.overview import make_overview, overview_folder
@@ -100,6 +101,28 @@ def test_only_the_blinded_report_may_be_opened(blinded, visit):
     visitor = visit(blinded.root, Role.OPERATOR)
     assert visitor.get(f"{blinded.page}/report/page").text == "<p>report/blinded</p>"
     assert visitor.get(f"{blinded.page}/report/page", kind="session").status_code == 409
+
+
+@pytest.fixture
+def written(monkeypatch) -> list[list[str]]:
+    """What would have been started to write a report."""
+    found: list[list[str]] = []
+    monkeypatch.setattr(work, "start_job", lambda study, kind, title, *given: found.append(given[1]) or "job")
+    return found
+
+
+@pytest.mark.parametrize("role", [Role.OPERATOR, Role.CLINICIAN])
+def test_the_report_that_is_written_anew_is_the_blinded_one_whichever_page_asks(blinded, visit, written, role):
+    visitor = visit(blinded.root, role)
+    assert visitor.post(f"{blinded.api}/work", {"work": "report"}).json()["job"] == "job"
+    assert visitor.post("/sign/sub-P017/ses-03/att-1/report", {}).json()["job"] == "job"
+    assert written == [["--blinded", "--", str(blinded.attempt)]] * 2
+
+
+@pytest.mark.parametrize(("role", "whole"), [(Role.OPERATOR, False), (Role.CLINICIAN, True)])
+def test_once_opened_only_a_clinician_has_the_whole_report_written(blinded, opened, visit, written, role, whole):
+    visit(blinded.root, role).post("/sign/sub-P017/ses-03/att-1/report", {})
+    assert [("--blinded" not in each) for each in written] == [whole]
 
 
 @pytest.mark.parametrize(("role", "sees"), [("clinician", True), ("operator", False), ("supervisor", False)])

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from myoloop.experiments.console import sessions_api, sessions_page
+from myoloop.experiments.console import sessions_page, work
 from myoloop.experiments.console.frames import read_message
 from myoloop.experiments.console.lookback.overview import make_overview
 from myoloop.experiments.console.security import Role
@@ -36,7 +36,7 @@ def started(monkeypatch) -> list[tuple]:
         found.append((kind, title, [verb, *arguments]))
         return f"job-{len(found)}"
 
-    monkeypatch.setattr(sessions_api, "start_job", start)
+    monkeypatch.setattr(work, "start_job", start)
     return found
 
 
@@ -195,9 +195,7 @@ class TestWork:
         assert started == []
 
     def test_nothing_is_started_beside_a_session_that_runs(self, study, visit, started, monkeypatch):
-        monkeypatch.setattr(
-            sessions_api, "running_rigs", lambda base: [SimpleNamespace(session="sub-P001/ses-01/att-1")]
-        )
+        monkeypatch.setattr(work, "running_rigs", lambda base: [SimpleNamespace(session="sub-P001/ses-01/att-1")])
         answer = visit(study.root, Role.OPERATOR).post(f"{study.api}/work", {"work": "report"})
         assert "sub-P001/ses-01/att-1 runs on this host; allowed once it has ended" in answer.json()["reason"]
         assert started == []
