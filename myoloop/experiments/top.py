@@ -62,10 +62,10 @@ def stop_running(who: str = "operator", why: str = "myoloop stop", base: Path | 
                 problems.append(f"{rig['session']} has no stimulator")
                 continue
             send_stop(RuntimeFolder(folder), stimulator, who, why)
-            stopped.append(rig["session"])
+            stopped.append(str(rig["session"]))
         except OSError as error:
             problems.append(f"{folder}: its stimulator cannot be reached: {(error.strerror or str(error)).lower()}")
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             # One rig that cannot be read keeps no other from being stopped.
             problems.append(f"{folder}: {RIG_FILE} cannot be read")
     if not stopped:

@@ -19,7 +19,7 @@ from myoloop.platform.clock import Clock
 from myoloop.platform.errors import UserError
 from myoloop.platform.node import Body, Node
 from myoloop.platform.priority import ask_for_priority
-from myoloop.platform.runtime import RuntimeFolder
+from myoloop.platform.runtime import RuntimeFolder, read_told
 
 #: Where the work of each role stands. Names, not imports: the platform knows nothing of the rooms above it.
 BODIES = {
@@ -46,7 +46,7 @@ def write_rig_file(folder: Path, session: str, nodes: dict[str, str], rig: str =
 
 def read_rig_file(folder: Path) -> dict[str, Any]:
     """What :func:`write_rig_file` left: ``session``, ``nodes`` (name -> role) and ``rig``."""
-    found: dict[str, Any] = json.loads((folder / RIG_FILE).read_text(encoding="utf-8"))
+    found: dict[str, Any] = json.loads(read_told(folder, RIG_FILE))
     return found
 
 

@@ -6,9 +6,11 @@ because a second bind on an ipc path would silently steal its traffic. It goes w
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import socket
+import stat
 import sys
 import tempfile
 from pathlib import Path
@@ -21,6 +23,8 @@ if sys.platform != "win32":
 MAX_SOCKET_PATH = 100
 PREFIX = "myo-"
 LOCK = "lock"
+#: Largest file in which a rig tells of itself.
+_TOLD_MAX_BYTES = 1 << 20
 
 
 class RuntimeFolderError(UserError):
@@ -124,7 +128,7 @@ def sweep(base: Path) -> None:
     """Remove runtime folders whose supervisor is gone and in which no socket is left."""
     for path in base.glob(f"{PREFIX}*"):
         try:
-            if (path / LOCK).exists() and not is_locked(path) and not _used(path):
+            if _is_own(path) and (path / LOCK).exists() and not is_locked(path) and not _used(path):
                 shutil.rmtree(path, ignore_errors=True)
         except OSError:
             continue
@@ -156,8 +160,54 @@ def _is_heard(path: Path) -> bool:
 
 
 def running(base: Path) -> list[Path]:
-    """Runtime folders whose supervisor lives; those of other users are none of ours."""
-    return [path for path in sorted(base.glob(f"{PREFIX}*")) if is_locked(path)]
+    """Runtime folders whose supervisor lives; what others have put there, or may change, is none of ours."""
+    return [path for path in sorted(base.glob(f"{PREFIX}*")) if _is_own(path, private=True) and is_locked(path)]
+
+
+def _is_own(path: Path, *, private: bool = False) -> bool:
+    """Whether it is a folder, no link, of this user; and, where it is to be private, of nobody else at all."""
+    try:
+        return _is_own_folder(path.lstat(), private=private)
+    except OSError:
+        return False
+
+
+def _is_own_folder(found: os.stat_result, *, private: bool) -> bool:
+    if sys.platform == "win32":
+        return stat.S_ISDIR(found.st_mode)
+    shared = private and bool(found.st_mode & 0o077)
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not shared
+
+
+def read_told(folder: Path, name: str) -> bytes:
+    """What a file of a runtime folder tells, without ever waiting for anybody.
+
+    Raises
+    ------
+    OSError
+        If folder or file is not there, is not this user's alone, no file, or larger than anything of ours.
+    """
+    if sys.platform == "win32":
+        with (folder / name).open("rb") as file:
+            return _bounded(file.read(_TOLD_MAX_BYTES + 1))
+    # By the folder that was looked at: its name may mean another one in the next moment.
+    at = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        if not _is_own_folder(os.fstat(at), private=True):
+            raise PermissionError(errno.EACCES, "not this user's alone", str(folder))
+        told = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=at)
+    finally:
+        os.close(at)
+    with os.fdopen(told, "rb") as file:
+        if not stat.S_ISREG(os.fstat(told).st_mode):
+            raise OSError(errno.EINVAL, "no file", str(folder / name))
+        return _bounded(file.read(_TOLD_MAX_BYTES + 1))
+
+
+def _bounded(told: bytes) -> bytes:
+    if len(told) > _TOLD_MAX_BYTES:
+        raise OSError(errno.EFBIG, f"more than {_TOLD_MAX_BYTES} bytes")
+    return told
 
 
 def is_locked(path: Path) -> bool:
@@ -165,7 +215,7 @@ def is_locked(path: Path) -> bool:
     if sys.platform == "win32":
         return False
     try:
-        descriptor = os.open(path / LOCK, os.O_RDWR)
+        descriptor = os.open(path / LOCK, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
         return False
     try:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import socket
+import sys
 import time
 
 import pytest
@@ -147,6 +149,16 @@ class TestStop:
             (folder.path / RIG_FILE).write_text(text)
         stops = rig("hearing").hear_stops()
         assert stop_running().startswith("hearing, ")
+        assert stops.recv(4096)
+
+    @pytest.mark.skipif(sys.platform == "win32", reason="there are no such modes")
+    @pytest.mark.parametrize("mode", [0o700, 0o777])
+    def test_what_another_has_planted_keeps_no_other_from_stopping(self, rig, mode):
+        planted, stops = rig("planted").folder.path, rig("hearing").hear_stops()
+        (planted / RIG_FILE).unlink()
+        os.mkfifo(planted / RIG_FILE)
+        planted.chmod(mode)
+        assert stop_running().startswith("hearing")
         assert stops.recv(4096)
 
     def test_one_that_cannot_be_reached_keeps_no_other_from_stopping(self, rig):

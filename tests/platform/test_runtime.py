@@ -17,6 +17,7 @@ from myoloop.platform.runtime import (
     OwnedRuntimeFolder,
     RuntimeFolder,
     RuntimeFolderError,
+    read_told,
     running,
     sweep,
 )
@@ -33,7 +34,7 @@ def listen_at(path: Path) -> socket.socket:
 def abandoned(base: Path, name: str = "myo-old") -> Path:
     """The folder of a supervisor that was killed."""
     path = base / name
-    path.mkdir()
+    path.mkdir(0o700)
     (path / LOCK).touch()
     (path / "keys.json").write_text("[]")
     return path
@@ -70,6 +71,66 @@ def test_looking_on_takes_no_lock_from_anybody(short_folder):
             # Another who looks at the same moment.
             fcntl.flock(held, fcntl.LOCK_SH)
         assert running(short_folder) == []
+
+
+@pytest.fixture
+def lived_in(short_folder):
+    """The folder of a rig that runs, with what it tells of itself."""
+    path = abandoned(short_folder, "myo-lived")
+    (path / "rig.json").write_text("{}")
+    with (path / LOCK).open("r+") as held:
+        if sys.platform != "win32":
+            import fcntl
+
+            fcntl.flock(held, fcntl.LOCK_EX)
+        yield path
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no such modes")
+class TestWhatOthersPlant:
+    """Whoever may write where runtime folders are keeps nobody from finding, reading or stopping theirs."""
+
+    @pytest.mark.parametrize("mode", [0o777, 0o710, 0o701, 0o740])
+    def test_a_folder_that_others_may_look_into_is_none_of_ours(self, lived_in, mode):
+        assert running(lived_in.parent) == [lived_in]
+        assert read_told(lived_in, "rig.json") == b"{}"
+        lived_in.chmod(mode)
+        assert running(lived_in.parent) == []
+        with pytest.raises(PermissionError):
+            read_told(lived_in, "rig.json")
+
+    @pytest.mark.skipif(sys.platform == "win32" or os.getuid() != 0, reason="needs another user to be")
+    def test_a_folder_of_another_user_is_none_of_ours_and_is_left_alone(self, lived_in):
+        os.chown(lived_in, 65534, -1)
+        old = abandoned(lived_in.parent, "myo-old")
+        os.chown(old, 65534, -1)
+        assert running(lived_in.parent) == []
+        sweep(lived_in.parent)
+        assert old.exists()
+        with pytest.raises(PermissionError):
+            read_told(lived_in, "rig.json")
+
+    def test_a_link_to_a_folder_is_none_of_ours(self, lived_in):
+        link = lived_in.parent / "myo-link"
+        link.symlink_to(lived_in)
+        assert running(lived_in.parent) == [lived_in]
+        with pytest.raises(OSError):
+            read_told(link, "rig.json")
+
+    def test_nobody_waits_for_a_file_that_is_none(self, lived_in):
+        (lived_in / "rig.json").unlink()
+        os.mkfifo(lived_in / "rig.json")
+        with pytest.raises(OSError, match="no file"):
+            read_told(lived_in, "rig.json")
+        (lived_in / "other.json").symlink_to(lived_in / "keys.json")
+        with pytest.raises(OSError):
+            read_told(lived_in, "other.json")
+
+    def test_a_file_without_end_is_not_read(self, lived_in):
+        with (lived_in / "rig.json").open("r+b") as file:
+            file.truncate((1 << 20) + 1)
+        with pytest.raises(OSError, match="more than"):
+            read_told(lived_in, "rig.json")
 
 
 def test_removing_leaves_nothing_and_may_be_done_twice(short_folder):

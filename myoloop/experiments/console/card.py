@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
 from myoloop.experiments.sessions.still_up import CARD_FILE
-
-_LARGEST_BYTES: Final = 1 << 20
+from myoloop.platform.runtime import read_told
 
 
 class CardMuscle(msgspec.Struct, frozen=True):
@@ -68,7 +67,6 @@ class Card(msgspec.Struct, frozen=True):
 def read_card(folder: Path) -> Card | None:
     """The card in a runtime folder; None where there is none yet, or none that can be read."""
     try:
-        with (folder / CARD_FILE).open("rb") as file:
-            return msgspec.json.decode(file.read(_LARGEST_BYTES), type=Card)
-    except (OSError, msgspec.DecodeError):
+        return msgspec.json.decode(read_told(folder, CARD_FILE), type=Card)
+    except (OSError, ValueError, RecursionError):
         return None

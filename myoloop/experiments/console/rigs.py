@@ -35,7 +35,7 @@ def running_rigs(base: Path, study: Path | None = None) -> list[RunningRig]:
     for folder in running(base):
         try:
             session = str(read_rig_file(folder)["session"])
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             session = ""
         found.append(RunningRig(folder, session, read_card(folder) or Card(session)))
     return sorted(found, key=lambda rig: study is None or rig.card.study != str(study.resolve()))

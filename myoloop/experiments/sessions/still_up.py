@@ -6,7 +6,7 @@ import json
 import tempfile
 from pathlib import Path
 
-from myoloop.platform.runtime import running
+from myoloop.platform.runtime import read_told, running
 
 #: What a running session tells of itself, in its runtime folder.
 CARD_FILE = "console.json"
@@ -21,7 +21,7 @@ def is_up(attempt: Path) -> bool:
 def _attempt_of(folder: Path) -> Path | None:
     """Where a rig records; None where it does not say, or is gone by now."""
     try:
-        card = json.loads((folder / CARD_FILE).read_bytes())
+        card = json.loads(read_told(folder, CARD_FILE))
         return Path(card["study"], card["session"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
