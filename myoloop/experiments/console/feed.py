@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from math import degrees
 from typing import Any, Final
 
+import msgspec
+
 from myoloop.experiments.console import frames
 from myoloop.experiments.console.bins import MinMax
 from myoloop.experiments.console.card import Card, CardMuscle
@@ -41,6 +43,7 @@ SILENT_NS: Final = 500_000_000
 #: Points of lines and pulses that wait to be fetched.
 _WAITING: Final = 3_000
 _UNKNOWN: Final = Measure()
+_SILENT: Final = Measure(reason="controller silent")
 _NAN: Final = float("nan")
 #: Kinds of phases in which arms are treated differently.
 _TREATS: Final = frozenset({"block", "optimise"})
@@ -153,7 +156,7 @@ class Feed:
 
     def state(self, now_ns: int) -> dict[str, Any]:
         """Everything that is told in words and numbers, as the view lets it through."""
-        card = self.card
+        card, estimate = self.card, self._estimate_now(now_ns)
         said: dict[str, Any] = {
             "kind": "state",
             "view": self.view.name,
@@ -168,8 +171,8 @@ class Feed:
             "simulated": card.simulated,
             "blinded": card.blinded,
             "phase": self._place(now_ns),
-            "muscles": [self._muscle(each) for each in card.muscles],
-            "motion": _motion(self._estimate.motion if self._estimate is not None else None),
+            "muscles": [self._muscle(each, estimate) for each in card.muscles],
+            "motion": _motion(estimate.motion if estimate is not None else None),
             "channels": self._channels(),
             "gate": self._gate(now_ns),
             "controller": self._controller(now_ns),
@@ -257,8 +260,19 @@ class Feed:
         words = not (self._treated and self.card.blinded)
         return phase_state(self._phase, len(self.card.phases), now_ns, words=words)
 
-    def _muscle(self, muscle: CardMuscle) -> dict[str, Any]:
-        heard = self._estimate.muscles if self._estimate is not None else ()
+    def _estimate_now(self, now_ns: int) -> Estimate | None:
+        """The newest estimate; of a controller that is silent each measure only says so."""
+        estimate = self._estimate
+        if estimate is None or now_ns - estimate.t_ns < SILENT_NS:
+            return estimate
+        return msgspec.structs.replace(
+            estimate,
+            muscles=tuple(_nothing_known(each.muscle, _SILENT) for each in estimate.muscles),
+            motion=None if estimate.motion is None else MotionEstimate(angle_rad=_SILENT),
+        )
+
+    def _muscle(self, muscle: CardMuscle, estimate: Estimate | None) -> dict[str, Any]:
+        heard = estimate.muscles if estimate is not None else ()
         found = next((each for each in heard if each.muscle == muscle.name), None)
         said = found if found is not None else _nothing_known(muscle.name)
         vital = None if self._treated and self.card.blinded else self._vitals.get(muscle.topic)
@@ -367,10 +381,8 @@ def _streams(card: Card) -> dict[str, tuple[MinMax, list[CardMuscle]]]:
     }
 
 
-def _nothing_known(muscle: str) -> MuscleEstimate:
-    return MuscleEstimate(
-        muscle=muscle, level_uv=None, fatigue=_UNKNOWN, spasm=_UNKNOWN, effort=_UNKNOWN, response=_UNKNOWN
-    )
+def _nothing_known(muscle: str, why: Measure = _UNKNOWN) -> MuscleEstimate:
+    return MuscleEstimate(muscle=muscle, level_uv=None, fatigue=why, spasm=why, effort=why, response=why)
 
 
 def _measure(measure: Measure, factor: float = 1.0) -> dict[str, Any]:

@@ -133,6 +133,19 @@ class TestScope:
 
 
 class TestState:
+    def test_of_a_controller_that_has_fallen_silent_no_estimate_stays(self, told):
+        muscle = MuscleEstimate(
+            muscle="ext", level_uv=7.0, fatigue=KNOWN, spasm=KNOWN, effort=KNOWN, response=KNOWN, spasm_kind="clonus"
+        )
+        motion = MotionEstimate(angle_rad=Measure(value=1.0, valid=True, reason=""))
+        told.tell("estimate", Estimate(step=1, t_ns=S, muscles=(muscle,), motion=motion))
+        alive, silent = told.state(S + S // 4), told.state(2 * S)
+        assert alive["motion"]["angle_deg"]["valid"]
+        assert alive["muscles"][0]["fatigue"]["valid"]
+        for measure in (silent["motion"]["angle_deg"], *(silent["muscles"][0][name] for name in ("fatigue", "effort"))):
+            assert (measure["value"], measure["valid"], measure["reason"]) == (None, False, "controller silent")
+        assert (silent["muscles"][0]["level_uv"], silent["muscles"][0]["spasm_kind"]) == (None, "")
+
     def test_tells_asked_allowed_and_delivered_against_target_and_cap(self, told):
         told.tell("phase", a_phase(S))
         told.tell("report", a_report(S))

@@ -354,7 +354,12 @@ def test_a_session_is_stopped_from_a_page_whose_server_is_frozen(frozen, page, p
         page.wait_for_selector("body[data-rig=running]", timeout=60_000)
         frozen.freeze()
         page.click("#stop")
+        page.wait_for_selector("#stop[data-state=reached]")
+        page.wait_for_selector("#link-lost")
         said, _ = session.communicate(timeout=60)
+        frozen.thaw()
+        page.wait_for_selector("#stop[data-state=ended]")
+        assert page.is_hidden("#link-lost")
     finally:
         if session.poll() is None:
             session.terminate()

@@ -22,7 +22,7 @@ export async function post(path, body, signal = null) {
   }
 }
 
-/** Do an act in the running session; the session itself answers. It is told what the page had seen, and so how long ago. */
+/** Do an act in the running session, which answers itself; with it goes when what the page shows was so. */
 export function act(kind, why = "", values = {}) {
   return post("/api/act", { act: kind, why, arguments: values, t_ns: seen() }, AbortSignal.timeout(ACT_MS));
 }

@@ -103,7 +103,7 @@ export function send(message) {
   return true;
 }
 
-/** Time of the newest state, by the server's clock: what is asked is asked by whoever saw that; null before the first. */
+/** Time of the newest state, by the server's clock: who asks had seen that; null before the first. */
 export function seen() {
   return newest ? newest.t_ns : null;
 }

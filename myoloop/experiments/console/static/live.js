@@ -85,9 +85,11 @@ function muscles(state) {
     if (limit !== null && limit !== undefined) {
       scope.thresholds.set(muscle.name, limit);
     }
-    const over = limit !== null && limit !== undefined && muscle.activity_uv > limit;
-    const level = `${fixed(muscle.level_uv, 0)} µV`;
-    write(part("level"), limit === null || limit === undefined ? level : `${fixed(muscle.activity_uv, 0)} µV, ${over ? "over" : "under"} ${fixed(limit, 0)}`, over ? "good" : "");
+    const { activity_uv: activity } = muscle;
+    const waited = limit !== null && limit !== undefined && activity !== null && activity !== undefined;
+    const over = waited && activity > limit;
+    const level = waited ? `${fixed(activity, 0)} µV, ${over ? "over" : "under"} ${fixed(limit, 0)}` : `${fixed(muscle.level_uv, 0)} µV`;
+    write(part("level"), level, over ? "good" : "");
     const fatigue = measure(muscle.fatigue);
     write(part("fatigue"), fatigue.valid ? fatigue.text : `– ${fatigue.why}`, fatigue.valid ? "" : "quiet");
     const spasm = measure(muscle.spasm, 0);
@@ -183,8 +185,9 @@ function machine(state) {
     write(part("alive"), node.alive ? "alive" : "SILENT", node.alive ? "good" : "bad");
     write(part("cycle"), told ? `${fixed(node.cycle_mean_ms, 1)} / ${fixed(node.cycle_worst_ms, 1)} ms` : "");
   });
-  const why = state.controller?.bad_signal || state.controller?.reflex || "";
-  put("controller", why, state.controller?.bad_signal ? "warn" : "");
+  const silent = state.phase && state.controller?.alive === false;
+  const why = silent ? "SILENT" : state.controller?.bad_signal || state.controller?.reflex || "";
+  put("controller", why, silent ? "bad" : state.controller?.bad_signal ? "warn" : "");
 }
 
 function events(state) {

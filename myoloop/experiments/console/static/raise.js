@@ -53,7 +53,7 @@ export function holdToRaise(button, channel, may, say) {
   button.addEventListener("contextmenu", (event) => event.preventDefault());
   // A key raises only while nothing else could mean it: no field, no other button, no list has the focus.
   const elsewhere = (target) => target !== button && target !== document.body && !target.matches("main, h1");
-  const raises = ({ key, target }) => (key === "ArrowUp" && !elsewhere(target)) || (key === "Enter" && target === button);
+  const raises = ({ key, target }) => (key === "ArrowUp" ? !elsewhere(target) : key === "Enter" && target === button);
   addEventListener("keydown", (event) => {
     if (raises(event) && fits()) {
       event.preventDefault();

@@ -19,7 +19,8 @@ const CUES = {
 const WAITS = { idle: "", cue: "until it begins", await_effort: "to try", ramp_up: "rising", hold: "on",
   ramp_down: "falling", rest: "until the next" };
 
-const GIVES = "[data-serve], [data-arm-first], [data-level-step], [data-act=retry], [data-act=attend], [data-go-on], #raise";
+const GIVES =
+  "[data-serve], [data-arm-first], [data-level-step], [data-act=retry], [data-act=attend], [data-go-on], #raise";
 
 let newest = null;
 let last = null;
@@ -181,6 +182,16 @@ function showBanner(state) {
   banner.hidden = !text;
 }
 
+/** Where a screen has no way of its own to pause and to end, these stand at its foot; armed, pause alone. */
+function showAnyTime(phase) {
+  byId("any-time").hidden = !phase || stage === "ended";
+  for (const each of all("#any-time button")) {
+    const { act, open } = each.dataset;
+    const own = (act || open) && section().querySelector(act ? `[data-act="${act}"]` : `[data-open="${open}"]`);
+    each.hidden = Boolean(own?.checkVisibility()) || (act ? stage === "paused" : Boolean(phase?.armed));
+  }
+}
+
 function showEnd() {
   const phase = last?.phase;
   const over = phase?.state === "ended";
@@ -232,7 +243,7 @@ function take(state) {
   }
   showPhases(state.phase);
   showBanner(state);
-  byId("any-time").hidden = !state.phase || state.phase.armed || stage === "ended";
+  showAnyTime(state.phase);
   byId("attention").hidden = true;
   if (stage === "ended") {
     showEnd();
@@ -327,7 +338,8 @@ addEventListener("click", (event) => {
 
 // A key that is held presses once: the second of two deliberate acts is never the first one going on.
 addEventListener("keydown", (event) => {
-  if (event.key === "Enter" && event.repeat && event.target instanceof HTMLButtonElement && event.target.id !== "raise") {
+  const again = event.key === "Enter" && event.repeat;
+  if (again && event.target instanceof HTMLButtonElement && event.target.id !== "raise") {
     event.preventDefault();
   }
 });

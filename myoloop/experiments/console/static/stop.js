@@ -10,6 +10,7 @@ const ACKNOWLEDGED = {
 const TEXT_FIELDS = new Set(["text", "search", "email", "number", "tel", "url", "password", "date", "time",
   "datetime-local", "month", "week"]);
 const SAME_PRESS_MS = 700;
+const NONE_HERE = "STOP sent; no stimulator runs here";
 const HANGS_MS = 4000;
 const OBEYED_NS = 2_000_000_000;
 
@@ -55,8 +56,7 @@ export function stop(how) {
       .catch(() => {
         failed += 1;
         if (failed === ways.length && button.dataset.state === "sent") {
-          const text = running ? "STOP reached nobody: use the device's own switch" : "STOP sent; no stimulator runs here";
-          show("unheard", text);
+          show("unheard", running ? "STOP reached nobody: use the device's own switch" : NONE_HERE);
         }
       });
   }
