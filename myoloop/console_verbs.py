@@ -31,6 +31,10 @@ def console(
     identity: Annotated[
         Path | None, typer.Option(help="Key file to check people against (myoloop keyfile); needed on HUMAN rigs.")
     ] = None,
+    who: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ROLE=NAME", help="Who has a role's address, for the record; repeatable. Else the login."),
+    ] = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port on loopback; 0 for any free one.")] = 8723,
     no_open: Annotated[bool, typer.Option("--no-open", help="Only print the addresses; open no browser.")] = False,
     as_json: Json = False,
@@ -57,4 +61,7 @@ def console(
             if not no_open:
                 open_browser(origin, settings.tokens)
 
-        serve(study, port=port, rig=rig, key=key, identity=identity, who=getpass.getuser(), on_start=started)
+        serve(
+            study, port=port, rig=rig, key=key, identity=identity, who=getpass.getuser(), names=who or (),
+            on_start=started,
+        )  # fmt: skip

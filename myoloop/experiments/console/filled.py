@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 from myoloop.experiments.screening.fields import Field
 from myoloop.experiments.screening.form import Form, Mistake
 from myoloop.experiments.screening.forms import form_of
+from myoloop.platform.errors import UserError
 
 #: A question with more answers than this is a list to open, not a row of buttons.
 BUTTONS_MAX = 12
@@ -22,7 +23,7 @@ BUTTONS_MAX = 12
 ANSWERS_MAX = 64
 
 
-class NotAnswersError(ValueError):
+class NotAnswersError(UserError, ValueError):
     """What was sent is no form's answers at all; one line."""
 
 

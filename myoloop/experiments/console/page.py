@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection
-from dataclasses import dataclass
+import traceback
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.concurrency import run_in_threadpool
@@ -15,7 +16,7 @@ from starlette.routing import Route
 
 from myoloop.experiments.console.jobs import SESSION, newest
 from myoloop.experiments.console.rigs import RunningRig, running_rigs
-from myoloop.experiments.console.security import EVERYBODY, STAFF, Role, Tokens, say_refused
+from myoloop.experiments.console.security import EVERYBODY, STAFF, Role, Tokens, log, say_refused
 from myoloop.platform.errors import UserError
 
 if TYPE_CHECKING:
@@ -58,7 +59,9 @@ class Settings:
     identity
         The encrypted key file that people are checked against.
     who
-        Name that stands behind the role in the record.
+        Login name; it stands behind the role in the record where nobody is named.
+    names
+        Who has a role's address, by role.
     temporary
         Where the runtime folders of rigs are.
     """
@@ -71,8 +74,16 @@ class Settings:
     key: Path | None = None
     identity: Path | None = None
     who: str = ""
+    names: Mapping[Role, str] = field(default_factory=dict)
 
 
+#: What every page shows, where nothing is known. STOP goes by the console's own server then.
+_BARE: Final[Mapping[str, Any]] = {
+    "role": "nobody", "may_run": False, "csrf": "", "path": "", "links": (), "session": "", "subject": "",
+    "blinded": False, "simulated": False, "stopped": "", "stop_ports": (), "running": (),
+}  # fmt: skip
+#: Where what was refused and what failed is kept, in the study.
+FAILED_IN: Final = "derivatives/jobs/console.log"
 Endpoint = Callable[[Request], Awaitable[Response] | Response]
 
 
@@ -96,7 +107,11 @@ def rig_of(request: Request) -> RunningRig | None:
 
 def name_for(role: Role, settings: Settings) -> str:
     """Who acts, for the record: role and name."""
-    return str(role) if role is Role.SUBJECT else f"{role} {settings.who}".strip()
+    if role is Role.SUBJECT:
+        return str(role)
+    # Who has another role's address need not be who has logged in.
+    login = settings.who if role is Role.OPERATOR or not settings.who else f"login {settings.who}"
+    return f"{role} {settings.names.get(role, login)}".strip()
 
 
 def name_of(request: Request) -> str:
@@ -131,6 +146,8 @@ def screen(
         except UserError as error:
             text = "; ".join(getattr(error, "problems", None) or [str(error)])
             return message(request, "That cannot be done", text, status=409)
+        except Exception as error:  # noqa: BLE001  # a page without STOP is worse than whatever this is
+            return await run_in_threadpool(_failed, request, error)
 
     return Route(path, guarded, methods=list(methods))
 
@@ -152,13 +169,26 @@ def message(request: Request, heading: str, text: str, *, status: int = 200) -> 
     return render(request, "message.html.jinja", status=status, heading=heading, text=text)
 
 
+def _failed(request: Request, error: Exception) -> Response:
+    """What to show when the console itself is wrong: STOP, and where the mistake stands; nothing of its text."""
+    *_, last = traceback.extract_tb(error.__traceback__)
+    where = f"{Path(last.filename).name}:{last.lineno}"
+    path = repr(request.url.path[:80])
+    log.error("failed: %s %s by %s: %s at %s", request.method, path, role_of(request), type(error).__name__, where)
+    heading, text = "The console has failed here", f"A session goes on without it, and STOP works. See {FAILED_IN}."
+    try:
+        return message(request, heading, text, status=500)
+    except Exception:  # noqa: BLE001  # what every page shows may be what failed
+        page = _templates.get_template("message.html.jinja").render(heading=heading, text=text, **_BARE)
+        return HTMLResponse(page, status_code=500)
+
+
 def entrance(settings: Settings) -> str:
     """The page of who has not entered, or entered with another run of the console: STOP, and how to enter."""
     rigs = running_rigs(settings.temporary, settings.study)
     return _templates.get_template("entrance.html.jinja").render(
-        role="nobody", may_run=False, csrf="", path="", links=(), session="", subject="", blinded=False,
-        simulated=False, stopped="", stop_ports=_stop_ports(rigs), running=rigs,
-    )  # fmt: skip
+        **{**_BARE, "stop_ports": _stop_ports(rigs), "running": rigs}
+    )
 
 
 def _stop_ports(rigs: list[RunningRig]) -> list[int]:

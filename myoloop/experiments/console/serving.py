@@ -7,7 +7,7 @@ import logging.handlers
 import socket
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import uvicorn
@@ -15,7 +15,7 @@ import uvicorn
 from myoloop.experiments.console.app import make_app
 from myoloop.experiments.console.jobs import JOBS_FOLDER
 from myoloop.experiments.console.page import Settings
-from myoloop.experiments.console.security import Tokens, log
+from myoloop.experiments.console.security import Role, Tokens, log
 from myoloop.platform.errors import UserError
 
 #: Always the same, so that a page that is still open finds the console again when it is reopened.
@@ -26,6 +26,9 @@ _LOG_KEPT = 2
 #: What one message of a page may have before the socket is closed without a look at it; the feed allows less.
 _MESSAGE_MAX_BYTES = 64 * 1024
 _END_S = 1
+_NAME_MAX = 64
+#: Whoever acts under a name; the person is named by pseudonym alone.
+STAFF_AND_SUPERVISOR = tuple(role for role in Role if role is not Role.SUBJECT)
 
 
 class ConsoleError(UserError):
@@ -61,12 +64,15 @@ def serve(
     key: Path | None = None,
     identity: Path | None = None,
     who: str = "",
+    names: Sequence[str] = (),
     on_start: Callable[[Settings], None],
 ) -> None:
     """Serve until Ctrl-C.
 
     Parameters
     ----------
+    names
+        Who has a role's address, such as ``clinician=C. Roth``.
     on_start
         Called once pages are served.
 
@@ -87,6 +93,7 @@ def serve(
             tokens=Tokens(),
             temporary=Path(tempfile.gettempdir()),
             who=who,
+            names=named(names),
         )
         _log_to(settings.study / JOBS_FOLDER)
         try:
@@ -94,6 +101,26 @@ def serve(
         except KeyboardInterrupt:
             # The server has ended already, and hands on what ended it.
             return
+
+
+def named(names: Sequence[str]) -> dict[Role, str]:
+    """Who has which role's address, for the record.
+
+    Raises
+    ------
+    ConsoleError
+        If it is no ``ROLE=NAME``, or one role has two.
+    """
+    found: dict[Role, str] = {}
+    for each in names:
+        role, _, name = (part.strip() for part in each.partition("="))
+        if role not in STAFF_AND_SUPERVISOR or not name or len(name) > _NAME_MAX or not name.isprintable():
+            allowed = ", ".join(STAFF_AND_SUPERVISOR)
+            raise ConsoleError(f"--who {each[:80]!r}: allowed is ROLE=NAME, ROLE one of {allowed}")
+        if Role(role) in found:
+            raise ConsoleError(f"--who {each[:80]!r}: {role} has a name already; allowed is one")
+        found[Role(role)] = name
+    return found
 
 
 def _there(file: Path | None, option: str) -> Path | None:

@@ -21,7 +21,7 @@ from myoloop.experiments.console.lookback.instead import instead_folder, names_o
 from myoloop.experiments.console.lookback.opened import may_see_all
 from myoloop.experiments.console.lookback.pyramid import Bins, levels_of, look
 from myoloop.experiments.console.lookback.recorded import Recorded
-from myoloop.experiments.console.page import Settings, role_of, screen, settings_of
+from myoloop.experiments.console.page import Settings, name_of, role_of, screen, settings_of
 from myoloop.experiments.console.posted import PostedError, posted, read_object, text
 from myoloop.experiments.console.security import STAFF, WATCHERS
 from myoloop.experiments.console.sessions_page import ATTEMPT, asked_for, name_of_place, reports_of
@@ -188,7 +188,7 @@ def _act(request: Request, sent: Mapping[str, Any]) -> Response:
         raise PostedError("acts: allowed is a list of 1 to 1000 acts")
     acts = [_read_act(row) for row in rows]
     here, role = asked_for(request), str(role_of(request))
-    who = settings_of(request).who or role
+    who = name_of(request).partition(" ")[2] or role
     review = apply_acts(reviewed(here), acts, who=who, role=role, wall=datetime.now(UTC))
     return JSONResponse({"ok": True, "reason": "", **_label_data(review)})
 

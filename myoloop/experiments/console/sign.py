@@ -44,7 +44,7 @@ def _sign(request: Request) -> Response:
         look_back=f"/sessions/{place.subject}/{place.session}/{place.attempt}" if place is not None else "/sessions",
         care=_care(attempt),
         roles=CLINICIANS,
-        name=settings_of(request).who,
+        name=settings_of(request).names.get(role_of(request), ""),
         today=datetime.now().astimezone().date().isoformat(),
         may_sign=request.state.role is Role.CLINICIAN,
     )

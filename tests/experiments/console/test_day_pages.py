@@ -186,7 +186,7 @@ def test_an_adverse_event_is_reported_followed_up_and_over(operator, clinician):
     over = {"number": 1, "kind": "resolution", "why": "gone", "answers": {}}
     assert clinician.post("/adverse/P1/later", over).json()["ok"]
     page = operator.get("/adverse/P1").text
-    assert "clinician jo: paler" in page
+    assert "clinician login jo: paler" in page
     assert "over since" in page
     assert not clinician.post("/adverse/P1/later", {**over, "number": 9}).json()["ok"]
 
