@@ -13,9 +13,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute
 
-from myoloop.experiments.console.page import Settings, name_of, screen, settings_of
+from myoloop.experiments.console.freshness import read_seen, too_old
+from myoloop.experiments.console.page import Settings, name_of, role_of, screen, settings_of
 from myoloop.experiments.console.posted import flag, posted, text
-from myoloop.experiments.console.security import STAFF
+from myoloop.experiments.console.rig_watch import RigWatch
+from myoloop.experiments.console.security import STAFF, say_refused
 from myoloop.experiments.console.work import RunsAlreadyError, start_session_job
 from myoloop.platform.errors import UserError
 
@@ -153,7 +155,13 @@ def routes() -> list[BaseRoute]:
 
 
 async def _go_on(request: Request) -> Response:
-    return await run_in_threadpool(_went_on, request, await posted(request))
+    sent = await posted(request)
+    watch: RigWatch = request.app.state.watch
+    late = too_old("go on", read_seen(sent), watch.now_ns())
+    if late:
+        say_refused(request.scope, role_of(request), late)
+        return JSONResponse({"ok": False, "reason": late}, status_code=409)
+    return await run_in_threadpool(_went_on, request, sent)
 
 
 def _went_on(request: Request, sent: Mapping[str, Any]) -> Response:

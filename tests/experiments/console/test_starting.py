@@ -181,9 +181,9 @@ def test_only_a_session_of_this_study_can_be_named(tmp_path, named):
 
 def test_a_page_goes_on_by_reason_and_session(console, operator, started, settings):
     (settings.study / "sub-P001" / "ses-01").mkdir(parents=True)
-    answer = operator.post(
-        "/api/go-on", {"session": "sub-P001/ses-01", "why": "stopped by mistake", "same_electrodes": False}
-    )
+    now_ns = console.app.state.watch.now_ns
+    sent = {"session": "sub-P001/ses-01", "why": "stopped by mistake", "same_electrodes": False}
+    answer = operator.post("/api/go-on", {**sent, "t_ns": now_ns()})
     assert answer.json() == {"ok": True, "job": "job"}
     assert "--who=operator jo" in started[0][2]
     for wrong in (
@@ -192,10 +192,23 @@ def test_a_page_goes_on_by_reason_and_session(console, operator, started, settin
         {"session": "sub-P001/ses-01", "why": 1},
         {"session": "x", "why": "y"},
     ):
-        assert operator.post("/api/go-on", wrong).status_code == 409
+        assert operator.post("/api/go-on", {**wrong, "t_ns": now_ns()}).status_code == 409
     for role in (Role.SUPERVISOR, Role.SUBJECT):
         assert console.browser(role).post("/api/go-on", {"session": "sub-P001/ses-01", "why": "y"}).status_code == 403
     assert len(started) == 1
+
+
+@pytest.mark.parametrize(
+    ("age_s", "says"), [(3, "was asked 3.0 s ago; ask again"), (-3, "ahead of"), (None, "has not said when")]
+)
+def test_what_a_frozen_console_finds_when_it_wakes_goes_on_with_nothing(console, operator, started, age_s, says):
+    sent = {"session": "sub-P001/ses-01", "why": "stopped by mistake"}
+    if age_s is not None:
+        sent["t_ns"] = console.app.state.watch.now_ns() - age_s * 1_000_000_000
+    answer = operator.post("/api/go-on", sent)
+    assert answer.status_code == 409
+    assert says in answer.json()["reason"]
+    assert not started
 
 
 def test_of_a_sessions_job_a_page_has_no_more_than_how_it_ended(operator, settings):
