@@ -86,6 +86,10 @@ class Tokens:
         """What a page of ours sends with each POST, and no other page can know."""
         return self._csrf[role]
 
+    def page_of(self, csrf: str) -> Role | None:
+        """Whose page sends this."""
+        return _whose(csrf, self._csrf)
+
     def entered_as(self, token: str, now_s: float) -> Role | None:
         """Whose token this is; one that is good for one use is used up."""
         role, until_s = self._once.pop(token, (None, 0.0))
@@ -173,6 +177,10 @@ def judge(
     if changes and method is not None:
         found = headers.get(CSRF_HEADER, "")
         if not hmac.compare_digest(found.encode(), tokens.csrf(role).encode()):
+            page = tokens.page_of(found)
+            if page is not None:
+                why = f"this page is of the {page}, and the browser has been entered as {role} since"
+                return role, Refusal(403, f"{why}: each role needs a browser, or a profile, of its own")
             return role, Refusal(403, f"the page's own token ({CSRF_HEADER}) is missing or wrong")
         if _said_length(headers) > BODY_MAX_BYTES:
             return role, Refusal(413, f"a body of more than {BODY_MAX_BYTES} bytes")
