@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from ruamel.yaml import YAML
 
-pytestmark = [pytest.mark.processes, pytest.mark.timeout(180)]
+# To be seen green on a quiet machine before every CI run waits for it.
+pytestmark = [pytest.mark.processes, pytest.mark.prove, pytest.mark.timeout(180)]
 
 
 @pytest.fixture
