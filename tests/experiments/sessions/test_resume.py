@@ -161,7 +161,9 @@ def test_the_command_line_says_how_it_stands_and_needs_a_reason(study):
     assert "cut off, neither closed nor continued" in said.stdout
     assert CliRunner().invoke(app, ["resume", session, "--close"]).exit_code == 2
     assert CliRunner().invoke(app, ["resume", session, "--close", "--continue", "--why", "x"]).exit_code == 2
-    closed = CliRunner().invoke(app, ["resume", session, "--close", "--why", "power cut", "--json"])
+    by_line = ["resume", session, "--close", "--why", "-", "--json"]
+    assert CliRunner().invoke(app, by_line, input="power cut\n").exit_code == 2
+    closed = CliRunner().invoke(app, by_line, input='{"why": "power cut"}\n')
     assert json.loads(closed.stdout)["outcome"] == "interrupted"
     assert CliRunner().invoke(app, ["resume", session]).exit_code == 0
     assert CliRunner().invoke(app, ["resume", str(study)]).exit_code == 2
