@@ -73,8 +73,18 @@ class RuntimeFolder:
                 raise RuntimeFolderError(f"{node} runs already in {self.path}") from None
             # Who was before may have removed the file between the two calls.
             if path.exists() and os.path.samestat(os.fstat(descriptor), path.stat()):
+                os.ftruncate(descriptor, 0)
+                os.write(descriptor, str(os.getpid()).encode())
                 return descriptor
             os.close(descriptor)
+
+    def claimed_by(self, node: str) -> int | None:
+        """Number of the process that is this node now; None where none is, or it has not said so."""
+        try:
+            said = read_told(self.path, f"{node}.claim")
+        except OSError:
+            return None
+        return int(said) if said.isdigit() and len(said) < 16 else None
 
     def remove_sockets(self, node: str) -> None:
         """Remove a node's sockets, and the whole folder if nobody is left to use it."""

@@ -15,7 +15,7 @@ from starlette.routing import BaseRoute
 from myoloop.experiments.console.freshness import read_seen, too_old
 from myoloop.experiments.console.page import name_of, role_of, screen, settings_of
 from myoloop.experiments.console.posted import PostedError, posted, text
-from myoloop.experiments.console.rig_watch import NoSessionError, RigWatch
+from myoloop.experiments.console.rig_watch import NoSessionError, NotAskableError, RigWatch
 from myoloop.experiments.console.security import Role, say_refused
 from myoloop.experiments.sessions.desk import ACTS, ROLES
 from myoloop.experiments.top import NothingRuns, stop_running
@@ -72,6 +72,8 @@ async def do(
             stop_running(who, why or "stop on the console", temporary)
     try:
         answer = await watch.ask(kind, who=who, why=why, arguments=arguments, seen_ns=seen_ns)
+    except NotAskableError as error:
+        return Done(ok=False, reason=str(error), status=400)
     except NoSessionError as error:
         return Done(ok=False, reason=str(error), status=409)
     told = {name: answer.values[name] for name in TOLD if name in answer.values}

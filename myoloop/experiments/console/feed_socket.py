@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -23,8 +24,8 @@ from myoloop.experiments.sessions.desk import LOWERING
 
 #: Largest message of a page.
 MESSAGE_MAX_BYTES: Final = 4096
-#: Open feeds of all pages together, and acts of one page that may be unanswered.
-FEEDS_MAX: Final = 32
+#: Open feeds of one role, so that none can shut another out; and acts of one page that may be unanswered.
+FEEDS_MAX: Final = 16
 UNANSWERED_MAX: Final = 16
 #: What lowers current, and what the person says: never behind anything.
 NEVER_TOO_MANY: Final = LOWERING | {"stop", "felt"}
@@ -80,16 +81,31 @@ def read_message(data: str | bytes) -> Asked:
 
 def routes() -> list[BaseRoute]:
     """``/feed``."""
-    return [WebSocketRoute("/feed", _feed)]
+    return [WebSocketRoute("/feed", _Feeds().serve)]
 
 
-async def _feed(socket: WebSocket) -> None:
-    role: Role = socket.state.role
+class _Feeds:
+    """All open pages, counted by role."""
+
+    def __init__(self) -> None:
+        self._open: Counter[Role] = Counter()
+
+    async def serve(self, socket: WebSocket) -> None:
+        """Be one page's link until it is gone."""
+        role: Role = socket.state.role
+        if self._open[role] >= FEEDS_MAX:
+            say_refused(socket.scope, role, f"more than {FEEDS_MAX} open pages of a {role}")
+            await socket.close(TRY_LATER)
+            return
+        self._open[role] += 1
+        try:
+            await _feed(socket, role)
+        finally:
+            self._open[role] -= 1
+
+
+async def _feed(socket: WebSocket, role: Role) -> None:
     watch: RigWatch = socket.app.state.watch
-    if sum(map(len, watch.hubs.values())) >= FEEDS_MAX:
-        say_refused(socket.scope, role, f"more than {FEEDS_MAX} open pages")
-        await socket.close(TRY_LATER)
-        return
     await socket.accept()
     link = _Link(socket, role, watch)
     try:

@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from myoloop.experiments.console.jobs import SESSION, newest
 from myoloop.experiments.console.rigs import RunningRig, running_rigs
-from myoloop.experiments.console.security import EVERYBODY, STAFF, Role, Tokens, log, say_refused
+from myoloop.experiments.console.security import EVERYBODY, STAFF, Role, Tokens, TooLarge, log, say_refused
 from myoloop.platform.errors import UserError
 
 if TYPE_CHECKING:
@@ -146,6 +146,8 @@ def screen(
         except UserError as error:
             text = "; ".join(getattr(error, "problems", None) or [str(error)])
             return message(request, "That cannot be done", text, status=409)
+        except TooLarge:
+            raise
         except Exception as error:  # noqa: BLE001  # a page without STOP is worse than whatever this is
             return await run_in_threadpool(_failed, request, error)
 

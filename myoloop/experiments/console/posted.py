@@ -11,6 +11,7 @@ from starlette.requests import Request
 from myoloop.platform.errors import UserError
 
 TEXT_MAX = 2000
+_WHOLE_MIN, _WHOLE_MAX = -(2**63), 2**63 - 1
 
 
 class PostedError(UserError, ValueError):
@@ -34,10 +35,11 @@ def read_object(data: bytes | str) -> dict[str, Any]:
     Raises
     ------
     PostedError
-        If it is none.
+        If it is none, or has halves of characters, or whole numbers of more than 64 bits: nothing could hand them on.
     """
     try:
-        found = json.loads(data, parse_constant=_refused)
+        found = json.loads(data, parse_constant=_refused, parse_int=_whole)
+        json.dumps(found, ensure_ascii=False, allow_nan=False).encode()
     except (ValueError, RecursionError):
         raise PostedError("what was sent is not JSON") from None
     if not isinstance(found, dict):
@@ -47,6 +49,13 @@ def read_object(data: bytes | str) -> dict[str, Any]:
 
 def _refused(name: str) -> float:
     raise ValueError(name)
+
+
+def _whole(digits: str) -> int:
+    found = int(digits)
+    if not _WHOLE_MIN <= found <= _WHOLE_MAX:
+        raise ValueError(digits[:32])
+    return found
 
 
 def text(sent: Mapping[str, Any], key: str, *, needed: bool = True) -> str:

@@ -26,12 +26,14 @@ from myoloop.experiments.console.freshness import asked_ns
 from myoloop.experiments.console.hub import Hub, Page
 from myoloop.experiments.console.security import log
 from myoloop.experiments.console.views import shown_reason, view_of
+from myoloop.experiments.sessions.desk import LOWERING
 from myoloop.platform.bus import AT_ONCE, Bus
 from myoloop.platform.clock import Clock, MonotonicClock
 from myoloop.platform.errors import UserError
 from myoloop.platform.messages import Answer, Command
 from myoloop.platform.process import read_rig_file
 from myoloop.platform.runtime import RuntimeFolder, RuntimeFolderError, running
+from myoloop.platform.wire import encode
 
 #: Frames a second: what an eye sees as motion.
 FRAME_NS: Final = 1_000_000_000 // 30
@@ -50,8 +52,18 @@ SCREENS: Final = ("operator", "subject")
 CONSOLE, ONLOOKER = "console", "observer"
 
 
+#: What lowers current and what the person says waits behind nothing that is unanswered.
+_NEVER_TOO_MANY: Final = LOWERING | {"stop", "felt"}
+_ENDED, _ANEW = "the session has ended", "the link to the session begins anew; ask again"
+_FOREIGN = "this session is of another study: this console only looks on"
+
+
 class NoSessionError(UserError):
     """There is no session that could be asked, or it does not answer."""
+
+
+class NotAskableError(NoSessionError):
+    """What was asked cannot be put into a message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +84,8 @@ class Attached:
         Its runtime folder.
     card
         What it says of itself.
+    ours
+        Whether it is of this console's study: else it is only looked at.
 
     Raises
     ------
@@ -79,16 +93,17 @@ class Attached:
         If it is gone again.
     """
 
-    def __init__(self, folder: Path, card: Card) -> None:
+    def __init__(self, folder: Path, card: Card, *, ours: bool = True) -> None:
         rig = read_rig_file(folder)
-        self.folder, self.card = folder, card
+        self.folder, self.card, self.ours = folder, card, ours
         self.nodes: dict[str, str] = rig["nodes"]
-        #: Whether it may act, and whether another console does.
-        self.acts, self.taken = True, False
+        #: Why it may not act, if it may not; and whether that is because another console does.
+        self.refusal, self.taken = "" if ours else _FOREIGN, False
         try:
-            self.bus = Bus(RuntimeFolder(folder), CONSOLE, session=rig["session"])
+            self.bus = Bus(RuntimeFolder(folder), CONSOLE if ours else ONLOOKER, session=rig["session"])
         except (RuntimeFolderError, KeyError) as error:
-            self.acts, self.taken = False, isinstance(error, RuntimeFolderError)
+            self.taken = isinstance(error, RuntimeFolderError)
+            self.refusal = _taken(folder) if self.taken else "this session takes no acts"
             self.bus = Bus(RuntimeFolder(folder), ONLOOKER, session=rig["session"])
         try:
             self.feeds = {each: Feed(card, view_of(each, blinded=card.blinded)) for each in SCREENS}
@@ -107,7 +122,8 @@ class RigWatch:
     base
         Where runtime folders are: the folder for temporary files.
     study
-        Of several rigs the one of this study is watched; else the first.
+        Of several rigs the one of this study is watched; else the first, and that is only looked at. Without a study
+        every rig is its own.
     clock
         The host's, if not given.
     """
@@ -123,7 +139,8 @@ class RigWatch:
         self._thread = threading.Thread(target=self._run, name="rig-watch", daemon=True)
         self._looked_ns: int | None = None
         self._told: dict[str, tuple[int, int]] = {}
-        self._rig = ""
+        #: ``none`` or ``starting``; empty while it is not known.
+        self._rig = "none"
 
     # -- for the server ----------------------------------------------------------------------------------------
 
@@ -188,15 +205,17 @@ class RigWatch:
         Raises
         ------
         NoSessionError
-            If none runs, another console acts, or it does not answer in time: the act may then still be done.
+            If none runs, another console acts, or it does not answer in time: the act may then still be done if it
+            was sent before.
+        NotAskableError
+            If no message can be made of it.
         """
         attached = self._attached
         if attached is None:
-            raise NoSessionError("no session runs")
-        if not attached.acts:
-            why = "another console acts; this one only looks on" if attached.taken else "this session takes no acts"
-            raise NoSessionError(why)
-        if len(self._asked) + len(self._wanted) >= _UNANSWERED:
+            raise NoSessionError("no session runs" if self._rig else _ANEW)
+        if attached.refusal:
+            raise NoSessionError(attached.refusal)
+        if len(self._asked) + len(self._wanted) >= _UNANSWERED and kind not in _NEVER_TOO_MANY:
             raise NoSessionError("the session does not answer")
         loop = asyncio.get_running_loop()
         command = Command(
@@ -208,6 +227,10 @@ class RigWatch:
             why=why,
             arguments=dict(arguments or {}),
         )
+        try:
+            encode("command", command, session=attached.card.session, publisher=CONSOLE, epoch=0, seq=0)
+        except (ValueError, OverflowError, TypeError, RecursionError) as error:
+            raise NotAskableError(f"{kind[:64]}: cannot be asked: {' '.join(str(error).split())[:120]}") from None
         wanted = _Wanted(command, loop, loop.create_future())
         self._wanted.append(wanted)
         self._wake.set()
@@ -216,6 +239,8 @@ class RigWatch:
         except TimeoutError:
             raise NoSessionError(f"the session has not answered {kind} within {timeout_s:g} s") from None
         finally:
+            # What nobody waits for any more is not sent later.
+            wanted.answer.cancel()
             self._asked.pop(command.id, None)
         view = view_of("operator", blinded=attached.card.blinded)
         return msgspec.structs.replace(answer, reason=shown_reason(view, kind, answer.reason))
@@ -230,14 +255,16 @@ class RigWatch:
                     self._turn()
                 except Exception:  # noqa: BLE001 - pages must go on being told something, and the session is none of our business
                     log.exception("the live view failed; it begins anew")
-                    self._leave()
+                    # Whether a session runs is not known until it has been looked again.
+                    self._leave(_ANEW)
+                    self._rig, self._looked_ns = "", self._clock.now_ns()
                 # Later than planned is not made up for: a turn that comes late is followed by none sooner.
                 now_ns = self._clock.now_ns()
                 next_ns = max(next_ns + FRAME_NS, now_ns)
                 self._wake.wait(_ANSWER_S if self._asked else (next_ns - now_ns) * 1e-9)
                 self._wake.clear()
         finally:
-            self._leave()
+            self._leave(_ENDED)
 
     def _turn(self) -> None:
         now_ns = self._clock.now_ns()
@@ -246,8 +273,9 @@ class RigWatch:
             self._look()
         attached = self._attached
         if attached is None:
-            self._refuse("no session runs")
-            self._say_nothing(now_ns)
+            self._refuse("no session runs" if self._rig else _ANEW)
+            if self._rig:
+                self._say_nothing(now_ns)
             return
         self._send(attached)
         self._hear(attached)
@@ -256,16 +284,19 @@ class RigWatch:
     def _look(self) -> None:
         """Notice that the rig has gone, or one has come."""
         there = running(self._base)
-        if self._attached is not None:
-            if self._attached.folder in there and not self._may_act_now(self._attached):
-                return
-            self._leave()
+        attached = self._attached
+        if attached is not None and attached.ours and attached.folder in there and not self._may_act_now(attached):
+            return
         cards = [(folder, card) for folder in there if (card := read_card(folder)) is not None]
-        ours = [each for each in cards if self._study and each[1].study == self._study] or cards
-        self._rig = "starting" if there and not cards else "none"
-        for folder, card in ours:
+        own = [each for each in cards if not self._study or each[1].study == self._study]
+        if attached is not None:
+            if not attached.ours and attached.folder in there and not own:
+                return
+            self._leave(_ENDED)
+        self._rig = "starting" if there else "none"
+        for folder, card in own or cards:
             with contextlib.suppress(OSError, ValueError, KeyError, TypeError, RuntimeFolderError, zmq.ZMQError):
-                self._attach(Attached(folder, card))
+                self._attach(Attached(folder, card, ours=bool(own)))
                 return
 
     @staticmethod
@@ -287,12 +318,12 @@ class RigWatch:
         self._told.clear()
         self._attached = attached
 
-    def _leave(self) -> None:
+    def _leave(self, why: str) -> None:
         attached, self._attached = self._attached, None
         self._told.clear()
         if attached is None:
             return
-        self._refuse("the session has ended")
+        self._refuse(why)
         for hub in self.hubs.values():
             hub.begin(msgspec.json.encode({"kind": "layout", "view": "", "streams": [], "lines": [], "channels": []}))
         attached.bus.close()
@@ -300,7 +331,11 @@ class RigWatch:
     def _send(self, attached: Attached) -> None:
         while self._wanted:
             wanted = self._wanted.popleft()
+            # Kept before it is looked at: whoever gives up in between takes it out again.
             self._asked[wanted.command.id] = wanted
+            if wanted.answer.done():
+                self._asked.pop(wanted.command.id, None)
+                continue
             attached.bus.ask(wanted.command)
 
     def _hear(self, attached: Attached) -> None:
@@ -327,7 +362,7 @@ class RigWatch:
             state = None
             if due:
                 self._told[screen] = (now_ns, feed.changes)
-                state = msgspec.json.encode(feed.state(now_ns))
+                state = msgspec.json.encode({**feed.state(now_ns), "looks_on": attached.refusal})
             frame = feed.bins()
             if state is not None or frame:
                 self.hubs[screen].offer(state, frame)
@@ -354,6 +389,12 @@ class RigWatch:
             _settle(wanted, Answer(t_ns=wanted.command.t_ns, id=wanted.command.id, ok=False, reason=why))
 
 
+def _taken(folder: Path) -> str:
+    holder = RuntimeFolder(folder).claimed_by(CONSOLE)
+    who, how = (f"another console (process {holder})", f" (kill -KILL {holder})") if holder else ("another console", "")
+    return f"{who} acts; this one only looks on. If that one answers no more, end it{how}: this one then acts by itself"
+
+
 def no_session(rig: str, now_ns: int) -> dict[str, Any]:
     """What a page is told while there is nothing to tell of; `rig` is ``none`` or ``starting``."""
     return {
@@ -362,6 +403,7 @@ def no_session(rig: str, now_ns: int) -> dict[str, Any]:
         "muscles": [], "motion": None, "channels": [],
         "gate": {"state": "", "rule": "", "reason": "", "latched": "", "alive": False},
         "pain": [], "recording": {"alive": False, "growing": False}, "nodes": [], "events": [], "stopped": None,
+        "looks_on": "",
     }  # fmt: skip
 
 

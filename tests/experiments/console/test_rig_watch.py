@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import threading
 import time
 
 import pytest
@@ -9,8 +11,10 @@ import pytest
 from myoloop.experiments.benchmarks.pretend_rig import SESSION, PretendRig
 from myoloop.experiments.console.feed import Feed
 from myoloop.experiments.console.frames import BINS, read_message
-from myoloop.experiments.console.rig_watch import NoSessionError, RigWatch
+from myoloop.experiments.console.rig_watch import NoSessionError, NotAskableError, RigWatch
 from myoloop.platform.messages import Answer
+
+OF_ANOTHER = "this session is of another study: this console only looks on"
 
 
 class Room:
@@ -24,6 +28,12 @@ class Room:
     def begin(self, **more):
         self.rig = PretendRig(2, **more)
         self.rig.tell_card()
+
+    def begin_of(self, study):
+        """A rig whose card says of which study it is."""
+        self.begin()
+        card = self.rig.streams.card() | {"study": str(study)}
+        (self.rig.runtime.path / "console.json").write_text(json.dumps(card))
 
     def end(self):
         if self.rig is not None:
@@ -44,15 +54,15 @@ class Room:
 
     async def see(self, page, wanted, limit_s=20.0):
         """Everything that the page got until what is wanted was among it."""
-        got = []
-        async with asyncio.timeout(limit_s):
-            while not any(wanted(each) for each in got):
-                self.turn()
-                try:
-                    new = await asyncio.wait_for(page.take(), 0.01)
-                except TimeoutError:
-                    continue
-                got += [json.loads(each) if isinstance(each, str) else each for each in new]
+        got, until = [], time.monotonic() + limit_s
+        while not any(wanted(each) for each in got):
+            assert time.monotonic() < until, got[-2:]
+            self.turn()
+            try:
+                new = await asyncio.wait_for(page.take(), 0.01)
+            except TimeoutError:
+                continue
+            got += [json.loads(each) if isinstance(each, str) else each for each in new]
         return got
 
     async def with_turns(self, waiting):
@@ -84,6 +94,10 @@ def is_frame(each):
     return isinstance(each, bytes)
 
 
+def has_bins(each):
+    return is_frame(each) and any(section.kind == BINS for frame in read_message(each) for section in frame)
+
+
 class TestWatching:
     def test_a_page_sees_sessions_come_and_go(self, room):
         async def body():
@@ -93,8 +107,7 @@ class TestWatching:
                 room.begin()
                 got = await room.see(page, is_state(session=SESSION, view="open"))
                 assert [each["kind"] for each in got if isinstance(each, dict) and each["kind"] == "layout"]
-                got = await room.see(page, is_frame)
-                assert read_message(next(each for each in got if is_frame(each)))[0][0].kind == BINS
+                await room.see(page, has_bins)
                 room.end()
                 await room.see(page, is_state(rig="none", running=False))
             assert room.watch.card is None
@@ -141,9 +154,17 @@ class TestWatching:
             room.begin()
             page = room.watch.open("operator")
             await room.see(page, is_state(running=True))
+            room.answers = False
+            asked = asyncio.ensure_future(room.watch.ask("mark", who="operator"))
+            while not room.asked:
+                room.turn()
+                await asyncio.wait([asked], timeout=0.005)
             monkeypatch.setattr(Feed, "take", fails)
-            await room.see(page, is_state(running=False))
-            await room.see(page, is_state(running=True))
+            got = await room.see(page, lambda each: isinstance(each, dict) and each.get("view") == "")
+            # Nobody has seen the session end, and nobody says so.
+            assert (await asked).reason == "the link to the session begins anew; ask again"
+            got += await room.see(page, is_state(running=True))
+            assert all(each["running"] for each in got if isinstance(each, dict) and each["kind"] == "state")
 
         asyncio.run(body())
         assert [record.getMessage() for record in caplog.records] == ["the live view failed; it begins anew"]
@@ -187,6 +208,70 @@ class TestAsking:
 
         asyncio.run(body())
 
+    @pytest.mark.parametrize("wrong", [{"why": "\ud800"}, {"arguments": {"score": 10**26}}])
+    def test_what_no_message_can_be_made_of_is_refused_alone(self, room, caplog, wrong):
+        async def body():
+            room.begin()
+            page = room.watch.open("operator")
+            await room.see(page, is_state(running=True))
+            with pytest.raises(NotAskableError, match="score: cannot be asked"):
+                await room.watch.ask("score", who="operator", **wrong)
+            assert (await room.with_turns(room.watch.ask("pause", who="operator"))).ok
+            assert [command.kind for command in room.asked] == ["pause"]
+
+        asyncio.run(body())
+        assert caplog.records == []
+
+    def test_what_nobody_waits_for_any_more_is_not_sent_later_and_blocks_nothing(self, room, monkeypatch):
+        blocked, go = threading.Event(), threading.Event()
+
+        def stuck(*_):
+            blocked.set()
+            go.wait(30)
+
+        async def body():
+            room.begin()
+            page = room.watch.open("operator")
+            await room.see(page, is_state(running=True))
+            monkeypatch.setattr(room.watch, "_turn", stuck)
+            assert await asyncio.to_thread(blocked.wait, 10)
+            try:
+                asks = (room.watch.ask("resume", who="operator", timeout_s=0.05) for _ in range(100))
+                refused = await asyncio.gather(*asks, return_exceptions=True)
+                assert all(isinstance(each, NoSessionError) for each in refused)
+                # What lowers current has its place all the same.
+                pause = asyncio.ensure_future(room.watch.ask("pause", who="operator", timeout_s=20))
+                await asyncio.sleep(0)
+            finally:
+                monkeypatch.undo()
+                go.set()
+            assert (await room.with_turns(pause)).ok
+            assert (await room.with_turns(room.watch.ask("mark", who="operator"))).ok
+            assert [command.kind for command in room.asked] == ["pause", "mark"]
+
+        asyncio.run(body())
+
+    def test_a_session_of_another_study_is_looked_at_alone_until_one_of_its_own_comes(self, room, tmp_path):
+        async def body():
+            room.watch.close()
+            room.begin_of(tmp_path / "theirs")
+            theirs = room.rig
+            watch = RigWatch(room.base, study=tmp_path / "ours")
+            watch.start()
+            try:
+                page = watch.open("operator")
+                await room.see(page, is_state(running=True, looks_on=OF_ANOTHER))
+                with pytest.raises(NoSessionError, match=OF_ANOTHER):
+                    await watch.ask("pause", who="operator")
+                room.begin_of((tmp_path / "ours").resolve())
+                await room.see(page, is_state(running=True, looks_on=""))
+                assert (await room.with_turns(watch.ask("pause", who="operator"))).ok
+            finally:
+                watch.close()
+                theirs.close()
+
+        asyncio.run(body())
+
     def test_a_second_console_looks_on_and_acts_when_the_first_is_gone(self, room):
         async def body():
             room.begin()
@@ -197,7 +282,10 @@ class TestAsking:
             try:
                 looks = other.open("operator")
                 await room.see(looks, is_state(running=True))
-                with pytest.raises(NoSessionError, match="another console acts"):
+                with pytest.raises(
+                    NoSessionError,
+                    match=rf"another console \(process {os.getpid()}\) acts; .* \(kill -KILL {os.getpid()}\)",
+                ):
                     await other.ask("pause", who="operator")
                 room.watch.close()
                 await room.see(looks, lambda each: not is_frame(each) and each["kind"] == "layout" and each["streams"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import time
 
@@ -10,7 +11,7 @@ import pytest
 from starlette.datastructures import Headers
 from starlette.websockets import WebSocketDisconnect
 
-from myoloop.experiments.console.feed_socket import UNANSWERED_MAX
+from myoloop.experiments.console.feed_socket import FEEDS_MAX, UNANSWERED_MAX
 from myoloop.experiments.console.security import ONCE_S, Origin, Role, Tokens, addresses, judge
 from myoloop.experiments.sessions.desk import ROLES
 from myoloop.platform.messages import Answer
@@ -165,6 +166,9 @@ def test_a_large_body_is_refused_whether_or_not_it_says_how_large_it_is(operator
         b'{"act": "pause", "arguments": []}',
         b'{"act": "pause", "more": 1}',
         b'{"act": "level", "arguments": {"level": NaN}}',
+        b'{"act": "level", "arguments": {"level": 1e999}}',
+        b'{"act": "score", "arguments": {"score": 100000000000000000000000000}}',
+        b'{"act": "score", "why": "\\ud800"}',
         b'{"act": "pause", "t_ns": "1"}',
         b'{"act": "pause", "t_ns": 1.5}',
         b'{"act": "pause", "t_ns": true}',
@@ -353,6 +357,21 @@ def test_what_lowers_current_is_never_one_act_too_many(console, operator, monkey
             assert answer_to(feed, kind)["ok"]
     assert heard == ["raise"] * UNANSWERED_MAX + ["pause", "hold", "end", "stop"]
     assert len(refused()) == 1
+
+
+def test_one_role_with_too_many_pages_shuts_no_other_out(console, operator, refused):
+    subject = console.browser(Role.SUBJECT)
+    with contextlib.ExitStack() as pages:
+        for _ in range(FEEDS_MAX):
+            pages.enter_context(subject.feed())
+        with pytest.raises(WebSocketDisconnect) as gone, subject.feed():
+            pass
+        assert gone.value.code == 1013
+        assert len(refused()) == 1
+        with operator.feed() as feed:
+            assert feed.receive()
+    with subject.feed() as feed:
+        assert feed.receive()
 
 
 def test_a_subject_gets_the_subjects_view_and_staff_may_turn_to_it(console):
