@@ -224,7 +224,9 @@ class Scan:
         return RawRecord(offset, opcode, head + content)
 
     def _cut(self, offset: int, rest: bytes) -> None:
-        if rest.endswith(MAGIC):
+        # Not only what is left over: a record that is too long by a few bytes leaves half of the closing magic bytes.
+        self._stream.seek(max(len(MAGIC), self._size - len(MAGIC)))
+        if self._stream.read(len(MAGIC)) == MAGIC:
             raise DamagedRecording(offset, "a record reaches beyond the end, yet the end is there")
         self.cut_at = offset
         self._rest = rest

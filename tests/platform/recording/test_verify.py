@@ -79,6 +79,22 @@ def test_a_flipped_byte_shows(small, example, manifest):
     check_flips(small, example, sorted({*ends, *rng.sample(range(size), 250)}), rng)
 
 
+def test_a_record_that_swallows_half_of_the_closing_bytes_shows(tmp_path, example):
+    example.write(tmp_path, 12)
+    compact(tmp_path)
+    (tmp_path / "manifest.json").unlink()
+    path = tmp_path / "session.mcap"
+    whole = path.read_bytes()
+    footer = len(whole) - len(MAGIC) - HEAD_BYTES - 20
+    (at,) = struct.unpack_from("<Q", whole, footer + HEAD_BYTES)
+    while (end := at + HEAD_BYTES + struct.unpack_from("<Q", whole, at + 1)[0]) < footer:
+        at = end
+    for more in range(len(MAGIC) + 1):
+        longer = struct.pack("<Q", len(whole) - len(MAGIC) - at - HEAD_BYTES + more)
+        path.write_bytes(whole[: at + 1] + longer + whole[at + HEAD_BYTES :])
+        assert verify(tmp_path).status == "damaged", more
+
+
 @pytest.mark.prove
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("manifest", [True, False], ids=["with manifest", "without manifest"])
