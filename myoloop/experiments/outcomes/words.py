@@ -42,7 +42,7 @@ def say_outcomes(told: Mapping[str, Any]) -> str:
         parts = ", ".join(f"{name} {code}" for name, code in row["codes"].items()) if row["codes"] else parts
         of = f" (n {row['n']}{f'; {parts}' if parts else ''})" if row["value"] is not None or row["codes"] else ""
         of += f" NOT VALID: {row['doubt']}" if row["doubt"] else ""
-        lines.append(f"  {row['part']:10}{row['outcome']:22}{said}{of}")
+        lines.append(f"  {row['part']:10}{row['outcome']:28}{said}{of}")
     lines += [f"  {row['part']:10}{row['text']}: entered by the {row['by']}" for row in told["outcomes_entered"]]
     return "\n".join(lines)
 
@@ -61,6 +61,6 @@ def known_data() -> dict[str, dict[str, Any]]:
 def say_known() -> str:
     """The same, one line each."""
     return "\n".join(
-        f"{name:22}{kind.unit:8}{kind.text}; needs {', '.join(map(need_words, kind.needs))}"
+        f"{name:28}{kind.unit:8}{kind.text}; needs {', '.join(map(need_words, kind.needs))}"
         for name, kind in OUTCOMES.items()
     )

@@ -131,7 +131,8 @@ class TestLabels:
         assert answer["ok"]
         assert next(each for each in answer["labels"] if each["id"] == first)["state"] == "confirmed"
         [entry] = read_chained(own.attempt / "review.jsonl")
-        assert (entry["who"], entry["role"], entry["act"], entry["what"]) == ("B. Jones", "clinician", "confirm", first)
+        acted = (entry["who"], entry["role"], entry["act"], entry["what"])
+        assert acted == ("login B. Jones", "clinician", "confirm", first)
 
     def test_a_change_without_a_reason_is_refused_and_nothing_is_written(self, own, visit):
         visitor = visit(own.root, Role.OPERATOR)
