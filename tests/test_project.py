@@ -212,7 +212,7 @@ def test_the_sdist_holds_what_a_build_needs(archives: dict[str, Path], committed
 
 @pytest.mark.processes
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("kind", ["wheel", "sdist"])
+@pytest.mark.parametrize("kind", ["wheel", pytest.param("sdist", marks=pytest.mark.prove)])
 def test_it_installs_into_a_clean_environment_and_runs(
     kind: str, archives: dict[str, Path], root: Path, tmp_path: Path
 ) -> None:

@@ -140,6 +140,8 @@ def test_a_session_on_a_p24_whose_pulses_the_host_gives(session):
     assert {pulse.kind for pulse in ended.told} == {"acknowledged"}
 
 
+# The drills have one in every run.
+@pytest.mark.prove
 def test_a_session_on_a_rehastim2_that_times_itself(session):
     ended = session("rehastim2")
     ended.check_whole()
