@@ -141,6 +141,9 @@ class SampleJoin:
         n = len(self._descriptor.channels)
         parts = [*self._joined, *self._arrays]
         counts = np.concatenate(parts) if parts else np.empty((0, n), self._dtype)
+        # Held no longer: of a long recording they are as large as what they were joined to.
+        parts.clear()
+        self._joined, self._arrays = [counts] if len(counts) else [], []
         invalid = np.zeros((self._rows, n), np.bool_)
         for row, length, mask in self._masks:
             bits = np.unpackbits(np.frombuffer(mask, np.uint8), count=length * n)
