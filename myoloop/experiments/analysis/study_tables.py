@@ -217,10 +217,11 @@ def tabulate(item: Item) -> Result:
         tables = session_tables(session, SessionKey(**item["key"]), diary, corrected=item["corrected"])
         if missing := tables["sessions"]["outcomes_missing"][0].as_py():
             note = "; ".join([*([note] if note else []), f"no outcomes: {missing}"])
+        # Writing needs room of its own.
+        del session
         kept.mkdir(parents=True, exist_ok=True)
-        for name, table in tables.items():
-            replace_file(kept / f"{name}.parquet", _to_bytes(table))
-        del session, tables
+        for name in list(tables):
+            replace_file(kept / f"{name}.parquet", _to_bytes(tables.pop(name)))
         replace_file(kept / _MADE, json.dumps({**made, "note": note}).encode())
     except Exception as error:  # noqa: BLE001 # whatever is wrong with one session, the others are wanted
         said = " ".join(str(error).split())
@@ -232,6 +233,7 @@ def tabulate(item: Item) -> Result:
 
 def _give_back() -> None:
     """Let the system have what a session took; glibc keeps it, and a worker that has grown is replaced by a new one."""
+    pa.default_memory_pool().release_unused()
     with contextlib.suppress(OSError, AttributeError, TypeError):
         ctypes.CDLL(None).malloc_trim(0)
 
